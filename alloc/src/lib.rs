@@ -1,0 +1,1 @@
+//! NUMA-aware slab allocator with truthful occupancy masks.

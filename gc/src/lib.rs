@@ -1,0 +1,1 @@
+//! Mark-sweep collector over bucket pages.

@@ -1,0 +1,1 @@
+//! Hash map in hash order, with elastic growth in place.
