@@ -1,1 +1,69 @@
-//! NUMA-aware slab allocator with truthful occupancy masks.
+//! A slab allocator whose masks tell the truth.
+//!
+//! Install [`BucketAlloc`] as the global allocator, ask it for a [`Report`], or build on its floors:
+//! [`BucketMask`] (which slots are occupied), [`Range`] (reserved room for tables that grow in place)
+//! and [`lend`](fn@lend) (bucket pages for a collector). All memory is of one region with a span for
+//! each NUMA node.
+//!
+//! From the outside in, each module knowing only those behind it:
+//!
+//! ```text
+//! global       BucketAlloc, the face             report, occupancy   what is where
+//! registry     which thread has which heap       lend                pages for a collector
+//! heap         pages a thread owns               range               room for growing tables
+//! window       the free slots it hands out       residency           what of it is in memory
+//! pending      frees on their way to others      large               mimalloc, for what is large
+//! list         pages with free slots
+//! span         one node's memory, as pages
+//! side         ... as chunks and granules        metas               ... the pages' metadata
+//! region       the reserved address range        node                which nodes there are
+//! page         a page's metadata                 granule             address -> page and slot
+//! remote       how frees reach another thread    class               size classes
+//! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
+//! mask         BucketMask, the ground floor
+//! ```
+//!
+//! The cfg `bucketmask_portable` turns everything off that needs a certain processor or kernel: no
+//! NUMA calls, no futex, no prefetch.
+
+#![deny(unsafe_code)]
+
+pub mod mask;
+
+mod class;
+mod fault;
+mod fork;
+mod global;
+mod granule;
+mod heap;
+mod large;
+mod lend;
+mod list;
+mod lock;
+mod metas;
+mod node;
+mod occupancy;
+mod page;
+mod pending;
+mod range;
+mod region;
+mod registry;
+mod remote;
+mod report;
+mod residency;
+mod side;
+mod span;
+mod sync;
+mod sys;
+mod window;
+
+pub use mask::BucketMask;
+
+pub use crate::{
+    global::BucketAlloc,
+    lend::{LentPage, Located, Locator, PageRequest, give_back, lend, locate, prefetch, prefetch_marked},
+    node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on},
+    occupancy::{PageOccupancy, PageUse},
+    range::Range,
+    report::{LargeReport, NodeReport, RangesReport, Report, SlotsReport},
+};

@@ -1,0 +1,182 @@
+//! Size classes: which slot size serves a request, and how large its pages are.
+//!
+//! Owned by the thread cache. Invariant: a class serves every request that maps to it, wastes at
+//! most 12.5 % of a request from 128 bytes up, and its page's tail wastes at most 3 %.
+
+/// Number of size classes.
+pub(crate) const CLASSES: usize = 72;
+/// Largest slot, and so the largest request that pages serve.
+pub(crate) const LARGEST: usize = 32 * 1024;
+/// Largest alignment that pages serve: a page begins at a multiple of it.
+pub(crate) const LARGEST_ALIGN: usize = 4096;
+
+/// Bytes of a granule.
+pub(crate) const GRANULE: usize = 64 * 1024;
+/// Most slots a page may have: eight mask words.
+pub(crate) const PAGE_SLOTS: usize = 512;
+
+/// Up to here classes are 16 bytes apart.
+const FINE: usize = 128;
+/// Classes up to and including [`FINE`].
+const FINE_CLASSES: usize = FINE / 16;
+/// Classes a doubling above [`FINE`].
+const STEPS: usize = 8;
+
+/// What a class is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Class {
+    /// Bytes a slot.
+    pub slot_size: u32,
+    /// Bytes a page.
+    pub page_bytes: u32,
+    /// Slots a page.
+    pub slots: u16,
+}
+
+/// All classes, ascending.
+pub(crate) static TABLE: [Class; CLASSES] = table();
+
+/// Class of every request up to 1 KiB, by 16-byte step, so that the common request costs one load.
+static SMALL: [u8; 65] = small();
+
+const fn slot_size(class: usize) -> usize {
+    if class < FINE_CLASSES {
+        (class + 1) * 16
+    } else {
+        let above = class - FINE_CLASSES;
+        let doubling = FINE << (above / STEPS);
+        doubling + doubling / STEPS * (above % STEPS + 1)
+    }
+}
+
+const fn table() -> [Class; CLASSES] {
+    let mut table = [Class { slot_size: 0, page_bytes: 0, slots: 0 }; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        let size = slot_size(class);
+        let bytes = page_bytes(size);
+        let fit = bytes / size;
+        let slots = if fit < PAGE_SLOTS { fit } else { PAGE_SLOTS };
+        table[class] = Class { slot_size: size as u32, page_bytes: bytes as u32, slots: slots as u16 };
+        class += 1;
+    }
+    table
+}
+
+/// Least page that wastes at most 3 %: 8 to 32 KiB inside a granule up to 112 bytes a slot, whole
+/// granules above.
+const fn page_bytes(size: usize) -> usize {
+    let mut bytes = match size {
+        0..=16 => 8 * 1024,
+        17..=48 => 16 * 1024,
+        49..=112 => 32 * 1024,
+        _ => GRANULE,
+    };
+    loop {
+        let fit = bytes / size;
+        let used = (if fit < PAGE_SLOTS { fit } else { PAGE_SLOTS }) * size;
+        if (bytes - used) * 100 <= bytes * 3 {
+            return bytes;
+        }
+        bytes += GRANULE;
+    }
+}
+
+const fn small() -> [u8; 65] {
+    let mut small = [0; 65];
+    let mut step = 0;
+    while step < small.len() {
+        small[step] = class_by_shift(if step == 0 { 1 } else { step * 16 }) as u8;
+        step += 1;
+    }
+    small
+}
+
+/// The class by arithmetic, for 1 to [`LARGEST`] bytes.
+const fn class_by_shift(size: usize) -> usize {
+    if size <= FINE {
+        size.div_ceil(16) - 1
+    } else {
+        let doubling = (size - 1).ilog2() - FINE.ilog2();
+        let step = (FINE << doubling) / STEPS;
+        FINE_CLASSES + doubling as usize * STEPS + (size - 1 - (FINE << doubling)) / step
+    }
+}
+
+/// The class that serves `size` bytes at `align`, or `None` where pages don't: more than 32 KiB, or
+/// aligned over 4 KiB. Constant time for alignments up to 16, a few steps above.
+#[inline(always)]
+pub(crate) fn class_of(size: usize, align: usize) -> Option<usize> {
+    if align > 16 {
+        return aligned_class(size, align);
+    }
+    if size <= 1024 {
+        return Some(usize::from(SMALL[size.div_ceil(16)]));
+    }
+    if size <= LARGEST { Some(class_by_shift(size)) } else { None }
+}
+
+#[inline(never)]
+fn aligned_class(size: usize, align: usize) -> Option<usize> {
+    let size = size.max(align).checked_next_multiple_of(align)?;
+    if size > LARGEST || align > LARGEST_ALIGN {
+        return None;
+    }
+    // Every power of two is a class, so the search ends at the next one at the latest.
+    (class_by_shift(size)..CLASSES).find(|&class| TABLE[class].slot_size as usize % align == 0)
+}
+
+static_assertions::const_assert_eq!(slot_size(CLASSES - 1), LARGEST);
+static_assertions::const_assert!(CLASSES <= u8::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_gets_the_least_class_that_holds_it() {
+        for size in 0..=LARGEST {
+            let class = class_of(size, 16).unwrap();
+            assert!(TABLE[class].slot_size as usize >= size.max(1), "{size}");
+            assert!(class == 0 || (TABLE[class - 1].slot_size as usize) < size.max(1), "{size}");
+            if size >= 128 {
+                let waste = TABLE[class].slot_size as usize - size;
+                assert!(waste * 8 <= size, "{size} wastes {waste}");
+            }
+        }
+        assert_eq!(class_of(LARGEST + 1, 1), None);
+    }
+
+    #[test]
+    fn every_alignment_is_met_by_every_slot_of_a_page() {
+        for align in (0..=12).map(|shift| 1usize << shift) {
+            for size in (0..=LARGEST).step_by(7) {
+                let class = class_of(size, align).unwrap();
+                assert!(TABLE[class].slot_size as usize >= size);
+                assert_eq!(TABLE[class].slot_size as usize % align.max(16), 0, "{size} at {align}");
+            }
+        }
+        assert_eq!(class_of(1, 2 * LARGEST_ALIGN), None);
+        assert_eq!(class_of(usize::MAX - 5, 64), None);
+    }
+
+    #[test]
+    fn pages_waste_at_most_three_percent_and_hold_at_most_eight_words() {
+        for class in TABLE {
+            let used = class.slot_size as usize * class.slots as usize;
+            assert!(class.slots as usize <= PAGE_SLOTS);
+            assert!((class.page_bytes as usize - used) * 100 <= class.page_bytes as usize * 3, "{class:?}");
+            let whole = class.page_bytes as usize % GRANULE == 0;
+            assert!(whole || class.page_bytes.is_power_of_two(), "{class:?}");
+            assert!(class.page_bytes as usize <= 8 * GRANULE, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_ascend_and_hold_every_power_of_two() {
+        assert!(TABLE.is_sorted_by(|a, b| a.slot_size < b.slot_size));
+        for shift in 4..=15 {
+            assert!(TABLE.iter().any(|class| class.slot_size == 1 << shift));
+        }
+    }
+}

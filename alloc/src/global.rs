@@ -1,0 +1,134 @@
+//! The face: `BucketAlloc`, to be installed as the global allocator.
+//!
+//! Invariant: no method panics or unwinds; what can't be had is a null pointer.
+#![allow(unsafe_code)]
+
+use core::alloc::{GlobalAlloc, Layout};
+
+use crate::class;
+use crate::large;
+use crate::occupancy::{self, PageOccupancy};
+use crate::registry::with_heap;
+use crate::report::Report;
+
+/// The allocator. A value without content: all instances are the same allocator.
+///
+/// ```
+/// use bucketmask_alloc::BucketAlloc;
+///
+/// #[global_allocator]
+/// static ALLOCATOR: BucketAlloc = BucketAlloc::new();
+///
+/// let words: Vec<String> = "one mask three users".split(' ').map(String::from).collect();
+/// assert!(ALLOCATOR.report().requested() > 0);
+/// # drop(words);
+/// ```
+///
+/// Requests up to 32 KiB at alignments up to 4 KiB come from bucket pages, all others from
+/// mimalloc. A block freed twice, or one that was never allocated, ends the process with a message
+/// where it is noticed: always for a second free by the thread that owns the page before the slot is
+/// handed out again; when the free is drained for one by another thread.
+///
+/// Malloc and free take no lock and do no atomic read-modify-write while a thread frees its own
+/// blocks. A signal handler must not call them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BucketAlloc;
+
+impl BucketAlloc {
+    /// The allocator.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// What is where: live, requested, committed and resident bytes by node and size class.
+    ///
+    /// Exact when no other thread is inside the allocator; otherwise at most the operations in
+    /// flight away. Takes time in proportion to the pages in use.
+    pub fn report(&self) -> Report {
+        Report::take()
+    }
+
+    /// The masks themselves: which slots of which page are live. As exact as
+    /// [`report`](Self::report).
+    pub fn occupancy(&self) -> Vec<PageOccupancy> {
+        occupancy::take()
+    }
+}
+
+// SAFETY: blocks are disjoint (a slot is handed out by clearing its bit, by one thread), as large and
+// as aligned as asked for (`class::class_of`), and stay valid until freed; no method unwinds.
+unsafe impl GlobalAlloc for BucketAlloc {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        let served = match class::class_of(size, align) {
+            Some(class) => with_heap(|heap| heap.malloc(class, size)),
+            None => with_heap(|heap| heap.malloc_large(size, align, size)),
+        };
+        // Without a heap there is no page either: mimalloc may still have memory.
+        served.unwrap_or_else(|| large::malloc(size, align))
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let (size, align) = (layout.size(), layout.align());
+        let served = match class::class_of(size, align) {
+            // SAFETY: by the trait's contract the block is ours and no longer used.
+            Some(class) => with_heap(|heap| unsafe { heap.free(block as usize, class, size) }),
+            // SAFETY: as above; what no class serves is mimalloc's.
+            None => with_heap(|heap| unsafe { heap.free_large(block as usize, size) }),
+        };
+        // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
+        if served.is_none() && crate::region::REGION.offset_of(block as usize).is_none() {
+            // SAFETY: not the region's, so mimalloc's.
+            unsafe { large::free(block) };
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        if class::class_of(size, align).is_none() {
+            return with_heap(|heap| heap.malloc_large_zeroed(size, align))
+                .unwrap_or_else(|| large::malloc_zeroed(size, align));
+        }
+        // SAFETY: the layout is the caller's.
+        let block = unsafe { self.alloc(layout) };
+        if !block.is_null() {
+            // SAFETY: a block of at least `size` bytes, just made.
+            unsafe { block.write_bytes(0, size) };
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        let (old, new) = (class::class_of(size, align), class::class_of(new_size, align));
+        match (old, new) {
+            (Some(old), Some(new)) if old == new => {
+                with_heap(|heap| heap.window(new).count_resize(size, new_size));
+                return block;
+            }
+            // SAFETY: by the trait's contract; what no class serves is mimalloc's.
+            (None, None) => {
+                let moved =
+                    with_heap(|heap| unsafe { heap.realloc_large(block as usize, size, new_size, align) });
+                if let Some(moved) = moved {
+                    return moved;
+                }
+            }
+            _ => {}
+        }
+        // SAFETY: by the trait's contract the new size fits the alignment.
+        let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(new_size, align)) };
+        if !moved.is_null() {
+            // SAFETY: both blocks hold the smaller size and are distinct; the old one is the caller's.
+            unsafe {
+                block.copy_to_nonoverlapping(moved, size.min(new_size));
+                self.dealloc(block, layout);
+            }
+        }
+        moved
+    }
+}

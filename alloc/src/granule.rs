@@ -1,0 +1,176 @@
+//! The granule map's entry: one word that tells, for any address of the region, which page and slot
+//! it lies in.
+//!
+//! Written by `span` under its lock, read by everybody without one. Invariant: an entry of a kind
+//! other than `None` describes pages whose metadata is initialised; it is published with release
+//! and read with a load that the address itself orders (who holds an address of a page got it after
+//! the page was made).
+//!
+//! ```text
+//! bit   0..28   index of the granule's first page metadata
+//!      28..32   page shift - 10; 6 = the page is whole granules
+//!      32..34   kind
+//!      34..40   back: granules from the page's first granule to this one
+//!      40..56   reciprocal: ceil(65536 / (slot size / 8))
+//!      56..64   tag: size class of a slab page; bit 0 of a lent page = leaf
+//! ```
+
+use crate::class::GRANULE;
+
+/// log2 of [`GRANULE`].
+pub(crate) const GRANULE_SHIFT: u32 = GRANULE.trailing_zeros();
+
+/// What a granule's pages are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// No page: never used, or given back.
+    None,
+    /// Pages of a size class, owned by a heap.
+    Slab,
+    /// Pages lent to a collector.
+    Lent,
+}
+
+/// One word of the granule map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry(u64);
+
+const META_BITS: u32 = 28;
+const SHIFT_AT: u32 = 28;
+const KIND_AT: u32 = 32;
+const BACK_AT: u32 = 34;
+const RECIPROCAL_AT: u32 = 40;
+const TAG_AT: u32 = 56;
+
+/// Page metadata that entries can name.
+pub(crate) const META_LIMIT: usize = 1 << META_BITS;
+
+impl Entry {
+    /// An entry of a granule without pages.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The entry of the granule `back` granules behind its page's first one. `page_shift` is 10 to
+    /// 16; 16 says that the page is whole granules. `slot_size` is a multiple of 8, at least 16.
+    pub(crate) const fn new(
+        meta: usize,
+        page_shift: u32,
+        kind: Kind,
+        back: usize,
+        slot_size: u32,
+        tag: u8,
+    ) -> Self {
+        debug_assert!(meta < META_LIMIT && back < 64 && page_shift >= 10 && page_shift <= GRANULE_SHIFT);
+        debug_assert!(slot_size >= 16 && slot_size % 8 == 0);
+        let reciprocal = (1u64 << 16).div_ceil(slot_size as u64 / 8);
+        Self(
+            meta as u64
+                | ((page_shift - 10) as u64) << SHIFT_AT
+                | (kind as u64) << KIND_AT
+                | (back as u64) << BACK_AT
+                | reciprocal << RECIPROCAL_AT
+                | (tag as u64) << TAG_AT,
+        )
+    }
+
+    pub(crate) const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn kind(self) -> Kind {
+        match self.0 >> KIND_AT & 3 {
+            1 => Kind::Slab,
+            2 => Kind::Lent,
+            _ => Kind::None,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn tag(self) -> u8 {
+        (self.0 >> TAG_AT) as u8
+    }
+
+    pub(crate) const fn page_shift(self) -> u32 {
+        (self.0 >> SHIFT_AT & 15) as u32 + 10
+    }
+
+    pub(crate) const fn back(self) -> usize {
+        (self.0 >> BACK_AT & 63) as usize
+    }
+
+    /// The granule's first page metadata.
+    pub(crate) const fn first_meta(self) -> usize {
+        (self.0 & (META_LIMIT as u64 - 1)) as usize
+    }
+
+    /// Index of the metadata of the page that holds the address `offset` bytes into the region.
+    #[inline(always)]
+    pub(crate) const fn meta(self, offset: usize) -> usize {
+        self.first_meta() + ((offset & (GRANULE - 1)) >> self.page_shift())
+    }
+
+    /// Bytes from the page's base to the address `offset` bytes into the region.
+    #[inline(always)]
+    pub(crate) const fn in_page(self, offset: usize) -> usize {
+        self.back() << GRANULE_SHIFT | offset & ((1 << self.page_shift()) - 1)
+    }
+
+    /// The slot that begins `in_page` bytes into its page; for an address inside a slot, a slot at
+    /// or before the right one plus one. Exact for slot starts: with d = slot size / 8 and
+    /// r = ceil(2^16 / d), slot * d * r / 2^16 exceeds `slot` by less than one while the page
+    /// offset stays below 2^19 bytes.
+    #[inline(always)]
+    pub(crate) const fn slot(self, in_page: usize) -> usize {
+        (in_page >> 3) * (self.0 >> RECIPROCAL_AT & 0xffff) as usize >> 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_back_as_they_went_in() {
+        for meta in [0, 1, META_LIMIT - 1] {
+            for shift in 10..=16 {
+                for back in [0, 1, 63] {
+                    let entry = Entry::new(meta, shift, Kind::Lent, back, 24, 200);
+                    assert_eq!(Entry::from_word(entry.word()), entry);
+                    assert_eq!(entry.first_meta(), meta);
+                    assert_eq!(entry.page_shift(), shift);
+                    assert_eq!(entry.back(), back);
+                    assert_eq!((entry.kind(), entry.tag()), (Kind::Lent, 200));
+                }
+            }
+        }
+        assert_eq!(Entry::NONE.kind(), Kind::None);
+    }
+
+    /// The promise of the reciprocal, for every slot size and every slot of the largest page.
+    #[test]
+    fn every_slot_start_of_every_slot_size_is_found() {
+        for size in (16..=32 * 1024u32).step_by(8) {
+            let entry = Entry::new(0, 16, Kind::Slab, 0, size, 0);
+            for slot in 0..(8 * GRANULE / size as usize).min(512) {
+                assert_eq!(entry.slot(slot * size as usize), slot, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_pages_of_a_granule_are_told_apart() {
+        let entry = Entry::new(100, 13, Kind::Slab, 0, 16, 0);
+        for page in 0..8 {
+            let offset = 5 * GRANULE + page * 8192 + 4711;
+            assert_eq!(entry.meta(offset), 100 + page);
+            assert_eq!(entry.in_page(offset), 4711);
+        }
+        let behind = Entry::new(100, 16, Kind::Slab, 3, 32 * 1024, 0);
+        assert_eq!(behind.meta(9 * GRANULE + 17), 100);
+        assert_eq!(behind.in_page(9 * GRANULE + 17), 3 * GRANULE + 17);
+    }
+}

@@ -1,0 +1,443 @@
+//! A heap: the pages one thread owns, and its windows into them.
+//!
+//! One thread at a time uses a heap; heaps are never destroyed, so that a page's owner can always
+//! be told of remote frees. Invariants: each page in use has one owner; a page is in its class's
+//! list exactly while its state is `Partial`; `used` counts the slots not known to be free.
+//!
+//! ```text
+//!            turn window to it                     window exhausted
+//!   Partial ------------------->     Current   ---------------------->  Full
+//!      ^   <-------------------                                          |
+//!      |      thread exit                                                |
+//!      +------------------------------ a slot is freed ------------------+
+//!   used = 0 and quiet: back to the span, unless it is the class's only one
+//! ```
+#![allow(unsafe_code)]
+
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use crate::class::{CLASSES, TABLE};
+use crate::fault::{Fault, fatal};
+use crate::granule::Kind;
+use crate::large;
+use crate::list::PageList;
+use crate::node::current_node;
+use crate::page::{PageMeta, PageSpec};
+use crate::pending::{Flush, Pending};
+use crate::region::REGION;
+use crate::remote::{self, Inbox};
+use crate::window::{Place, Window};
+
+/// Where a page stands with its heap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum PageState {
+    /// A window looks at it.
+    Current = 1,
+    /// In its class's list: some slot may be free.
+    Partial = 2,
+    /// In no list: no slot was free when last looked.
+    Full = 3,
+}
+
+/// See the module. Zeroed memory is an empty heap.
+#[repr(C)]
+pub(crate) struct Heap {
+    windows: [Window; CLASSES],
+    lists: [PageList; CLASSES],
+    pending: Pending,
+    /// Bytes and blocks that mimalloc serves, counted as in a window.
+    large_requested: AtomicU64,
+    large_blocks: AtomicU64,
+    /// Whether this thread was introduced to mimalloc.
+    knows_large: AtomicBool,
+    /// Links of the registry.
+    pub(crate) next_heap: AtomicPtr<Heap>,
+    pub(crate) next_idle: AtomicPtr<Heap>,
+    /// Written by other threads.
+    inbox: Apart<Inbox<PageMeta>>,
+}
+
+/// A cache line of its own.
+#[repr(C, align(128))]
+struct Apart<T>(T);
+
+static_assertions::const_assert_eq!(memoffset::offset_of!(Heap, windows), 0);
+static_assertions::const_assert!(memoffset::offset_of!(Heap, inbox) % 128 == 0);
+
+impl Heap {
+    /// A block of `class`, or null. The fast path: a window's word, and nothing shared.
+    #[inline(always)]
+    pub(crate) fn malloc(&self, class: usize, bytes: usize) -> *mut u8 {
+        let window = &self.windows[class];
+        let address = window.take();
+        if address == 0 {
+            return self.malloc_slow(class, bytes);
+        }
+        window.count_malloc(bytes);
+        address as *mut u8
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn malloc_slow(&self, class: usize, bytes: usize) -> *mut u8 {
+        if !self.refill(class) {
+            // No page to be had: no region, or it is full. mimalloc may still find memory.
+            return self.malloc_large(TABLE[class].slot_size as usize, 4096.min(largest_align(class)), bytes);
+        }
+        let window = &self.windows[class];
+        window.count_malloc(bytes);
+        window.take() as *mut u8
+    }
+
+    /// Frees a block that was requested with `bytes`, of `class` if a page serves it.
+    ///
+    /// # Safety
+    /// The block came from this allocator and is not used any more. What is noticed of the contrary
+    /// ends the process.
+    #[inline(always)]
+    pub(crate) unsafe fn free(&self, address: usize, class: usize, bytes: usize) {
+        let window = &self.windows[class];
+        match window.place(address) {
+            Place::Slot(slot) => {
+                // SAFETY: a window with a place has a page.
+                let page = unsafe { &*window.page() };
+                // Slots freed remotely and not drained are free as well. Relaxed: only a look.
+                let remote = page.remote.0[window.bucket() & 7].load(Ordering::Relaxed);
+                if (window.free() | remote) & slot != 0 {
+                    fatal(Fault::DoubleFree, address, Some(page));
+                }
+                window.put(slot);
+                window.count_free(bytes);
+            }
+            Place::Outside => self.free_elsewhere(address, class, bytes),
+            // SAFETY: as above.
+            Place::Misaligned => fatal(Fault::Misaligned, address, Some(unsafe { &*window.page() })),
+        }
+    }
+
+    /// A free outside the current bucket: in another bucket or page of ours, of another heap's, or
+    /// none of the region's.
+    #[inline(never)]
+    fn free_elsewhere(&self, address: usize, class: usize, bytes: usize) {
+        let Some(offset) = REGION.offset_of(address) else {
+            // SAFETY: not the region's, so by `free`'s contract mimalloc's.
+            return unsafe { self.free_large(address, bytes) };
+        };
+        // SAFETY: the offset is inside the region.
+        let entry = unsafe { REGION.entry(offset) };
+        if entry.kind() != Kind::Slab {
+            fatal(Fault::Foreign, address, None);
+        }
+        if usize::from(entry.tag()) != class {
+            // Freed with another layout than it was made with: the page knows better.
+            // SAFETY: by `free`'s contract.
+            return unsafe { self.free(address, usize::from(entry.tag()), bytes) };
+        }
+        // SAFETY: an entry of slab kind names opened metadata.
+        let page: &'static PageMeta = unsafe { REGION.meta(entry.meta(offset)).as_ref() };
+        let in_page = entry.in_page(offset);
+        let slot = entry.slot(in_page);
+        if page.header.in_use.load(Ordering::Relaxed) == 0 || slot >= page.slots() {
+            fatal(Fault::Foreign, address, Some(page));
+        }
+        if slot * page.slot_size() != in_page {
+            fatal(Fault::Misaligned, address, Some(page));
+        }
+        self.windows[class].count_free(bytes);
+        let (bucket, bit) = (slot / 64, 1u64 << (slot % 64));
+        if page.header.owner.load(Ordering::Relaxed) == self.id() {
+            self.free_own(page, bucket, bit, address);
+        } else if !self.pending.add(core::ptr::from_ref(page).cast_mut(), bucket, bit, send) {
+            fatal(Fault::DoubleFree, address, Some(page));
+        }
+    }
+
+    /// Frees a slot of an own page outside the current bucket.
+    #[inline]
+    fn free_own(&self, page: &'static PageMeta, bucket: usize, bit: u64, address: usize) {
+        let local_free = &page.local_free.0[bucket];
+        let (free, taken) =
+            (local_free.load(Ordering::Relaxed), page.taken.0[bucket].load(Ordering::Relaxed));
+        if (free | page.remote.0[bucket].load(Ordering::Relaxed) | !taken) & bit != 0 {
+            fatal(Fault::DoubleFree, address, Some(page));
+        }
+        // Release pairs with a report's acquire.
+        local_free.store(free | bit, Ordering::Release);
+        self.slots_freed(page, 1);
+    }
+
+    /// `count` slots of an own page became free: lists it, or gives it back.
+    #[inline(always)]
+    fn slots_freed(&self, page: &'static PageMeta, count: u32) {
+        let used = page.header.used.load(Ordering::Relaxed) - count as u16;
+        page.header.used.store(used, Ordering::Relaxed);
+        let state = page.header.state.load(Ordering::Relaxed);
+        if state == PageState::Full as u8 {
+            self.list(page);
+        }
+        if used == 0 && state != PageState::Current as u8 {
+            self.retire(page);
+        }
+    }
+
+    #[cold]
+    fn list(&self, page: &'static PageMeta) {
+        page.header.state.store(PageState::Partial as u8, Ordering::Relaxed);
+        self.lists[class_of(page)].push(page);
+    }
+
+    /// Gives an empty listed page back, unless it is the class's only one or a freer is still at it
+    /// (then it is posted, and retired when taken from the inbox).
+    #[cold]
+    fn retire(&self, page: &'static PageMeta) {
+        let list = &self.lists[class_of(page)];
+        if !list.is_only(page) && page.header.signals.is_quiet() {
+            list.remove(page);
+            give(page);
+        }
+    }
+
+    /// Turns the window of `class` to free slots. `false`: no memory.
+    fn refill(&self, class: usize) -> bool {
+        let window = &self.windows[class];
+        loop {
+            // SAFETY: the window's page, which is ours.
+            if let Some(page) = unsafe { window.page().as_ref() } {
+                if turn(window, page) {
+                    return true;
+                }
+                window.look_at(None, 0);
+                page.header.state.store(PageState::Full as u8, Ordering::Relaxed);
+            }
+            self.take_inbox();
+            let Some(page) = self.lists[class].take_fullest().or_else(|| self.fresh_page(class)) else {
+                return false;
+            };
+            page.header.state.store(PageState::Current as u8, Ordering::Relaxed);
+            window.look_at(Some(page), 0);
+        }
+    }
+
+    /// A page of this thread's node, or of the next that has one.
+    fn fresh_page(&self, class: usize) -> Option<&'static PageMeta> {
+        let about = TABLE[class];
+        let spec = PageSpec {
+            kind: Kind::Slab,
+            tag: class as u8,
+            slot_size: about.slot_size,
+            bytes: about.page_bytes,
+        };
+        let first = usize::from(current_node().0);
+        let spans = REGION.spans();
+        let page = (0..spans.len()).find_map(|step| spans[(first + step) % spans.len()].take_page(spec))?;
+        page.header.owner.store(self.id(), Ordering::Relaxed);
+        Some(page)
+    }
+
+    /// Drains the pages that other threads freed slots of.
+    pub(crate) fn take_inbox(&self) {
+        if self.inbox.0.is_empty() {
+            return;
+        }
+        let mut posted = self.inbox.0.take();
+        // SAFETY: what is posted is metadata, which is never unmapped.
+        while let Some(page) = unsafe { posted.as_ref() } {
+            // Read before the acknowledgement, after which the page may be posted again.
+            posted = page.header.posted_next.load(Ordering::Relaxed);
+            page.header.signals.acknowledge();
+            let drained: u32 = (0..page.buckets()).map(|bucket| self.drain(page, bucket).count_ones()).sum();
+            self.slots_freed(page, drained);
+        }
+    }
+
+    /// Moves the remote frees of a bucket to `local_free`.
+    fn drain(&self, page: &'static PageMeta, bucket: usize) -> u64 {
+        remote::drain(&page.remote.0[bucket], |bits| {
+            let window = &self.windows[class_of(page)];
+            let current = core::ptr::eq(window.page(), page) && window.bucket() == bucket;
+            let local_free = page.local_free.0[bucket].load(Ordering::Relaxed);
+            let never = !page.taken.0[bucket].load(Ordering::Relaxed);
+            let twice = bits & (local_free | never | if current { window.free() } else { 0 });
+            if twice != 0 {
+                let slot = bucket * 64 + twice.trailing_zeros() as usize;
+                fatal(Fault::DoubleFree, page.base() + slot * page.slot_size(), Some(page));
+            }
+            // Release pairs with a report's acquire.
+            page.local_free.0[bucket].store(local_free | bits, Ordering::Release);
+        })
+    }
+
+    /// Puts everything away for another thread to find: no slot stays in a window or pending, and
+    /// empty pages go back.
+    pub(crate) fn park(&'static self) {
+        self.pending.flush_all(send);
+        self.take_inbox();
+        for window in &self.windows {
+            // SAFETY: the window's page, which is ours.
+            let Some(page) = (unsafe { window.page().as_ref() }) else { continue };
+            let (bucket, free) = (window.bucket(), window.free());
+            let local_free = &page.local_free.0[bucket];
+            // Release, and in this order: a report sees each slot here or there.
+            local_free.store(local_free.load(Ordering::Relaxed) | free, Ordering::Release);
+            window.empty();
+            window.look_at(None, 0);
+            self.list(page);
+            self.slots_freed(page, free.count_ones());
+        }
+        for list in &self.lists {
+            list.drain_empty(give);
+        }
+        self.knows_large.store(false, Ordering::Relaxed);
+    }
+
+    /// The window of a class, for counting.
+    #[inline(always)]
+    pub(crate) fn window(&self, class: usize) -> &Window {
+        &self.windows[class]
+    }
+
+    /// All windows, by class.
+    pub(crate) fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// The heap as a page's owner word.
+    fn id(&self) -> usize {
+        core::ptr::from_ref(self) as usize
+    }
+
+    /// A block from mimalloc, counted as `bytes`; null if it has none.
+    pub(crate) fn malloc_large(&self, size: usize, align: usize, bytes: usize) -> *mut u8 {
+        self.meet_large();
+        let block = large::malloc(size, align);
+        if !block.is_null() {
+            self.count_large(bytes as u64, 1);
+        }
+        block
+    }
+
+    /// As [`malloc_large`](Self::malloc_large), zeroed.
+    pub(crate) fn malloc_large_zeroed(&self, size: usize, align: usize) -> *mut u8 {
+        self.meet_large();
+        let block = large::malloc_zeroed(size, align);
+        if !block.is_null() {
+            self.count_large(size as u64, 1);
+        }
+        block
+    }
+
+    /// Frees a block of mimalloc's.
+    ///
+    /// # Safety
+    /// mimalloc made the block, and nobody uses it any more.
+    pub(crate) unsafe fn free_large(&self, address: usize, bytes: usize) {
+        self.meet_large();
+        self.count_large((bytes as u64).wrapping_neg(), u64::MAX);
+        // SAFETY: by this function's contract.
+        unsafe { large::free(address as *mut u8) };
+    }
+
+    /// Changes the size of a block of mimalloc's; null leaves it as it was.
+    ///
+    /// # Safety
+    /// mimalloc made the block, aligned to `align`.
+    pub(crate) unsafe fn realloc_large(
+        &self,
+        address: usize,
+        old: usize,
+        new: usize,
+        align: usize,
+    ) -> *mut u8 {
+        self.meet_large();
+        // SAFETY: by this function's contract.
+        let block = unsafe { large::realloc(address as *mut u8, new, align) };
+        if !block.is_null() {
+            self.count_large((new as u64).wrapping_sub(old as u64), 0);
+        }
+        block
+    }
+
+    /// mimalloc wants to know each thread, those that only free as well.
+    fn meet_large(&self) {
+        if !self.knows_large.load(Ordering::Relaxed) {
+            self.knows_large.store(true, Ordering::Relaxed);
+            large::meet_thread();
+        }
+    }
+
+    fn count_large(&self, bytes: u64, blocks: u64) {
+        let add = |counter: &AtomicU64, value: u64| {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
+        };
+        add(&self.large_requested, bytes);
+        add(&self.large_blocks, blocks);
+    }
+
+    /// Bytes and blocks that mimalloc serves, modulo 2^64.
+    pub(crate) fn counted_large(&self) -> (u64, u64) {
+        (self.large_requested.load(Ordering::Relaxed), self.large_blocks.load(Ordering::Relaxed))
+    }
+}
+
+fn class_of(page: &PageMeta) -> usize {
+    usize::from(page.header.class.load(Ordering::Relaxed))
+}
+
+/// The alignment that every slot of a class has.
+fn largest_align(class: usize) -> usize {
+    1 << TABLE[class].slot_size.trailing_zeros()
+}
+
+/// Turns an empty window to the next bucket of its page that has a free slot.
+fn turn(window: &Window, page: &PageMeta) -> bool {
+    let buckets = page.buckets();
+    let first = window.bucket();
+    for step in 0..buckets {
+        let bucket = (first + step) % buckets;
+        let (taken, local_free) = (&page.taken.0[bucket], &page.local_free.0[bucket]);
+        let before = taken.load(Ordering::Relaxed);
+        let free = (local_free.load(Ordering::Relaxed) | !before) & page.bucket_slots(bucket).word();
+        if free == 0 {
+            continue;
+        }
+        window.look_at(Some(page), bucket);
+        // First where they go, then where they come from; a slot never taken becomes taken only
+        // when the window hides it.
+        window.put(free);
+        taken.store(before | free, Ordering::Release);
+        local_free.store(0, Ordering::Release);
+        let used = page.header.used.load(Ordering::Relaxed) + free.count_ones() as u16;
+        page.header.used.store(used, Ordering::Relaxed);
+        return true;
+    }
+    false
+}
+
+/// Sends gathered frees to their page, and tells its owner.
+pub(crate) fn send(flush: Flush) {
+    // SAFETY: metadata is never unmapped; the slots on their way keep the page in use.
+    let page = unsafe { &*flush.page };
+    // SAFETY: heaps are never destroyed, and the owner can't change while slots are on their way.
+    let owner = unsafe { &*(page.header.owner.load(Ordering::Relaxed) as *const Heap) };
+    page.header.signals.announce();
+    let twice = remote::set_bits(&page.remote.0[flush.bucket], flush.bits);
+    if twice != 0 {
+        let slot = flush.bucket * 64 + twice.trailing_zeros() as usize;
+        fatal(Fault::DoubleFree, page.base() + slot * page.slot_size(), Some(page));
+    }
+    if page.header.signals.deliver() {
+        owner.inbox.0.post(page);
+    }
+}
+
+/// Gives a page that is in no list back to its span.
+fn give(page: &'static PageMeta) {
+    page.header.owner.store(0, Ordering::Relaxed);
+    // SAFETY: empty, quiet, in no list: callers checked.
+    unsafe { REGION.span(page.node()).give_page(page) };
+}

@@ -1,0 +1,66 @@
+//! Large and over-aligned blocks, and everything where the kernel refused a region: mimalloc.
+//!
+//! Used by heaps only. Invariant: a block is mimalloc's exactly if its address is not the region's.
+#![allow(unsafe_code)]
+
+use core::ffi::c_void;
+
+/// Up to this alignment mimalloc's plain calls do.
+const NATURAL_ALIGN: usize = 16;
+
+/// A block of `size` bytes at `align`, or null.
+pub(crate) fn malloc(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: any size and any power of two will do; failure is null.
+    let block: *mut c_void = unsafe {
+        if align <= NATURAL_ALIGN {
+            libmimalloc_sys::mi_malloc(size)
+        } else {
+            libmimalloc_sys::mi_malloc_aligned(size, align)
+        }
+    };
+    block.cast()
+}
+
+/// As [`malloc`], zeroed.
+pub(crate) fn malloc_zeroed(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: as in `malloc`.
+    let block: *mut c_void = unsafe {
+        if align <= NATURAL_ALIGN {
+            libmimalloc_sys::mi_zalloc(size)
+        } else {
+            libmimalloc_sys::mi_zalloc_aligned(size, align)
+        }
+    };
+    block.cast()
+}
+
+/// A block moved or resized; null leaves it as it was.
+///
+/// # Safety
+/// mimalloc made `block`.
+pub(crate) unsafe fn realloc(block: *mut u8, size: usize, align: usize) -> *mut u8 {
+    // SAFETY: by this function's contract.
+    let block: *mut c_void = unsafe {
+        if align <= NATURAL_ALIGN {
+            libmimalloc_sys::mi_realloc(block.cast(), size)
+        } else {
+            libmimalloc_sys::mi_realloc_aligned(block.cast(), size, align)
+        }
+    };
+    block.cast()
+}
+
+/// Frees a block.
+///
+/// # Safety
+/// mimalloc made `block`, and nobody uses it any more.
+pub(crate) unsafe fn free(block: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { libmimalloc_sys::mi_free(block.cast()) };
+}
+
+/// Introduces the calling thread to mimalloc. Once is enough; more does no harm.
+pub(crate) fn meet_thread() {
+    // SAFETY: may be called at any time by any thread.
+    unsafe { libmimalloc_sys::mi_thread_init() };
+}

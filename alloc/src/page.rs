@@ -1,0 +1,162 @@
+//! The metadata of a bucket page: four cache lines, one concern a line.
+//!
+//! Made by `span`; used by the heap that owns a slab page, or by the collector a page is lent to.
+//! Invariant: metadata is never unmapped, so that a reader may look at that of a page given back;
+//! and masks have no bit at or above the page's slot count.
+
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::class::PAGE_SLOTS;
+use crate::granule::Kind;
+use crate::mask::BucketMask;
+use crate::node::NodeId;
+use crate::remote::{Posted, Signals};
+
+/// Mask words of a page.
+pub(crate) const WORDS: usize = 8;
+
+/// What kind of page is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageSpec {
+    pub kind: Kind,
+    /// Size class of a slab page; bit 0 of a lent page says leaf.
+    pub tag: u8,
+    /// A multiple of 8, 16 to a page's size.
+    pub slot_size: u32,
+    /// 8, 16 or 32 KiB, or a multiple of 64 KiB up to a chunk.
+    pub bytes: u32,
+}
+
+impl PageSpec {
+    /// Slots of such a page.
+    pub(crate) fn slots(self) -> u16 {
+        (self.bytes / self.slot_size).min(PAGE_SLOTS as u32) as u16
+    }
+}
+
+/// One bit a slot, for every slot of a page: exactly one cache line.
+#[repr(C, align(64))]
+pub(crate) struct MaskLine(pub(crate) [AtomicU64; WORDS]);
+
+impl MaskLine {
+    fn clear(&self) {
+        for word in &self.0 {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a page is. Fields of a page in use are written by its owner alone unless they say so.
+#[repr(C, align(64))]
+pub(crate) struct Header {
+    /// Address of slot 0.
+    pub base: AtomicUsize,
+    pub slot_size: AtomicU32,
+    /// Slots of the page, at most 512.
+    pub slots: AtomicU16,
+    /// Size class of a slab page.
+    pub class: AtomicU8,
+    /// The node whose span holds the page.
+    pub node: AtomicU8,
+    /// A slab page's heap (its address); a collector's own word.
+    pub owner: AtomicUsize,
+    /// The neighbour towards the front in its heap's list; a collector's own word.
+    pub previous: AtomicPtr<PageMeta>,
+    /// The neighbour towards the back in its heap's list; a collector's own word.
+    pub next: AtomicPtr<PageMeta>,
+    /// The next page in its owner's inbox. Written by the thread that posts the page.
+    pub posted_next: AtomicPtr<PageMeta>,
+    /// Signals and frees in flight. Written by any thread.
+    pub signals: Signals,
+    /// Slots not known to be free: handed out, in a window, or freed remotely and not yet drained.
+    pub used: AtomicU16,
+    /// `heap::PageState`.
+    pub state: AtomicU8,
+    /// Whether the page is in its span's hands (0) or somebody's (1).
+    pub in_use: AtomicU8,
+    /// Bytes of the page.
+    pub bytes: AtomicU32,
+}
+
+/// Metadata of one page.
+#[repr(C, align(64))]
+pub(crate) struct PageMeta {
+    pub header: Header,
+    /// Slab: handed to a window at least once. Lent: occupied.
+    pub taken: MaskLine,
+    /// Slab: freed by the owner. Lent: marked.
+    pub local_free: MaskLine,
+    /// Slab: freed by other threads. Lent: scanned.
+    pub remote: MaskLine,
+}
+
+impl PageMeta {
+    /// Prepares the metadata of a page just taken from its span.
+    pub(crate) fn reset(&self, base: usize, spec: PageSpec, node: NodeId) {
+        let header = &self.header;
+        header.base.store(base, Ordering::Relaxed);
+        header.bytes.store(spec.bytes, Ordering::Relaxed);
+        header.slot_size.store(spec.slot_size, Ordering::Relaxed);
+        header.slots.store(spec.slots(), Ordering::Relaxed);
+        header.class.store(spec.tag, Ordering::Relaxed);
+        header.node.store(node.0, Ordering::Relaxed);
+        header.owner.store(0, Ordering::Relaxed);
+        header.previous.store(core::ptr::null_mut(), Ordering::Relaxed);
+        header.next.store(core::ptr::null_mut(), Ordering::Relaxed);
+        header.posted_next.store(core::ptr::null_mut(), Ordering::Relaxed);
+        header.signals.reset();
+        header.used.store(0, Ordering::Relaxed);
+        header.state.store(0, Ordering::Relaxed);
+        self.taken.clear();
+        self.local_free.clear();
+        self.remote.clear();
+        header.in_use.store(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn base(&self) -> usize {
+        self.header.base.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.header.bytes.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        NodeId(self.header.node.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn slot_size(&self) -> usize {
+        self.header.slot_size.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        usize::from(self.header.slots.load(Ordering::Relaxed))
+    }
+
+    /// The slots that exist of bucket `bucket`.
+    pub(crate) fn bucket_slots(&self, bucket: usize) -> BucketMask {
+        BucketMask::first(self.slots().saturating_sub(bucket * 64).min(64) as u32)
+    }
+
+    /// Buckets that have slots.
+    pub(crate) fn buckets(&self) -> usize {
+        self.slots().div_ceil(64)
+    }
+}
+
+impl Posted for PageMeta {
+    fn next(&self) -> &AtomicPtr<Self> {
+        &self.header.posted_next
+    }
+}
+
+static_assertions::const_assert_eq!(size_of::<MaskLine>(), 64);
+static_assertions::const_assert_eq!(size_of::<Header>(), 64);
+static_assertions::const_assert_eq!(size_of::<PageMeta>(), 256);
+static_assertions::const_assert_eq!(align_of::<PageMeta>(), 64);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Header, base), 0);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Header, owner), 16);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Header, signals), 48);
+static_assertions::const_assert_eq!(memoffset::offset_of!(PageMeta, taken), 64);
+static_assertions::const_assert_eq!(memoffset::offset_of!(PageMeta, local_free), 128);
+static_assertions::const_assert_eq!(memoffset::offset_of!(PageMeta, remote), 192);

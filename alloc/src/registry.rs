@@ -1,0 +1,166 @@
+//! Heaps and threads: which thread uses which heap, and what happens when one starts or exits.
+//!
+//! Invariants: a heap is used by one thread, or idle in the list, or borrowed under the lock; heaps
+//! are made of memory of their own and live for ever; the thread's own pointer has no destructor,
+//! a pthread key hands the heap back.
+#![allow(unsafe_code)]
+
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use lock_api::RawMutex;
+
+use crate::heap::Heap;
+use crate::lock::FutexMutex;
+use crate::sys;
+
+thread_local! {
+    /// This thread's heap; null before its first allocation, [`EXITED`] after its destructors ran.
+    static HEAP: Cell<*const Heap> = const { Cell::new(core::ptr::null()) };
+}
+
+/// What `HEAP` holds once the thread gave its heap back. Frees that come later borrow one.
+const EXITED: *const Heap = core::ptr::dangling();
+
+/// All heaps ever made, newest first.
+static HEAPS: AtomicPtr<Heap> = AtomicPtr::new(core::ptr::null_mut());
+
+static IDLE: FutexMutex<IdleHeaps> = FutexMutex::new(IdleHeaps { first: core::ptr::null_mut() });
+
+/// The pthread key plus one; 0 while there is none.
+static EXIT_KEY: AtomicU64 = AtomicU64::new(0);
+
+struct IdleHeaps {
+    first: *mut Heap,
+}
+
+// SAFETY: heaps live for ever, and idle ones belong to whoever holds the lock.
+unsafe impl Send for IdleHeaps {}
+
+/// Calls `work` with this thread's heap. `None` if there is none and no memory for one.
+#[inline(always)]
+pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
+    let heap = HEAP.with(Cell::get);
+    if heap.is_null() || heap == EXITED {
+        return with_heap_slow(heap, work);
+    }
+    // SAFETY: heaps live for ever; this one is the thread's own.
+    Some(work(unsafe { &*heap }))
+}
+
+#[cold]
+#[inline(never)]
+fn with_heap_slow<R>(heap: *const Heap, work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
+    if heap == EXITED {
+        return borrowed(work);
+    }
+    let heap = IDLE.lock().take()?;
+    // Before the key is set: setting it may allocate.
+    HEAP.with(|own| own.set(heap));
+    if !hand_back_at_exit(heap) {
+        HEAP.with(|own| own.set(EXITED));
+        IDLE.lock().put(heap);
+        return borrowed(work);
+    }
+    Some(work(heap))
+}
+
+/// Calls `work` with a heap borrowed for this one call, under the lock: for threads that have given
+/// theirs back.
+fn borrowed<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
+    let mut idle = IDLE.lock();
+    let heap = idle.take()?;
+    let result = work(heap);
+    heap.park();
+    idle.put(heap);
+    Some(result)
+}
+
+impl IdleHeaps {
+    /// An idle heap, or a new one.
+    fn take(&mut self) -> Option<&'static Heap> {
+        // SAFETY: heaps live for ever.
+        match unsafe { self.first.as_ref() } {
+            Some(heap) => {
+                self.first = heap.next_idle.load(Ordering::Relaxed);
+                Some(heap)
+            }
+            None => Self::make(),
+        }
+    }
+
+    fn make() -> Option<&'static Heap> {
+        let bytes = size_of::<Heap>().next_multiple_of(sys::OS_PAGE);
+        let memory = sys::map(bytes)?.cast::<Heap>();
+        // SAFETY: zeroed memory of its own, large enough and aligned to an OS page, is an empty heap.
+        let heap: &'static Heap = unsafe { memory.as_ref() };
+        heap.next_heap.store(HEAPS.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Release pairs with the acquire in `for_each_heap`. Under the lock, so no other push.
+        HEAPS.store(memory.as_ptr(), Ordering::Release);
+        Some(heap)
+    }
+
+    fn put(&mut self, heap: &'static Heap) {
+        heap.next_idle.store(self.first, Ordering::Relaxed);
+        self.first = core::ptr::from_ref(heap).cast_mut();
+    }
+}
+
+static_assertions::const_assert!(align_of::<Heap>() <= sys::OS_PAGE);
+
+/// Makes the thread's exit hand `heap` back. `false`: no key to be had.
+fn hand_back_at_exit(heap: &'static Heap) -> bool {
+    let mut key = EXIT_KEY.load(Ordering::Relaxed);
+    if key == 0 {
+        let guard = IDLE.lock();
+        key = EXIT_KEY.load(Ordering::Relaxed);
+        if key == 0 {
+            let mut made: libc::pthread_key_t = 0;
+            // SAFETY: writes the key; the destructor lives for ever.
+            if unsafe { libc::pthread_key_create(&raw mut made, Some(at_exit)) } != 0 {
+                return false;
+            }
+            key = u64::from(made) + 1;
+            EXIT_KEY.store(key, Ordering::Relaxed);
+        }
+        drop(guard);
+    }
+    // SAFETY: the key was made above, by this thread or under the lock before it.
+    unsafe {
+        libc::pthread_setspecific((key - 1) as libc::pthread_key_t, core::ptr::from_ref(heap).cast()) == 0
+    }
+}
+
+extern "C" fn at_exit(heap: *mut c_void) {
+    HEAP.with(|own| own.set(EXITED));
+    // SAFETY: what `hand_back_at_exit` set: this thread's heap.
+    let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
+    heap.park();
+    IDLE.lock().put(heap);
+}
+
+/// Calls `visit` with each heap ever made, used or idle.
+pub(crate) fn for_each_heap(mut visit: impl FnMut(&'static Heap)) {
+    // Acquire pairs with the release in `make`.
+    let mut next = HEAPS.load(Ordering::Acquire);
+    // SAFETY: heaps live for ever.
+    while let Some(heap) = unsafe { next.as_ref() } {
+        visit(heap);
+        next = heap.next_heap.load(Ordering::Relaxed);
+    }
+}
+
+/// Holds the list's lock over a fork.
+pub(crate) fn lock() {
+    core::mem::forget(IDLE.lock());
+}
+
+/// Lets go of it again.
+///
+/// # Safety
+/// Held since [`lock`].
+pub(crate) unsafe fn unlock() {
+    // SAFETY: by this function's contract.
+    unsafe { IDLE.raw().unlock() };
+}

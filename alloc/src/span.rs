@@ -1,0 +1,289 @@
+//! A span: one node's part of the region, handed out as chunks, granules and pages.
+//!
+//! Owned by the region; heaps, lent pages and ranges take from it, all off the fast path, under the
+//! span's lock. Invariant: a chunk is unused, opened for pages, or part of a range; pages come from
+//! the low end and ranges from the high end, so that either grows in one piece; a granule's bit is
+//! set in its chunk's mask exactly while a page covers it.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::class::GRANULE;
+use crate::granule::{Entry, GRANULE_SHIFT, Kind};
+use crate::lock::FutexMutex;
+use crate::mask::BucketMask;
+use crate::metas::MetaPool;
+use crate::node::NodeId;
+use crate::page::PageMeta;
+pub(crate) use crate::page::PageSpec;
+use crate::region::REGION;
+use crate::side::SpanMemory;
+
+pub(crate) use crate::side::{CHUNK, Side, Split};
+
+/// Largest slot whose pages may share a granule; above, the smallest page is a granule.
+const SPLIT_SLOT: u32 = 1024;
+/// Slot sizes, leaf or not, three page sizes, and the slab classes before them.
+const SPLIT_KEYS: usize = SLAB_KEYS + (SPLIT_SLOT as usize / 8 + 1) * 6;
+const SLAB_KEYS: usize = 8;
+
+impl PageSpec {
+    /// The spec with the page size that will be used: small pages of large slots become granules.
+    fn rounded(self) -> Self {
+        let small = (self.bytes as usize) < GRANULE;
+        if small && self.slot_size > SPLIT_SLOT { Self { bytes: GRANULE as u32, ..self } } else { self }
+    }
+
+    /// Which list of split granules serves the spec. Pages of one granule share its map entry, so
+    /// they have slot size, kind, tag and page size in common.
+    fn split_key(self) -> usize {
+        match self.kind {
+            Kind::Slab => usize::from(self.tag).min(SLAB_KEYS - 1),
+            _ => {
+                let shift = self.bytes.trailing_zeros() as usize - 13;
+                SLAB_KEYS + (self.slot_size as usize / 8) * 6 + usize::from(self.tag & 1) * 3 + shift
+            }
+        }
+    }
+}
+
+/// One node's memory. Empty until [`prepare`](Self::prepare).
+pub(crate) struct Span {
+    state: FutexMutex<SpanState>,
+    /// Chunks below this index may be opened for pages: a bound for walks without the lock.
+    open_end: AtomicUsize,
+}
+
+pub(crate) struct SpanState {
+    node: NodeId,
+    memory: SpanMemory,
+    metas: MetaPool,
+    /// First granule of each list of split granules with a free page, plus one.
+    split_heads: [u32; SPLIT_KEYS],
+}
+
+impl Span {
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: FutexMutex::new(SpanState {
+                node: NodeId(0),
+                memory: SpanMemory::empty(),
+                metas: MetaPool::empty(),
+                split_heads: [0; SPLIT_KEYS],
+            }),
+            open_end: AtomicUsize::new(0),
+        }
+    }
+
+    /// Gives the span its place. Called once, while the region is made.
+    pub(crate) fn prepare(&self, node: NodeId, metas: usize, side: Side) {
+        let mut state = self.state.lock();
+        state.node = node;
+        state.memory = SpanMemory::new(REGION.base() + usize::from(node.0) * REGION.span_bytes(), side);
+        state.metas = MetaPool::new(REGION.meta_part(node, metas), metas);
+    }
+
+    /// The lock, for fork handlers to hold.
+    pub(crate) fn lock(&self) -> &FutexMutex<SpanState> {
+        &self.state
+    }
+
+    /// A page of the spec, its metadata reset; its memory is as the page before left it. `None` when
+    /// address space, metadata or the kernel's patience is used up.
+    pub(crate) fn take_page(&self, spec: PageSpec) -> Option<&'static PageMeta> {
+        let spec = spec.rounded();
+        let mut state = self.state.lock();
+        let page =
+            if (spec.bytes as usize) < GRANULE { state.take_split(spec) } else { state.take_whole(spec) };
+        self.open_end.store(state.memory.open_end(), Ordering::Relaxed);
+        page
+    }
+
+    /// Takes a page back.
+    ///
+    /// # Safety
+    /// The page is of this span and in use; nothing points into it any more and its metadata is in
+    /// nobody's list.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn give_page(&self, page: &PageMeta) {
+        page.header.in_use.store(0, Ordering::Relaxed);
+        self.state.lock().give(page);
+    }
+
+    /// Address of the first of `chunks` neighbouring unused chunks, taken for a range: closed memory.
+    pub(crate) fn take_chunks(&self, chunks: usize) -> Option<usize> {
+        self.state.lock().memory.take_chunks(chunks)
+    }
+
+    /// Takes the chunks of a range back. Their memory was closed.
+    pub(crate) fn give_chunks(&self, base: usize, chunks: usize) {
+        self.state.lock().memory.give_chunks(base, chunks);
+    }
+
+    /// Calls `visit` for each page in use, without the lock: a page that is taken or given
+    /// meanwhile may or may not be seen.
+    pub(crate) fn for_each_page(&self, node: NodeId, mut visit: impl FnMut(Kind, &'static PageMeta)) {
+        let first = usize::from(node.0) * REGION.span_bytes();
+        let end = first + self.open_end.load(Ordering::Relaxed) * CHUNK;
+        for offset in (first..end).step_by(GRANULE) {
+            let entry = entry_at(offset);
+            if entry.kind() == Kind::None || entry.back() != 0 {
+                continue;
+            }
+            for page in 0..GRANULE >> entry.page_shift() {
+                let meta = meta_at(entry.first_meta() + page);
+                if meta.header.in_use.load(Ordering::Relaxed) != 0 {
+                    visit(entry.kind(), meta);
+                }
+            }
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn entry_at(offset: usize) -> Entry {
+    // SAFETY: callers walk offsets of opened chunks, inside the region.
+    unsafe { REGION.entry(offset) }
+}
+
+#[allow(unsafe_code)]
+fn set_entry(offset: usize, entry: Entry) {
+    // Release: a walker without the lock that sees the entry sees the metadata it names.
+    // SAFETY: callers name granules of opened chunks, inside the region.
+    unsafe { REGION.entry_word(offset) }.store(entry.word(), Ordering::Release);
+}
+
+#[allow(unsafe_code)]
+fn meta_at(idx: usize) -> &'static PageMeta {
+    // SAFETY: callers take indexes from entries or from the pool; metadata is never unmapped and its
+    // fields are atomics.
+    unsafe { REGION.meta(idx).as_ref() }
+}
+
+impl SpanState {
+    /// A page of one or more whole granules.
+    fn take_whole(&mut self, spec: PageSpec) -> Option<&'static PageMeta> {
+        let granules = spec.bytes as usize / GRANULE;
+        let meta = self.metas.take(1)?;
+        let Some(granule) = self.memory.take_granules(granules) else {
+            self.metas.give(meta, 1);
+            return None;
+        };
+        let base = self.memory.address(granule);
+        meta_at(meta).reset(base, spec, self.node);
+        for back in 0..granules {
+            let entry = Entry::new(meta, GRANULE_SHIFT, spec.kind, back, spec.slot_size, spec.tag);
+            set_entry(self.offset(base) + back * GRANULE, entry);
+        }
+        Some(meta_at(meta))
+    }
+
+    /// A page inside a granule that pages of the same spec share.
+    fn take_split(&mut self, spec: PageSpec) -> Option<&'static PageMeta> {
+        let key = spec.split_key();
+        let pages = GRANULE / spec.bytes as usize;
+        if self.split_heads[key] == 0 {
+            self.split_granule(spec, pages)?;
+        }
+        let granule = self.split_heads[key] as usize - 1;
+        let split = &mut self.memory.splits()[granule];
+        let page = BucketMask::from_word(split.taken).first_fit(1)? as usize;
+        split.taken |= 1 << page;
+        if split.taken == BucketMask::first(pages as u32).word() {
+            self.unlink(key, granule);
+        }
+        let address = self.memory.address(granule);
+        let meta = meta_at(entry_at(self.offset(address)).first_meta() + page);
+        let base = address + page * spec.bytes as usize;
+        meta.reset(base, spec, self.node);
+        Some(meta)
+    }
+
+    /// Takes a granule and lists it as split into `pages` free pages of `spec`.
+    fn split_granule(&mut self, spec: PageSpec, pages: usize) -> Option<()> {
+        let metas = self.metas.take(pages)?;
+        let Some(granule) = self.memory.take_granules(1) else {
+            self.metas.give(metas, pages);
+            return None;
+        };
+        for page in 0..pages {
+            meta_at(metas + page).header.in_use.store(0, Ordering::Relaxed);
+        }
+        let entry = Entry::new(metas, spec.bytes.trailing_zeros(), spec.kind, 0, spec.slot_size, spec.tag);
+        set_entry(self.offset(self.memory.address(granule)), entry);
+        self.memory.splits()[granule].taken = 0;
+        self.link(spec.split_key(), granule);
+        Some(())
+    }
+
+    fn give(&mut self, page: &PageMeta) {
+        let base = page.base();
+        let offset = self.offset(base);
+        let entry = entry_at(offset);
+        let granule = self.memory.granule(base);
+        let granules = if entry.page_shift() == GRANULE_SHIFT {
+            page.bytes() / GRANULE
+        } else if self.give_split(entry, granule, entry.meta(offset) - entry.first_meta(), page) {
+            1
+        } else {
+            return;
+        };
+        for covered in 0..granules {
+            set_entry((offset & !(GRANULE - 1)) + covered * GRANULE, Entry::NONE);
+        }
+        self.metas.give(entry.first_meta(), GRANULE >> entry.page_shift());
+        self.memory.give_granules(granule, granules);
+    }
+
+    /// Frees one page of a split granule; whether the granule has none left.
+    fn give_split(&mut self, entry: Entry, granule: usize, page: usize, meta: &PageMeta) -> bool {
+        let spec = PageSpec {
+            kind: entry.kind(),
+            tag: entry.tag(),
+            slot_size: meta.slot_size() as u32,
+            bytes: 1 << entry.page_shift(),
+        };
+        let full = BucketMask::first((GRANULE >> entry.page_shift()) as u32).word();
+        let split = &mut self.memory.splits()[granule];
+        let was_full = split.taken == full;
+        split.taken &= !(1 << page);
+        let is_empty = split.taken == 0;
+        if was_full {
+            self.link(spec.split_key(), granule);
+        }
+        if is_empty {
+            self.unlink(spec.split_key(), granule);
+        }
+        is_empty
+    }
+
+    /// Puts a granule at the head of its key's list.
+    fn link(&mut self, key: usize, granule: usize) {
+        let head = self.split_heads[key];
+        let splits = self.memory.splits();
+        splits[granule].previous = 0;
+        splits[granule].next = head;
+        if head != 0 {
+            splits[head as usize - 1].previous = granule as u32 + 1;
+        }
+        self.split_heads[key] = granule as u32 + 1;
+    }
+
+    /// Takes a granule out of its key's list.
+    fn unlink(&mut self, key: usize, granule: usize) {
+        let splits = self.memory.splits();
+        let Split { previous, next, .. } = splits[granule];
+        if next != 0 {
+            splits[next as usize - 1].previous = previous;
+        }
+        if previous == 0 {
+            self.split_heads[key] = next;
+        } else {
+            splits[previous as usize - 1].next = next;
+        }
+    }
+
+    /// Bytes from the region's base to `address`.
+    fn offset(&self, address: usize) -> usize {
+        address - REGION.base()
+    }
+}

@@ -1,0 +1,171 @@
+//! A thread's window: its private word of free slots in one bucket, one window a size class.
+//!
+//! Owned by a heap; only its thread writes, reports read. Invariant: a slot whose bit is set here is
+//! `taken` and set in no other mask; `page`, `bucket` and the fields derived from them change only
+//! while the word is zero.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::page::PageMeta;
+
+/// One cache line: all that malloc and a free into the current bucket read and write, but for the
+/// remote word.
+#[repr(C, align(64))]
+pub(crate) struct Window {
+    /// Free slots of the bucket.
+    free: AtomicU64,
+    /// Address of the bucket's slot 0.
+    base: AtomicUsize,
+    /// Bytes from `base` to the end of the bucket's last slot; 0 without a page.
+    limit: AtomicU32,
+    slot_size: AtomicU32,
+    /// ceil(65536 / (slot size / 8)), as in the granule map.
+    reciprocal: AtomicU32,
+    bucket: AtomicU32,
+    page: AtomicPtr<PageMeta>,
+    /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
+    requested: AtomicU64,
+    /// As `requested`, in blocks.
+    blocks: AtomicU64,
+}
+
+static_assertions::const_assert_eq!(size_of::<Window>(), 64);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Window, requested), 40);
+
+/// Where a window looks, as a reader sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct View {
+    pub page: *const PageMeta,
+    pub bucket: usize,
+    pub free: u64,
+}
+
+/// How an address lies to a window's bucket.
+pub(crate) enum Place {
+    /// Elsewhere.
+    Outside,
+    /// Inside, but at no slot's start.
+    Misaligned,
+    /// This slot, as a mask of one bit.
+    Slot(u64),
+}
+
+impl Window {
+    /// Takes a free slot; 0 if there is none. A bit scan, a multiplication and two stores.
+    #[inline(always)]
+    pub(crate) fn take(&self) -> usize {
+        let free = self.free.load(Ordering::Relaxed);
+        if free == 0 {
+            return 0;
+        }
+        // Relaxed: the slot is live from here on, which no other mask says.
+        self.free.store(free & (free - 1), Ordering::Relaxed);
+        let slot = free.trailing_zeros() as usize;
+        self.base.load(Ordering::Relaxed) + slot * self.slot_size.load(Ordering::Relaxed) as usize
+    }
+
+    /// How `address` lies to the bucket.
+    #[inline(always)]
+    pub(crate) fn place(&self, address: usize) -> Place {
+        let in_bucket = address.wrapping_sub(self.base.load(Ordering::Relaxed));
+        if in_bucket >= self.limit.load(Ordering::Relaxed) as usize {
+            return Place::Outside;
+        }
+        let slot = (in_bucket >> 3) * self.reciprocal.load(Ordering::Relaxed) as usize >> 16;
+        if slot * self.slot_size.load(Ordering::Relaxed) as usize != in_bucket {
+            return Place::Misaligned;
+        }
+        Place::Slot(1 << (slot & 63))
+    }
+
+    /// Free slots of the bucket.
+    #[inline(always)]
+    pub(crate) fn free(&self) -> u64 {
+        self.free.load(Ordering::Relaxed)
+    }
+
+    /// Puts slots back: they are the next to be taken.
+    #[inline(always)]
+    pub(crate) fn put(&self, slots: u64) {
+        // Release pairs with a report's acquire: a slot that came from another mask is still there
+        // or already here.
+        self.free.store(self.free() | slots, Ordering::Release);
+    }
+
+    /// Takes all slots out: the caller has put them elsewhere.
+    pub(crate) fn empty(&self) {
+        // Release pairs with a report's acquire: whoever misses the slots here sees them there.
+        self.free.store(0, Ordering::Release);
+    }
+
+    /// Turns an empty window to a bucket of `page`, or to nothing.
+    pub(crate) fn look_at(&self, page: Option<&PageMeta>, bucket: usize) {
+        let slot_size = page.map_or(16, PageMeta::slot_size);
+        let base = page.map_or(0, |page| page.base() + bucket * 64 * slot_size);
+        let slots = page.map_or(0, |page| page.bucket_slots(bucket).count());
+        self.limit.store(slots * slot_size as u32, Ordering::Relaxed);
+        self.base.store(base, Ordering::Relaxed);
+        self.slot_size.store(slot_size as u32, Ordering::Relaxed);
+        self.reciprocal.store((1u32 << 16).div_ceil(slot_size as u32 / 8), Ordering::Relaxed);
+        self.bucket.store(bucket as u32, Ordering::Relaxed);
+        self.page.store(
+            page.map_or(core::ptr::null_mut(), |page| core::ptr::from_ref(page).cast_mut()),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The page looked at, or null.
+    #[inline(always)]
+    pub(crate) fn page(&self) -> *mut PageMeta {
+        self.page.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bucket(&self) -> usize {
+        self.bucket.load(Ordering::Relaxed) as usize
+    }
+
+    /// Counts a block of `bytes` handed out.
+    #[inline(always)]
+    pub(crate) fn count_malloc(&self, bytes: usize) {
+        self.add(bytes as u64, 1);
+    }
+
+    /// Counts a block of `bytes` freed.
+    #[inline(always)]
+    pub(crate) fn count_free(&self, bytes: usize) {
+        self.add((bytes as u64).wrapping_neg(), u64::MAX);
+    }
+
+    /// Counts a block that stays where it is but was requested anew.
+    #[inline(always)]
+    pub(crate) fn count_resize(&self, old: usize, new: usize) {
+        self.add((new as u64).wrapping_sub(old as u64), 0);
+    }
+
+    #[inline(always)]
+    fn add(&self, bytes: u64, blocks: u64) {
+        // One writer, so load and store do: no read-modify-write.
+        self.requested.store(self.requested.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
+        self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(blocks), Ordering::Relaxed);
+    }
+
+    /// Bytes requested less bytes freed, and blocks, modulo 2^64.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        (self.requested.load(Ordering::Relaxed), self.blocks.load(Ordering::Relaxed))
+    }
+
+    /// Where the window looks now, for a report in another thread. A window that turns meanwhile is
+    /// read again.
+    pub(crate) fn view(&self) -> View {
+        loop {
+            let (page, bucket) = (self.page.load(Ordering::Acquire), self.bucket.load(Ordering::Acquire));
+            // Acquire pairs with the release in `put` and `empty`.
+            let free = self.free.load(Ordering::Acquire);
+            let same =
+                page == self.page.load(Ordering::Acquire) && bucket == self.bucket.load(Ordering::Acquire);
+            if same {
+                return View { page, bucket: bucket as usize, free };
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What several tests share: seeded randomness, and running a part of a test as a child process.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::process::{Command, Output};
+
+/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every machine.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (u128::from(self.next()) * bound as u128 >> 64) as usize
+    }
+}
+
+/// The variable that tells a test that it is the child.
+const PART: &str = "BUCKETMASK_TEST_PART";
+
+/// Which part this process is to run, if it is a child.
+pub fn part() -> Option<String> {
+    std::env::var(PART).ok()
+}
+
+/// Runs the test `name` of this very binary in a child process, as `part`.
+pub fn child(name: &str, part: &str) -> Output {
+    let this = std::env::current_exe().unwrap();
+    Command::new(this)
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(PART, part)
+        .output()
+        .unwrap()
+}

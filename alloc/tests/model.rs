@@ -1,0 +1,196 @@
+//! Ten million random mallocs, frees and reallocs over four threads against a model: addresses do
+//! not overlap, alignments hold, contents stay, and at every safepoint the masks equal the model.
+//!
+//! The allocator is called directly, not installed: the model's own memory comes from elsewhere.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::sync::{Barrier, Mutex};
+
+use bucketmask_alloc::{BucketAlloc, PageUse, Report};
+use common::Random;
+
+const THREADS: usize = 4;
+const STEPS: usize = 2_500_000;
+const SAFEPOINTS: usize = 10;
+/// Blocks a thread holds at most.
+const HELD: usize = 15_000;
+/// What pages serve; larger blocks are mimalloc's and in no mask.
+const LARGEST_SLOT: usize = 32 * 1024;
+
+/// A live block of the model: its first and last bytes hold `mark`.
+struct Block {
+    address: usize,
+    layout: Layout,
+    mark: u8,
+}
+
+impl Block {
+    fn new(layout: Layout, random: &mut Random) -> Self {
+        let mark = random.next() as u8;
+        let zeroed = random.below(8) == 0;
+        // SAFETY: layouts here are never of size 0.
+        let ptr =
+            unsafe { if zeroed { BucketAlloc.alloc_zeroed(layout) } else { BucketAlloc.alloc(layout) } };
+        assert!(!ptr.is_null());
+        assert_eq!(ptr as usize % layout.align(), 0, "{layout:?}");
+        if zeroed {
+            // SAFETY: a block of that size.
+            let bytes = unsafe { std::slice::from_raw_parts(ptr, layout.size()) };
+            assert!(bytes.iter().all(|&byte| byte == 0), "a zeroed block is not");
+        }
+        let block = Self { address: ptr as usize, layout, mark };
+        block.write();
+        block
+    }
+
+    fn ends(&self) -> [*mut u8; 2] {
+        [self.address as *mut u8, (self.address + self.layout.size() - 1) as *mut u8]
+    }
+
+    fn write(&self) {
+        // SAFETY: both are inside the block, which is ours.
+        self.ends().map(|end| unsafe { end.write(self.mark) });
+    }
+
+    fn check(&self) {
+        // SAFETY: as in `write`.
+        let found = self.ends().map(|end| unsafe { end.read() });
+        assert_eq!(found, [self.mark; 2], "the content of {:#x} changed", self.address);
+    }
+
+    fn free(self) {
+        self.check();
+        // SAFETY: made with this layout, freed once: `self` is consumed.
+        unsafe { BucketAlloc.dealloc(self.address as *mut u8, self.layout) };
+    }
+
+    fn resize(&mut self, size: usize) {
+        self.check();
+        // SAFETY: made with this layout; the new size is not 0.
+        let moved = unsafe { BucketAlloc.realloc(self.address as *mut u8, self.layout, size) };
+        assert!(!moved.is_null());
+        // SAFETY: the first byte was kept.
+        assert_eq!(unsafe { moved.read() }, self.mark);
+        self.address = moved as usize;
+        self.layout = Layout::from_size_align(size, self.layout.align()).unwrap();
+        self.write();
+    }
+}
+
+/// Mostly small, some up to 32 KiB, few beyond; mostly at 8 or 16, some at 64, few at up to 16 KiB.
+fn any_layout(random: &mut Random) -> Layout {
+    let size = match random.below(200) {
+        0 => LARGEST_SLOT + random.below(200_000),
+        1..=3 => 1 + random.below(LARGEST_SLOT),
+        4..=30 => 1 + random.below(2000),
+        _ => 1 + random.below(256),
+    };
+    let align = match random.below(500) {
+        0 => 1 << random.below(15),
+        1..=40 => 64,
+        _ => 1 << random.below(5),
+    };
+    Layout::from_size_align(size, align).unwrap()
+}
+
+fn work(seed: u64, gift: &Mutex<Vec<Block>>, held: &mut Vec<Block>, steps: usize) {
+    let mut random = Random::new(seed);
+    for _ in 0..steps {
+        match random.below(100) {
+            0..=44 if held.len() < HELD => held.push(Block::new(any_layout(&mut random), &mut random)),
+            0..=49 if !held.is_empty() => {
+                let block = random.below(held.len());
+                held[block].resize(any_layout(&mut random).size());
+            }
+            // Leave a block for another thread to free, or free one that was left.
+            50..=55 if !held.is_empty() => {
+                let block = held.swap_remove(random.below(held.len()));
+                gift.lock().unwrap().push(block);
+            }
+            56..=61 => {
+                let given = gift.lock().unwrap().pop();
+                given.into_iter().for_each(Block::free);
+            }
+            _ if !held.is_empty() => held.swap_remove(random.below(held.len())).free(),
+            _ => {}
+        }
+    }
+}
+
+/// Compares the model with the masks. No thread is inside the allocator.
+fn safepoint(blocks: &[&Block]) {
+    let mut spans: Vec<(usize, usize)> =
+        blocks.iter().map(|block| (block.address, block.address + block.layout.size())).collect();
+    spans.sort_unstable();
+    for pair in spans.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "blocks overlap: {pair:x?}");
+    }
+    let pages = BucketAlloc.occupancy();
+    let mut masks: Vec<usize> = pages
+        .iter()
+        .filter(|page| page.usage == PageUse::Slab)
+        .flat_map(|page| page.live_addresses().collect::<Vec<_>>())
+        .collect();
+    masks.sort_unstable();
+    let in_pages =
+        |address: &usize| pages.iter().any(|page| (page.base..page.base + page.bytes).contains(address));
+    let (small, large): (Vec<&&Block>, Vec<&&Block>) = blocks.iter().partition(|block| {
+        block.layout.size().max(block.layout.align()) <= LARGEST_SLOT && block.layout.align() <= 4096
+    });
+    let mut model: Vec<usize> = small.iter().map(|block| block.address).collect();
+    model.sort_unstable();
+    assert_eq!(masks.len(), model.len());
+    assert_eq!(masks, model, "the masks differ from the model");
+    assert!(!large.iter().any(|block| in_pages(&block.address)));
+    check_report(&BucketAlloc.report(), &small, &large);
+}
+
+fn check_report(report: &Report, small: &[&&Block], large: &[&&Block]) {
+    let bytes = |blocks: &[&&Block]| blocks.iter().map(|block| block.layout.size()).sum::<usize>();
+    assert_eq!(report.large.blocks, large.len());
+    assert_eq!(report.large.requested, bytes(large));
+    let classes = || report.nodes.iter().flat_map(|node| &node.classes);
+    assert_eq!(classes().map(|class| class.live).sum::<usize>(), small.len());
+    assert_eq!(classes().map(|class| class.requested).sum::<usize>(), bytes(small));
+    for class in classes() {
+        assert!(class.live + class.window <= class.slots, "{class:?}");
+        assert!(class.slots * class.slot_size <= class.committed, "{class:?}");
+        assert!(class.resident <= class.committed, "{class:?}");
+        assert!(class.requested <= class.live_bytes(), "{class:?}");
+        assert!((0.0..=1.0).contains(&class.internal_fragmentation()), "{class:?}");
+        assert!((0.0..=1.0).contains(&class.external_fragmentation()), "{class:?}");
+    }
+}
+
+#[test]
+fn ten_million_operations_agree_with_the_model() {
+    let gift = Mutex::new(Vec::new());
+    let held: Vec<Mutex<Vec<Block>>> = (0..THREADS).map(|_| Mutex::default()).collect();
+    let barrier = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (gift, held, barrier) = (&gift, &held, &barrier);
+            scope.spawn(move || {
+                for round in 0..SAFEPOINTS {
+                    let seed = (thread * SAFEPOINTS + round) as u64;
+                    work(seed, gift, &mut held[thread].lock().unwrap(), STEPS / SAFEPOINTS);
+                    if barrier.wait().is_leader() {
+                        let guards: Vec<_> =
+                            held.iter().chain([gift]).map(|blocks| blocks.lock().unwrap()).collect();
+                        let blocks: Vec<&Block> = guards.iter().flat_map(|blocks| blocks.iter()).collect();
+                        assert!(blocks.len() > HELD);
+                        safepoint(&blocks);
+                    }
+                    barrier.wait();
+                }
+            });
+        }
+    });
+    // The threads are gone; what they held is freed by this one.
+    for blocks in held.into_iter().chain([gift]) {
+        blocks.into_inner().unwrap().into_iter().for_each(Block::free);
+    }
+    safepoint(&[]);
+}
