@@ -1,1 +1,38 @@
-//! Hash map in hash order, with elastic growth in place.
+//! Bucketmask's hash map: sorted by hash, growing in place, walked by its masks.
+//!
+//! Entries lie in buckets of 15 slots. A bucket's head holds one byte of each entry's hash and the number of entries
+//! that did not fit and went further; one bit a slot, packed out of band, says what is occupied. A lookup reads one
+//! head, an iteration reads masks, and nobody reads empty buckets. The home of an entry is the high half of
+//! `hash * buckets`, so a table of any size is sorted by hash and can grow by any factor, within one reserved range,
+//! a few buckets an insert: no resize pause, no second table.
+//!
+//! - [`HashMap`], [`HashSet`]: std's interface.
+//! - `GcMap` (feature `gc`): a map that lives in a collector's arena, traced by its masks.
+//!
+//! Invariant: unsafe code lives in `raw/` alone, and no user code runs while a table is between two valid states.
+
+#![deny(unsafe_code)]
+
+mod entry;
+#[cfg(feature = "gc")]
+mod gc_collect;
+#[cfg(feature = "gc")]
+mod gc_map;
+mod hash;
+mod iter;
+mod map;
+mod raw;
+mod set;
+mod traits;
+
+pub use entry::{Entry, OccupiedEntry, VacantEntry};
+#[cfg(feature = "gc")]
+pub use gc_map::GcMap;
+pub use iter::{Drain, IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
+pub use map::HashMap;
+pub use raw::check::TableStats;
+#[doc(hidden)]
+pub use raw::layout::{Blocks, Scrubbed, Tiny};
+pub use raw::layout::{Inline, Layout, Split};
+pub use raw::storage::TryReserveError;
+pub use set::{HashSet, SetDrain, SetIntoIter, SetIter};

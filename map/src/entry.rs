@@ -1,0 +1,181 @@
+//! `Entry`: a key's place in a map, looked up once.
+//!
+//! Owned by `map.rs`. Invariant: the table was made ready before the lookup, so a vacant entry can be filled in place.
+
+use crate::raw::layout::{Layout, Split};
+use crate::raw::{Occupied, Vacant};
+use core::{fmt, mem};
+
+/// A key's place in a map.
+pub enum Entry<'a, K, V, L: Layout = Split> {
+    /// The key is there.
+    Occupied(OccupiedEntry<'a, K, V, L>),
+    /// The key is not there.
+    Vacant(VacantEntry<'a, K, V, L>),
+}
+
+/// The place of a key that is there.
+pub struct OccupiedEntry<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: Occupied<'a, (K, V), L>,
+}
+
+/// The place of a key that is not there, and the key.
+pub struct VacantEntry<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: Vacant<'a, (K, V), L>,
+    pub(crate) key: K,
+}
+
+impl<'a, K, V, L: Layout> Entry<'a, K, V, L> {
+    /// The value, after inserting `default` if there was none.
+    #[inline]
+    pub fn or_insert(self, default: V) -> &'a mut V {
+        match self {
+            Self::Occupied(entry) => entry.into_mut(),
+            Self::Vacant(entry) => entry.insert(default),
+        }
+    }
+
+    /// The value, after inserting what `default` makes if there was none.
+    #[inline]
+    pub fn or_insert_with(self, default: impl FnOnce() -> V) -> &'a mut V {
+        match self {
+            Self::Occupied(entry) => entry.into_mut(),
+            Self::Vacant(entry) => entry.insert(default()),
+        }
+    }
+
+    /// The value, after inserting what `default` makes of the key if there was none.
+    #[inline]
+    pub fn or_insert_with_key(self, default: impl FnOnce(&K) -> V) -> &'a mut V {
+        match self {
+            Self::Occupied(entry) => entry.into_mut(),
+            Self::Vacant(entry) => {
+                let value = default(entry.key());
+                entry.insert(value)
+            }
+        }
+    }
+
+    /// The value, after inserting `V::default()` if there was none.
+    #[inline]
+    pub fn or_default(self) -> &'a mut V
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
+
+    /// Changes the value if there is one.
+    #[inline]
+    #[must_use]
+    pub fn and_modify(mut self, change: impl FnOnce(&mut V)) -> Self {
+        if let Self::Occupied(entry) = &mut self {
+            change(entry.get_mut());
+        }
+        self
+    }
+
+    /// The key: the map's if it is there, else the one that was asked for.
+    pub fn key(&self) -> &K {
+        match self {
+            Self::Occupied(entry) => entry.key(),
+            Self::Vacant(entry) => entry.key(),
+        }
+    }
+
+    /// Sets the value and stays at the place.
+    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, L> {
+        match self {
+            Self::Occupied(mut entry) => {
+                entry.insert(value);
+                entry
+            }
+            Self::Vacant(entry) => OccupiedEntry { inner: entry.inner.insert_at((entry.key, value)) },
+        }
+    }
+}
+
+impl<'a, K, V, L: Layout> OccupiedEntry<'a, K, V, L> {
+    /// The key that the map holds.
+    pub fn key(&self) -> &K {
+        &self.inner.get().0
+    }
+
+    /// The value.
+    pub fn get(&self) -> &V {
+        &self.inner.get().1
+    }
+
+    /// The value, mutable as long as the entry is borrowed.
+    pub fn get_mut(&mut self) -> &mut V {
+        &mut self.inner.get_mut().1
+    }
+
+    /// The value, mutable as long as the map is borrowed.
+    #[must_use]
+    pub fn into_mut(self) -> &'a mut V {
+        &mut self.inner.into_mut().1
+    }
+
+    /// Sets the value and returns the one there was.
+    pub fn insert(&mut self, value: V) -> V {
+        mem::replace(self.get_mut(), value)
+    }
+
+    /// Takes the entry out and returns its value.
+    #[expect(clippy::must_use_candidate, reason = "removing is often the point")]
+    pub fn remove(self) -> V {
+        self.inner.remove().1
+    }
+
+    /// Takes the entry out.
+    #[expect(clippy::must_use_candidate, reason = "removing is often the point")]
+    pub fn remove_entry(self) -> (K, V) {
+        self.inner.remove()
+    }
+}
+
+impl<'a, K, V, L: Layout> VacantEntry<'a, K, V, L> {
+    /// The key that was asked for.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// The key that was asked for, back.
+    #[must_use]
+    pub fn into_key(self) -> K {
+        self.key
+    }
+
+    /// Inserts `value` under the key.
+    #[inline]
+    pub fn insert(self, value: V) -> &'a mut V {
+        &mut self.inner.insert((self.key, value)).1
+    }
+
+    /// Inserts `value` under the key and stays at the place.
+    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, L> {
+        OccupiedEntry { inner: self.inner.insert_at((self.key, value)) }
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for Entry<'_, K, V, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Occupied(entry) => f.debug_tuple("Entry").field(entry).finish(),
+            Self::Vacant(entry) => f.debug_tuple("Entry").field(entry).finish(),
+        }
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for OccupiedEntry<'_, K, V, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OccupiedEntry").field("key", self.key()).field("value", self.get()).finish_non_exhaustive()
+    }
+}
+
+impl<K: fmt::Debug, V, L: Layout> fmt::Debug for VacantEntry<'_, K, V, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VacantEntry").field(self.key()).finish()
+    }
+}

@@ -1,0 +1,38 @@
+//! `Collect` for `HashMap` and `HashSet`: maps that are owned by a GC object and changed through its locks.
+//!
+//! Owned by the feature `gc`. Invariant: every key and every value is traced, by masks.
+
+#![allow(unsafe_code)]
+
+use crate::map::HashMap;
+use crate::raw::layout::Layout;
+use crate::raw::visit::Occupancy;
+use crate::set::HashSet;
+use bucketmask_gc::Collect;
+use bucketmask_gc::collect::Trace;
+
+// SAFETY: all keys and values are traced; the hasher is 'static, so it holds no pointer. Dropping a table drops its
+// entries and looks at none of them.
+unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, L: Layout> Collect<'gc> for HashMap<K, V, S, L> {
+    const NEEDS_TRACE: bool = K::NEEDS_TRACE || V::NEEDS_TRACE;
+
+    fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
+        // SAFETY: masks are always true.
+        let looked = unsafe {
+            self.table.visit(0..usize::MAX, Occupancy::Masks, |(key, value)| {
+                cc.trace(key);
+                cc.trace(value);
+            })
+        };
+        cc.count_slots(looked.at, looked.past);
+    }
+}
+
+// SAFETY: as for the map it is made of.
+unsafe impl<'gc, T: Collect<'gc>, S: 'static, L: Layout> Collect<'gc> for HashSet<T, S, L> {
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+
+    fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
+        cc.trace(&self.map);
+    }
+}

@@ -1,0 +1,84 @@
+//! From a hasher's output to a place: finaliser, home bucket, tophash and watermark.
+//!
+//! Owned by the whole crate; pure arithmetic. Invariant: `home` is monotone in the hash, for every bucket count, so a
+//! table of any size is sorted by hash.
+
+use core::hash::{BuildHasher, Hash};
+
+/// 2^64 divided by the golden ratio, odd: consecutive integers spread evenly over the high bits (Knuth, TAOCP 6.4).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A finalised hash: what homes, tophashes and watermarks are taken from.
+///
+/// Identity hashers fill only low bits and the home is taken from the high ones, hence one multiplication.
+#[inline(always)]
+pub(crate) fn finalise(hash: u64) -> u64 {
+    hash.wrapping_mul(SPREAD)
+}
+
+/// The finalised hash of `key`.
+#[inline(always)]
+pub(crate) fn hash_of<Q: Hash + ?Sized, S: BuildHasher>(build: &S, key: &Q) -> u64 {
+    finalise(build.hash_one(key))
+}
+
+/// Home bucket of `hash` among `buckets`: the high half of the product, always below `buckets`.
+#[inline(always)]
+pub(crate) fn home(hash: u64, buckets: usize) -> usize {
+    ((u128::from(hash) * buckets as u128) >> 64) as usize
+}
+
+/// One byte of the hash, never zero, from bits that the home of a table below 2^24 buckets does not use.
+#[inline(always)]
+pub(crate) fn tophash(hash: u64) -> u8 {
+    let byte = (hash >> 32) as u8;
+    byte + u8::from(byte == 0)
+}
+
+/// The smallest hash whose home among `buckets` is `bucket`.
+pub(crate) fn first_hash(bucket: usize, buckets: usize) -> u64 {
+    debug_assert!(bucket < buckets);
+    (((bucket as u128) << 64).div_ceil(buckets as u128)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_hash_is_the_boundary_of_homes() {
+        for buckets in [1usize, 2, 3, 5, 7, 12, 100, 255, 1 << 20, (1 << 20) + 1, 99_999_989] {
+            for bucket in [0, 1, buckets / 3, buckets / 2, buckets.saturating_sub(2), buckets - 1] {
+                if bucket >= buckets {
+                    continue;
+                }
+                let first = first_hash(bucket, buckets);
+                assert_eq!(home(first, buckets), bucket);
+                if bucket > 0 {
+                    assert_eq!(home(first - 1, buckets), bucket - 1);
+                }
+            }
+            assert_eq!(home(u64::MAX, buckets), buckets - 1);
+        }
+    }
+
+    #[test]
+    fn homes_never_fall_when_buckets_grow() {
+        let mut hash = 1u64;
+        for buckets in 1..500usize {
+            hash = finalise(hash ^ buckets as u64);
+            assert!(home(hash, buckets + 1) >= home(hash, buckets));
+            assert!(home(hash, buckets) < buckets);
+        }
+    }
+
+    #[test]
+    fn tophash_is_never_zero_and_uses_every_other_byte() {
+        let mut seen = [0u32; 256];
+        for byte in 0..256u64 {
+            seen[tophash(byte << 32) as usize] += 1;
+        }
+        assert_eq!((seen[0], seen[1]), (0, 2));
+        assert!(seen[2..].iter().all(|&n| n == 1));
+    }
+}

@@ -1,0 +1,146 @@
+//! The iterators of `HashMap`: pairs made of the table's entries.
+//!
+//! Owned by `map.rs`. Invariant: all of them go in the order of the hashes and know how many entries are left.
+
+use crate::map::HashMap;
+use crate::raw::layout::{Layout, Split};
+use crate::raw::walk;
+use core::fmt;
+use core::iter::FusedIterator;
+
+/// Entries of a map by reference: [`HashMap::iter`].
+pub struct Iter<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: walk::Iter<'a, (K, V), L>,
+}
+
+/// Entries of a map, values mutable: [`HashMap::iter_mut`].
+pub struct IterMut<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: walk::IterMut<'a, (K, V), L>,
+}
+
+/// Entries of a map, owned.
+pub struct IntoIter<K, V, L: Layout = Split> {
+    pub(crate) inner: walk::IntoIter<(K, V), L>,
+}
+
+/// Entries taken out of a map: [`HashMap::drain`].
+pub struct Drain<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: walk::Drain<'a, (K, V), L>,
+}
+
+/// Keys of a map: [`HashMap::keys`].
+pub struct Keys<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: Iter<'a, K, V, L>,
+}
+
+/// Values of a map: [`HashMap::values`].
+pub struct Values<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: Iter<'a, K, V, L>,
+}
+
+/// Values of a map, mutable: [`HashMap::values_mut`].
+pub struct ValuesMut<'a, K, V, L: Layout = Split> {
+    pub(crate) inner: IterMut<'a, K, V, L>,
+}
+
+/// Keys of a map, owned: [`HashMap::into_keys`].
+pub struct IntoKeys<K, V, L: Layout = Split> {
+    pub(crate) inner: IntoIter<K, V, L>,
+}
+
+/// Values of a map, owned: [`HashMap::into_values`].
+pub struct IntoValues<K, V, L: Layout = Split> {
+    pub(crate) inner: IntoIter<K, V, L>,
+}
+
+/// What all iterators have in common: the item, and what to do with the table's entry to make it.
+macro_rules! iterator {
+    ($name:ident<$($life:lifetime)?>, $item:ty, $entry:pat => $value:expr) => {
+        impl<$($life,)? K, V, L: Layout> Iterator for $name<$($life,)? K, V, L> {
+            type Item = $item;
+
+            #[inline]
+            fn next(&mut self) -> Option<$item> {
+                self.inner.next().map(|$entry| $value)
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                self.inner.size_hint()
+            }
+        }
+
+        impl<$($life,)? K, V, L: Layout> ExactSizeIterator for $name<$($life,)? K, V, L> {}
+        impl<$($life,)? K, V, L: Layout> FusedIterator for $name<$($life,)? K, V, L> {}
+    };
+}
+
+iterator!(Iter<'a>, (&'a K, &'a V), (key, value) => (key, value));
+iterator!(IterMut<'a>, (&'a K, &'a mut V), (key, value) => (&*key, value));
+iterator!(IntoIter<>, (K, V), entry => entry);
+iterator!(Drain<'a>, (K, V), entry => entry);
+iterator!(Keys<'a>, &'a K, (key, _) => key);
+iterator!(Values<'a>, &'a V, (_, value) => value);
+iterator!(ValuesMut<'a>, &'a mut V, (_, value) => value);
+iterator!(IntoKeys<>, K, (key, _) => key);
+iterator!(IntoValues<>, V, (_, value) => value);
+
+macro_rules! cloneable {
+    ($($name:ident)*) => {$(
+        impl<K, V, L: Layout> Clone for $name<'_, K, V, L> {
+            fn clone(&self) -> Self {
+                Self { inner: self.inner.clone() }
+            }
+        }
+    )*};
+}
+
+cloneable!(Iter Keys Values);
+
+macro_rules! shown {
+    ($($name:ident<$($life:lifetime)?>, $self:ident => $rest:expr;)*) => {$(
+        impl<$($life,)? K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for $name<$($life,)? K, V, L> {
+            fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries($rest).finish()
+            }
+        }
+    )*};
+}
+
+shown! {
+    Iter<'a>, self => self.clone();
+    IterMut<'a>, self => self.inner.rest();
+    IntoIter<>, self => self.inner.rest();
+    Drain<'a>, self => self.inner.rest().into_iter().flatten();
+    Keys<'a>, self => self.clone();
+    Values<'a>, self => self.clone();
+    ValuesMut<'a>, self => self.inner.inner.rest().map(|(_, value)| value);
+    IntoKeys<>, self => self.inner.inner.rest().map(|(key, _)| key);
+    IntoValues<>, self => self.inner.inner.rest().map(|(_, value)| value);
+}
+
+impl<K, V, S, L: Layout> IntoIterator for HashMap<K, V, S, L> {
+    type Item = (K, V);
+    type IntoIter = IntoIter<K, V, L>;
+
+    fn into_iter(self) -> IntoIter<K, V, L> {
+        IntoIter { inner: self.table.into_iter() }
+    }
+}
+
+impl<'a, K, V, S, L: Layout> IntoIterator for &'a HashMap<K, V, S, L> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = Iter<'a, K, V, L>;
+
+    fn into_iter(self) -> Iter<'a, K, V, L> {
+        self.iter()
+    }
+}
+
+impl<'a, K, V, S, L: Layout> IntoIterator for &'a mut HashMap<K, V, S, L> {
+    type Item = (&'a K, &'a mut V);
+    type IntoIter = IterMut<'a, K, V, L>;
+
+    fn into_iter(self) -> IterMut<'a, K, V, L> {
+        self.iter_mut()
+    }
+}

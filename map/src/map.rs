@@ -1,0 +1,304 @@
+//! `HashMap`: the safe face of the table.
+//!
+//! Owned by the crate's users. Invariant: every insert makes the table ready (growth, repair) before it probes, so what
+//! a probe finds stays true until the entry is written.
+
+use crate::entry::{Entry, OccupiedEntry, VacantEntry};
+use crate::hash::hash_of;
+use crate::iter::{Drain, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
+use crate::raw::RawTable;
+use crate::raw::check::TableStats;
+use crate::raw::layout::{Layout, Split};
+use crate::raw::storage::TryReserveError;
+use core::borrow::Borrow;
+use core::hash::{BuildHasher, Hash};
+use core::mem;
+use std::collections::hash_map::RandomState;
+
+/// A hash map with std's interface that grows without a pause.
+///
+/// Lookups, inserts and removals take expected O(1). A table of 128 KiB and more grows in place, a few buckets with each
+/// insert, inside a reserved range; a smaller one is copied. Once in a sixteenfold growth the range is left and the
+/// table's bytes are copied, without hashing. Keys whose hashes are equal are found by walking all of them.
+///
+/// As in std, a key must not change its hash or equality while it is in the map; if it does, lookups answer something
+/// unspecified, and memory safety holds.
+///
+/// `L` says how heads and slots lie in memory; leave it at its default unless you measure.
+///
+/// ```
+/// use bucketmask_map::HashMap;
+///
+/// let mut ages = HashMap::new();
+/// ages.insert("Ada", 36);
+/// *ages.entry("Ada").or_insert(0) += 1;
+/// assert_eq!(ages["Ada"], 37);
+/// ```
+pub struct HashMap<K, V, S = RandomState, L: Layout = Split> {
+    pub(crate) table: RawTable<(K, V), L>,
+    pub(crate) build: S,
+}
+
+impl<K, V> HashMap<K, V> {
+    /// An empty map, without memory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_hasher(RandomState::new())
+    }
+
+    /// An empty map that takes `capacity` entries before it grows.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self::with_capacity_and_hasher(capacity, RandomState::new())
+    }
+}
+
+impl<K, V, S> HashMap<K, V, S> {
+    /// An empty map, without memory, that hashes with `build`.
+    #[must_use]
+    pub fn with_hasher(build: S) -> Self {
+        Self::in_layout(build)
+    }
+
+    /// An empty map that takes `capacity` entries before it grows and hashes with `build`.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[must_use]
+    pub fn with_capacity_and_hasher(capacity: usize, build: S) -> Self {
+        Self::with_capacity_in_layout(capacity, build)
+    }
+}
+
+impl<K, V, S, L: Layout> HashMap<K, V, S, L> {
+    /// An empty map of a chosen layout.
+    #[must_use]
+    pub fn in_layout(build: S) -> Self {
+        Self { table: RawTable::new(), build }
+    }
+
+    /// An empty map of a chosen layout that takes `capacity` entries before it grows.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[must_use]
+    pub fn with_capacity_in_layout(capacity: usize, build: S) -> Self {
+        let table = RawTable::with_capacity(capacity).unwrap_or_else(|error| error.raise());
+        Self { table, build }
+    }
+
+    /// Entries in the map.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.table.len
+    }
+
+    /// Whether there is no entry.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.table.len == 0
+    }
+
+    /// Entries that fit before the table grows again, those that are there included.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    /// Bytes of the table's memory that are in use; reserved room that is not open does not count.
+    pub fn allocation_size(&self) -> usize {
+        self.table.bytes()
+    }
+
+    /// What the table is made of. O(buckets).
+    pub fn stats(&self) -> TableStats {
+        self.table.stats()
+    }
+
+    /// The hasher's builder.
+    #[inline]
+    pub fn hasher(&self) -> &S {
+        &self.build
+    }
+
+    /// The entries, in the order of their hashes.
+    pub fn iter(&self) -> Iter<'_, K, V, L> {
+        Iter { inner: self.table.iter() }
+    }
+
+    /// The entries, values mutable, in the order of their hashes.
+    pub fn iter_mut(&mut self) -> IterMut<'_, K, V, L> {
+        IterMut { inner: self.table.iter_mut() }
+    }
+
+    /// The keys, in the order of their hashes.
+    pub fn keys(&self) -> Keys<'_, K, V, L> {
+        Keys { inner: self.iter() }
+    }
+
+    /// The values, in the order of their keys' hashes.
+    pub fn values(&self) -> Values<'_, K, V, L> {
+        Values { inner: self.iter() }
+    }
+
+    /// The values, mutable, in the order of their keys' hashes.
+    pub fn values_mut(&mut self) -> ValuesMut<'_, K, V, L> {
+        ValuesMut { inner: self.iter_mut() }
+    }
+
+    /// The keys, owned.
+    pub fn into_keys(self) -> IntoKeys<K, V, L> {
+        IntoKeys { inner: self.into_iter() }
+    }
+
+    /// The values, owned.
+    pub fn into_values(self) -> IntoValues<K, V, L> {
+        IntoValues { inner: self.into_iter() }
+    }
+
+    /// Takes all entries out and keeps the memory. Entries that the iterator did not reach are dropped with it; if it is
+    /// leaked, they and the memory leak too.
+    pub fn drain(&mut self) -> Drain<'_, K, V, L> {
+        Drain { inner: self.table.drain() }
+    }
+
+    /// Keeps the entries for which `keep` is true. O(entries), by masks. It has no hasher, so overflow counts may stay
+    /// higher than needed; a later insert repairs them when that pays.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.table.retain(|(key, value)| keep(key, value));
+    }
+
+    /// Drops all entries and keeps the memory.
+    pub fn clear(&mut self) {
+        self.table.clear();
+    }
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> HashMap<K, V, S, L> {
+    /// Makes room for `additional` more entries. A large table does not pause for it: it starts to grow here and goes on
+    /// with the next inserts.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    pub fn reserve(&mut self, additional: usize) {
+        self.try_reserve(additional).unwrap_or_else(|error| error.raise());
+    }
+
+    /// Makes room for `additional` more entries.
+    ///
+    /// # Errors
+    /// The table would be larger than the address space, or there is no memory; the map is unchanged.
+    pub fn try_reserve(&mut self, additional: usize) -> Result<(), TryReserveError> {
+        let build = &self.build;
+        self.table.reserve(additional, |(key, _)| hash_of(build, key))
+    }
+
+    /// Rebuilds the table in as little memory as its entries need. O(entries + buckets).
+    pub fn shrink_to_fit(&mut self) {
+        self.shrink_to(0);
+    }
+
+    /// Rebuilds the table in as little memory as its entries, and at least `capacity` of them, need.
+    pub fn shrink_to(&mut self, capacity: usize) {
+        let build = &self.build;
+        let shrunk = self.table.shrink_to(capacity, |(key, _)| hash_of(build, key));
+        shrunk.unwrap_or_else(|error| error.raise());
+    }
+
+    /// The value of `key`.
+    #[inline]
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.get_key_value(key).map(|(_, value)| value)
+    }
+
+    /// The entry of `key`, with the key that the map holds.
+    #[inline]
+    pub fn get_key_value<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        let (held, value) = self.table.get(hash_of(&self.build, key), |(held, _)| held.borrow() == key)?;
+        Some((held, value))
+    }
+
+    /// The value of `key`, mutable.
+    #[inline]
+    pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let (_, value) = self.table.get_mut(hash_of(&self.build, key), |(held, _)| held.borrow() == key)?;
+        Some(value)
+    }
+
+    /// Whether `key` is there.
+    #[inline]
+    pub fn contains_key<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.get(key).is_some()
+    }
+
+    /// Sets the value of `key` and returns the one it had. The map keeps the key it has.
+    #[inline]
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let hash = self.make_ready(&key);
+        match self.table.cell(hash, |(held, _)| *held == key) {
+            Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().1, value)),
+            Err(vacant) => {
+                vacant.insert((key, value));
+                None
+            }
+        }
+    }
+
+    /// Takes `key` out and returns its value.
+    #[inline]
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.remove_entry(key).map(|(_, value)| value)
+    }
+
+    /// Takes `key` out and returns its entry.
+    #[inline]
+    pub fn remove_entry<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<(K, V)>
+    where
+        K: Borrow<Q>,
+    {
+        self.table.remove(hash_of(&self.build, key), |(held, _)| held.borrow() == key)
+    }
+
+    /// The place of `key`, to look at and to change in one lookup.
+    #[inline]
+    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, L> {
+        let hash = self.make_ready(&key);
+        match self.table.cell(hash, |(held, _)| *held == key) {
+            Ok(inner) => Entry::Occupied(OccupiedEntry { inner }),
+            Err(inner) => Entry::Vacant(VacantEntry { inner, key }),
+        }
+    }
+
+    /// Makes the table ready for `key`, and hashes it.
+    #[inline(always)]
+    fn make_ready(&mut self, key: &K) -> u64 {
+        let hash = hash_of(&self.build, key);
+        let build = &self.build;
+        self.table.ready(|(held, _)| hash_of(build, held)).unwrap_or_else(|error| error.raise());
+        hash
+    }
+
+    /// Panics unless the table's invariants hold. O(entries).
+    #[doc(hidden)]
+    pub fn check(&self) {
+        self.table.check(|(key, _)| hash_of(&self.build, key));
+    }
+}

@@ -1,0 +1,98 @@
+//! The table's invariants, checked, and its figures.
+//!
+//! Owned by tests and by `stats()`. Invariant: reads only.
+
+#![allow(unsafe_code)]
+
+use super::group::Head;
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, OVERFLOW, SLOTS};
+use super::table::RawTable;
+
+/// What a table is made of at one moment. All sizes are counts but `bytes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableStats {
+    /// Buckets a hash may be at home in, once growth under way has ended.
+    pub homes: usize,
+    /// Buckets there are, spill included.
+    pub buckets: usize,
+    /// Slots there are.
+    pub slots: usize,
+    /// Occupied slots.
+    pub live: usize,
+    /// Words that an iteration or a collection reads to find them.
+    pub mask_words: usize,
+    /// Most buckets in a row whose overflow count is not zero: a bound on what a miss reads.
+    pub longest_trail: usize,
+    /// Bytes of the table's memory.
+    pub bytes: usize,
+    /// Whether growth is under way.
+    pub growing: bool,
+    /// Whether the memory is a reserved range that grows in place.
+    pub in_range: bool,
+}
+
+impl<T, L: Layout> RawTable<T, L> {
+    /// Counts what is there. O(buckets).
+    pub(crate) fn stats(&self) -> TableStats {
+        let (mut trail, mut longest) = (0, 0);
+        for bucket in 0..self.buckets {
+            trail = if self.overflow(bucket) == 0 { 0 } else { trail + 1 };
+            longest = longest.max(trail);
+        }
+        TableStats {
+            homes: if self.buckets == 0 { 0 } else { self.homes() },
+            buckets: self.buckets,
+            slots: self.buckets * SLOTS,
+            live: self.len,
+            mask_words: self.words(),
+            longest_trail: longest,
+            bytes: self.bytes(),
+            growing: self.is_growing(),
+            in_range: self.storage.is_range(),
+        }
+    }
+
+    /// Bytes of the table's memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.storage.bytes::<T, L>(self.buckets)
+    }
+
+    fn overflow(&self, bucket: usize) -> u8 {
+        assert!(bucket < self.buckets);
+        // SAFETY: an open bucket.
+        unsafe { *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) }
+    }
+
+    /// Panics unless masks, tophashes, counts and `len` agree and each entry is where a lookup finds it. O(entries).
+    pub(crate) fn check(&self, hash: impl Fn(&T) -> u64) {
+        let mut live = 0;
+        let mut passes = vec![0usize; self.buckets];
+        for bucket in 0..self.buckets {
+            // SAFETY: an open bucket and its mask word.
+            let (heads, word) = unsafe {
+                (Head::load(L::Geometry::head(&self.zones, bucket)).occupied(), self.word(bucket / LANES))
+            };
+            let lane = (word >> (bucket % LANES * LANE_BITS)) as u16;
+            assert_eq!(lane, heads, "mask and tophashes of bucket {bucket} disagree");
+            live += lane.count_ones() as usize;
+        }
+        assert_eq!(live, self.len, "masks and length disagree");
+        self.each_spot(|table, spot| {
+            // SAFETY: the walk yields occupied spots.
+            let hash = hash(unsafe { table.at(spot) });
+            let home = table.home(hash);
+            assert!(home <= spot.bucket, "entry in bucket {} is at home in {home}", spot.bucket);
+            // SAFETY: as above. Zero-sized entries all have one address: the first is found for each.
+            let found = table.find(hash, |entry| core::ptr::eq(entry, unsafe { table.at(spot) }));
+            assert!(found == Some(spot) || found.is_some() && size_of::<T>() == 0, "a lookup does not find {spot:?}");
+            passes[home..spot.bucket].iter_mut().for_each(|passes| *passes += 1);
+        });
+        for (bucket, &passes) in passes.iter().enumerate() {
+            let counted = usize::from(self.overflow(bucket));
+            assert!(counted >= passes.min(255), "bucket {bucket} counts {counted}, {passes} entries passed it");
+        }
+        assert!(self.buckets == 0 || self.overflow(self.buckets - 1) == 0, "the last bucket overflows");
+        assert!(self.buckets == 0 || self.upper.max(self.lower) <= self.buckets);
+        assert!(self.trigger == 0 || !self.is_growing(), "growth would stand still");
+    }
+}

@@ -1,0 +1,60 @@
+//! Reading a head: 15 tophash bytes compared at once.
+//!
+//! One interface, two forms, chosen here and nowhere else; both are compiled and tested on every machine that can.
+//! Invariant: answers have one bit a slot, bit 15 (the overflow count's byte) always clear.
+
+#![allow(unsafe_code)]
+
+use super::layout::SLOTS;
+
+#[cfg_attr(all(target_arch = "x86_64", not(bucketmask_portable), not(test)), expect(dead_code, reason = "the other form is in use"))]
+mod word;
+#[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+mod sse2;
+
+#[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+pub(crate) use sse2::{Head, Tag};
+#[cfg(not(all(target_arch = "x86_64", not(bucketmask_portable))))]
+pub(crate) use word::{Head, Tag};
+
+/// The slots of a bucket, in an answer.
+pub(crate) const ALL: u16 = (1 << SLOTS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[repr(align(16))]
+    struct Bytes([u8; 16]);
+
+    fn naive(bytes: &[u8; 16], wanted: u8) -> u16 {
+        (0..15).filter(|&slot| bytes[slot] == wanted).fold(0, |mask, slot| mask | 1 << slot)
+    }
+
+    macro_rules! both_forms {
+        ($($name:ident)*) => {$(
+            #[test]
+            fn $name() {
+                let mut seed = 7u64;
+                for _ in 0..3000 {
+                    let mut bytes = Bytes([0; 16]);
+                    for byte in &mut bytes.0 {
+                        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        *byte = [0, 0, 1, 2, 127, 128, 129, 255][(seed >> 61) as usize];
+                    }
+                    // SAFETY: 16 readable, 16-aligned bytes.
+                    let head = unsafe { super::$name::Head::load(bytes.0.as_ptr()) };
+                    assert_eq!(head.empty(), naive(&bytes.0, 0));
+                    assert_eq!(head.occupied(), ALL & !naive(&bytes.0, 0));
+                    for tag in [1, 2, 127, 128, 129, 255] {
+                        assert_eq!(head.matches(super::$name::Tag::new(tag)), naive(&bytes.0, tag));
+                    }
+                }
+            }
+        )*};
+    }
+
+    both_forms!(word);
+    #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+    both_forms!(sse2);
+}

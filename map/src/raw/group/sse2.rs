@@ -1,0 +1,53 @@
+//! Head matching with SSE2, which every `x86_64` has: compare 16 bytes, take their sign bits.
+//!
+//! Invariant: as in `group`; loads need 16-byte alignment.
+
+use super::ALL;
+use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_setzero_si128};
+
+/// A tophash, broadcast.
+#[derive(Clone, Copy)]
+pub(crate) struct Tag(__m128i);
+
+impl Tag {
+    #[inline(always)]
+    pub(crate) fn new(tophash: u8) -> Self {
+        // SAFETY: SSE2 is part of x86_64.
+        Self(unsafe { _mm_set1_epi8(i8::from_ne_bytes([tophash])) })
+    }
+}
+
+/// A loaded head.
+#[derive(Clone, Copy)]
+pub(crate) struct Head(__m128i);
+
+impl Head {
+    /// # Safety
+    /// `head` points to 16 readable bytes and is 16-aligned.
+    #[inline(always)]
+    #[expect(clippy::cast_ptr_alignment, reason = "the caller vouches for 16")]
+    pub(crate) unsafe fn load(head: *const u8) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { _mm_load_si128(head.cast()) })
+    }
+
+    /// Slots whose tophash is `tag`.
+    #[inline(always)]
+    pub(crate) fn matches(self, tag: Tag) -> u16 {
+        // SAFETY: SSE2 is part of x86_64.
+        (unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, tag.0)) }) as u16 & ALL
+    }
+
+    /// Slots that hold nothing.
+    #[inline(always)]
+    pub(crate) fn empty(self) -> u16 {
+        // SAFETY: SSE2 is part of x86_64.
+        (unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_setzero_si128())) }) as u16 & ALL
+    }
+
+    /// Slots that hold an entry.
+    #[inline(always)]
+    pub(crate) fn occupied(self) -> u16 {
+        self.empty() ^ ALL
+    }
+}

@@ -1,0 +1,321 @@
+//! How heads, masks and slots lie in a table's memory: the one module that knows.
+//!
+//! Owned by `storage` (which asks for a plan) and `table` (which asks for addresses). Three zones, each growing at its
+//! own end: heads (16 bytes a bucket), masks (one 16-bit lane a bucket, four lanes a word, bit 15 never set), slots
+//! (15 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket instead.
+//! Invariant: a bucket's addresses depend on the zone bases and its index alone, so zones move as plain bytes.
+
+#![allow(unsafe_code)]
+
+use core::alloc::Layout as Block;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use static_assertions::const_assert;
+
+/// Slots a bucket.
+pub(crate) const SLOTS: usize = 15;
+/// Bytes a head: a tophash a slot, then the overflow count.
+pub(crate) const HEAD: usize = 16;
+/// Where in a head the overflow count lies: how many entries were placed past this bucket, 255 = that many or more.
+pub(crate) const OVERFLOW: usize = 15;
+/// Buckets governed by one mask word.
+pub(crate) const LANES: usize = 4;
+/// Bits of a mask word that belong to one bucket.
+pub(crate) const LANE_BITS: usize = 16;
+/// A mask word whose buckets are all full.
+pub(crate) const FULL_WORD: u64 = 0x7fff_7fff_7fff_7fff;
+
+const_assert!(SLOTS < LANE_BITS && SLOTS == OVERFLOW && OVERFLOW + 1 == HEAD);
+const_assert!(LANES * LANE_BITS == 64);
+const_assert!(FULL_WORD.count_ones() as usize == LANES * SLOTS);
+
+/// Where the zones lie, relative to the start of a table's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub(crate) heads: usize,
+    pub(crate) masks: usize,
+    pub(crate) slots: usize,
+    pub(crate) bytes: usize,
+    pub(crate) align: usize,
+}
+
+/// The zones' addresses.
+pub struct Zones<T> {
+    pub(crate) heads: NonNull<u8>,
+    pub(crate) masks: NonNull<u64>,
+    pub(crate) slots: NonNull<T>,
+}
+
+impl<T> Clone for Zones<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Zones<T> {}
+
+impl<T> Zones<T> {
+    /// The zones of `plan` in the memory at `base`.
+    ///
+    /// # Safety
+    /// `base` starts `plan.bytes` bytes, aligned to `plan.align`.
+    #[expect(clippy::cast_ptr_alignment, reason = "plans align every zone")]
+    pub(crate) unsafe fn at(base: NonNull<u8>, plan: &Plan) -> Self {
+        // SAFETY: the offsets of a plan lie inside its bytes.
+        unsafe {
+            Self { heads: base.add(plan.heads), masks: base.add(plan.masks).cast(), slots: base.add(plan.slots).cast() }
+        }
+    }
+}
+
+/// A part of a zone: offset from the start of the table's memory, and length, in bytes.
+pub(crate) type Extent = (usize, usize);
+
+mod sealed {
+    use super::{Block, Extent, LANE_BITS, LANES, Plan, Zones};
+
+    /// Address arithmetic of one way to lay out a table.
+    pub trait Geometry {
+        /// Where the zones of `room` buckets lie, each zone starting at a multiple of `unit` bytes (a power of two, 64
+        /// or more). None: more than the address space holds.
+        fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan>;
+        /// The bytes in use of each zone while the table has `buckets` buckets.
+        fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3];
+        /// Head of `bucket`.
+        ///
+        /// # Safety
+        /// `bucket` lies in the table's memory.
+        unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8;
+        /// Slot `slot` of `bucket`.
+        ///
+        /// # Safety
+        /// `bucket` lies in the table's memory and `slot < SLOTS`.
+        unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T;
+        /// The slot that bit `bit` of mask word `word` speaks of.
+        ///
+        /// # Safety
+        /// As for `slot`; `bit % 16 < SLOTS`.
+        #[inline(always)]
+        unsafe fn slot_of_bit<T>(zones: &Zones<T>, word: usize, bit: usize) -> *mut T {
+            // SAFETY: the caller's promise.
+            unsafe { Self::slot(zones, word * LANES + bit / LANE_BITS, bit % LANE_BITS) }
+        }
+    }
+}
+pub(crate) use sealed::Geometry;
+
+/// How a table lies in memory, with the sizes that decide when it grows in which way.
+///
+/// Sealed: [`Split`] and [`Inline`] are the layouts there are.
+pub trait Layout: 'static {
+    #[doc(hidden)]
+    type Geometry: Geometry;
+    /// Tables of this many bytes and more grow in place; smaller ones are copied.
+    #[doc(hidden)]
+    const ELASTIC_BYTES: usize = 128 << 10;
+    /// Reserved room, in multiples of the size a table has when it moves in. 0: no reserved ranges at all.
+    #[doc(hidden)]
+    const ROOM: usize = 16;
+    /// Whether vacated slots are zeroed, so that a slot's own memory tells whether it is occupied.
+    #[doc(hidden)]
+    const SCRUB: bool = false;
+    /// Old home buckets that every fourth insert moves while the table grows.
+    #[doc(hidden)]
+    const PACE: usize = 8;
+}
+
+/// Heads side by side, four to a cache line, slots apart: a miss reads heads only. The default.
+#[derive(Debug, Clone, Copy)]
+pub enum Split {}
+
+/// The head in the first 16 bytes of a 64-byte-aligned bucket, its slots behind it: a hit reads neighbouring lines.
+#[derive(Debug, Clone, Copy)]
+pub enum Inline {}
+
+/// `L` with tiny thresholds, so that tests grow in place, and out of their room, with few entries.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Tiny<L>(PhantomData<L>);
+
+/// `L` without reserved ranges: growing tables move from block to block of the global allocator.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks<L>(PhantomData<L>);
+
+/// `L` with vacated slots zeroed.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Scrubbed<L>(PhantomData<L>);
+
+impl Layout for Split {
+    type Geometry = Self;
+}
+
+impl Layout for Inline {
+    type Geometry = Self;
+}
+
+impl<L: Layout> Layout for Tiny<L> {
+    type Geometry = L::Geometry;
+    const ELASTIC_BYTES: usize = 1024;
+    const ROOM: usize = if L::ROOM == 0 { 0 } else { 2 };
+    const SCRUB: bool = L::SCRUB;
+    const PACE: usize = 4;
+}
+
+impl<L: Layout> Layout for Blocks<L> {
+    type Geometry = L::Geometry;
+    const ELASTIC_BYTES: usize = L::ELASTIC_BYTES;
+    const ROOM: usize = 0;
+    const SCRUB: bool = L::SCRUB;
+}
+
+impl<L: Layout> Layout for Scrubbed<L> {
+    type Geometry = L::Geometry;
+    const ELASTIC_BYTES: usize = L::ELASTIC_BYTES;
+    const ROOM: usize = L::ROOM;
+    const SCRUB: bool = true;
+}
+
+fn round_up(bytes: usize, unit: usize) -> Option<usize> {
+    bytes.checked_next_multiple_of(unit)
+}
+
+fn mask_bytes(buckets: usize) -> usize {
+    buckets.div_ceil(LANES) * 8
+}
+
+impl Geometry for Split {
+    fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan> {
+        let align = entry.align().max(64);
+        let masks = round_up(room.checked_mul(HEAD)?, unit)?;
+        let slots = round_up(round_up(masks.checked_add(mask_bytes(room))?, unit)?, align)?;
+        let bytes = round_up(slots.checked_add(room.checked_mul(SLOTS * entry.size())?)?, unit)?;
+        Some(Plan { heads: 0, masks, slots, bytes, align })
+    }
+
+    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
+        [
+            (plan.heads, buckets * HEAD),
+            (plan.masks, mask_bytes(buckets)),
+            (plan.slots, buckets * SLOTS * entry.size()),
+        ]
+    }
+
+    #[inline(always)]
+    unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { zones.heads.as_ptr().add(bucket * HEAD) }
+    }
+
+    #[inline(always)]
+    unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { zones.slots.as_ptr().add(bucket * SLOTS + slot) }
+    }
+
+    #[inline(always)]
+    unsafe fn slot_of_bit<T>(zones: &Zones<T>, word: usize, bit: usize) -> *mut T {
+        // Bit 15 of each earlier lane has no slot: one place less for each.
+        // SAFETY: the caller's promise.
+        unsafe { zones.slots.as_ptr().add(word * (LANES * SLOTS) + bit - bit / LANE_BITS) }
+    }
+}
+
+impl Inline {
+    /// Offset of the first slot in a bucket.
+    const fn lead(entry: Block) -> usize {
+        if entry.align() > HEAD { entry.align() } else { HEAD }
+    }
+
+    /// Bytes from a bucket to the next. Blocks of a type have sizes far below the address space, so this cannot wrap.
+    #[inline(always)]
+    const fn stride(entry: Block) -> usize {
+        let align = if entry.align() > 64 { entry.align() } else { 64 };
+        (Self::lead(entry) + SLOTS * entry.size()).next_multiple_of(align)
+    }
+}
+
+impl Geometry for Inline {
+    fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan> {
+        let align = entry.align().max(64);
+        let lead = Self::lead(entry);
+        let stride = lead.checked_add(SLOTS.checked_mul(entry.size())?)?.checked_next_multiple_of(align)?;
+        let heads = round_up(round_up(mask_bytes(room), unit)?, align)?;
+        let bytes = round_up(heads.checked_add(room.checked_mul(stride)?)?, unit)?;
+        Some(Plan { heads, masks: 0, slots: heads + lead, bytes: bytes.max(heads + lead), align })
+    }
+
+    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
+        [(plan.heads, buckets * Self::stride(entry)), (plan.masks, mask_bytes(buckets)), (plan.slots, 0)]
+    }
+
+    #[inline(always)]
+    unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { zones.heads.as_ptr().add(bucket * const { Self::stride(Block::new::<T>()) }) }
+    }
+
+    #[inline(always)]
+    unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T {
+        // SAFETY: the caller's promise; strides are multiples of the entry's alignment.
+        unsafe { zones.slots.as_ptr().byte_add(bucket * const { Self::stride(Block::new::<T>()) }).add(slot) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_never_overlap<L: Layout, T>() {
+        let entry = Block::new::<T>();
+        for room in [1usize, 2, 4, 5, 31] {
+            let plan = L::Geometry::plan(entry, room, 64).expect("small");
+            let mut owned = vec![0u8; plan.bytes];
+            let base = NonNull::<u8>::dangling().as_ptr() as usize;
+            // SAFETY: addresses are only computed, and lie inside the plan.
+            let zones = unsafe { Zones::<T>::at(NonNull::dangling(), &plan) };
+            let mut take = |address: usize, len: usize, what: &str| {
+                assert!(address >= base && address + len <= base + plan.bytes, "{what} outside");
+                for byte in &mut owned[address - base..address - base + len] {
+                    assert_eq!(*byte, 0, "{what} overlaps");
+                    *byte = 1;
+                }
+            };
+            for bucket in 0..room {
+                let head = unsafe { L::Geometry::head(&zones, bucket) } as usize;
+                assert_eq!((head - base) % HEAD, 0);
+                take(head, HEAD, "head");
+                for slot in 0..SLOTS {
+                    let at = unsafe { L::Geometry::slot(&zones, bucket, slot) };
+                    let bit = bucket % LANES * LANE_BITS + slot;
+                    assert_eq!(at, unsafe { L::Geometry::slot_of_bit(&zones, bucket / LANES, bit) });
+                    assert_eq!((at as usize - base) % align_of::<T>(), 0);
+                    take(at as usize, size_of::<T>(), "slot");
+                }
+            }
+            take(zones.masks.as_ptr() as usize, mask_bytes(room), "mask");
+        }
+    }
+
+    #[repr(align(128))]
+    struct Wide(#[expect(dead_code, reason = "size only")] u8);
+
+    #[test]
+    fn zones_are_disjoint_and_aligned() {
+        bytes_never_overlap::<Split, (u64, u64)>();
+        bytes_never_overlap::<Inline, (u64, u64)>();
+        bytes_never_overlap::<Split, (u8, u16)>();
+        bytes_never_overlap::<Inline, (u8, u16)>();
+        bytes_never_overlap::<Split, Wide>();
+        bytes_never_overlap::<Inline, Wide>();
+        bytes_never_overlap::<Split, ()>();
+        bytes_never_overlap::<Inline, ()>();
+    }
+
+    #[test]
+    fn a_plan_beyond_the_address_space_is_refused() {
+        assert_eq!(Split::plan(Block::new::<u64>(), usize::MAX / 64, 64), None);
+        assert_eq!(Inline::plan(Block::new::<u64>(), usize::MAX / 64, 64), None);
+    }
+}

@@ -1,0 +1,29 @@
+//! The table under the safe faces: where memory lies, how it is searched, how it grows.
+//!
+//! Owned by `map.rs`, `set.rs` and `gc_map.rs`, which see no pointer. The files read as one chain: `layout` says where
+//! heads and slots lie, `storage` gets the memory, `group` reads a head, `table` finds, places and removes, `upkeep`
+//! decides when to grow, `migrate` moves the watermark, `walk` reads the masks, `check` proves it all.
+//! Invariant: every entry lies at or after its home bucket, and each bucket passed on its trail counts it.
+
+pub(crate) mod cell;
+pub(crate) mod check;
+#[cfg(feature = "gc")]
+mod flat;
+pub(crate) mod group;
+pub(crate) mod layout;
+pub(crate) mod migrate;
+#[cfg(feature = "gc")]
+mod prefetch;
+pub(crate) mod storage;
+pub(crate) mod table;
+pub(crate) mod upkeep;
+#[cfg(feature = "gc")]
+pub(crate) mod visit;
+pub(crate) mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cell::{Occupied, Vacant};
+use storage::TryReserveError;
+pub(crate) use table::RawTable;

@@ -1,0 +1,194 @@
+//! Where a table's memory comes from: one block of the global allocator, or a reserved range that opens in steps.
+//!
+//! Owned by `RawTable`, one each. Invariant: memory of buckets that the table has opened but never used reads as zero,
+//! which is an empty head and an empty mask.
+
+#![allow(unsafe_code)]
+
+use super::layout::{Extent, Geometry, Layout, Plan, Zones};
+use bucketmask_alloc::Range;
+use core::alloc::Layout as Block;
+use core::fmt;
+use core::ptr::NonNull;
+use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+
+/// Bytes of an OS page: the zones of a range start on one, so that they open apart.
+const OS_PAGE: usize = 4096;
+
+/// Why a table could not grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryReserveError {
+    /// The table would be larger than the address space.
+    CapacityOverflow,
+    /// The allocator has no memory for this block.
+    AllocError {
+        /// Size and alignment that were asked for.
+        layout: Block,
+    },
+}
+
+impl fmt::Display for TryReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CapacityOverflow => f.write_str("the table would be larger than the address space"),
+            Self::AllocError { layout } => write!(f, "no memory for a table of {} bytes", layout.size()),
+        }
+    }
+}
+
+impl core::error::Error for TryReserveError {}
+
+impl TryReserveError {
+    /// Tells the failure as std's collections do: capacity overflow panics, want of memory goes to the alloc error hook.
+    #[cold]
+    pub(crate) fn raise(&self) -> ! {
+        match self {
+            Self::CapacityOverflow => panic!("Hash table capacity overflow"),
+            Self::AllocError { layout } => handle_alloc_error(*layout),
+        }
+    }
+}
+
+/// What an unallocated table points to: one empty head, never written.
+#[repr(align(64))]
+struct Nothing(#[expect(dead_code, reason = "read through pointers")] [u8; 64]);
+static NOTHING: Nothing = Nothing([0; 64]);
+
+enum Source {
+    Nothing,
+    Block(Block),
+    Range(Range),
+}
+
+/// Memory for up to `room` buckets of `T`.
+pub(crate) struct Storage {
+    source: Source,
+    base: NonNull<u8>,
+    plan: Plan,
+    /// Buckets that fit.
+    room: usize,
+}
+
+impl Storage {
+    /// No memory at all.
+    pub(crate) fn empty() -> Self {
+        let base = NonNull::from(&NOTHING).cast();
+        Self { source: Source::Nothing, base, plan: Plan::default(), room: 0 }
+    }
+
+    /// Zeroed memory for `buckets` buckets; large tables get a range with room to grow, if one is to be had.
+    pub(crate) fn allocate<T, L: Layout>(buckets: usize) -> Result<Self, TryReserveError> {
+        let exact = L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
+        if is_elastic::<L>(&exact) {
+            if let Some(storage) = Self::reserve::<T, L>(buckets, exact.bytes) {
+                return Ok(storage);
+            }
+        }
+        let block = Block::from_size_align(exact.bytes, exact.align).map_err(|_| TryReserveError::CapacityOverflow)?;
+        // SAFETY: a plan for one bucket or more is not empty.
+        let base = NonNull::new(unsafe { alloc_zeroed(block) }).ok_or(TryReserveError::AllocError { layout: block })?;
+        Ok(Self { source: Source::Block(block), base, plan: exact, room: buckets })
+    }
+
+    /// A range with as much of the wanted room as there is, opened for `buckets` buckets.
+    fn reserve<T, L: Layout>(buckets: usize, bytes: usize) -> Option<Self> {
+        let entry = Block::new::<T>();
+        let mut factor = L::ROOM;
+        while factor > 0 {
+            let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(3 * OS_PAGE));
+            if let Some(range) = wanted.and_then(Range::reserve) {
+                let room = if L::ROOM >= 16 { rooms::<L>(entry, range.room()) } else { buckets * factor };
+                let plan = L::Geometry::plan(entry, room, OS_PAGE)?;
+                let fits = room >= buckets && plan.bytes <= range.room();
+                if fits && (range.base().addr().get() & (plan.align - 1)) == 0 {
+                    let mut storage = Self { base: range.base(), source: Source::Range(range), plan, room };
+                    return storage.open::<T, L>(0, buckets).then_some(storage);
+                }
+            }
+            factor /= 2;
+        }
+        None
+    }
+
+    /// Makes buckets `from..to` usable. False: there is no room, or the system refused; nothing is lost.
+    pub(crate) fn open<T, L: Layout>(&mut self, from: usize, to: usize) -> bool {
+        if to > self.room {
+            return false;
+        }
+        let Source::Range(range) = &self.source else { return true };
+        let entry = Block::new::<T>();
+        let had = L::Geometry::extents(entry, &self.plan, from);
+        let wants = L::Geometry::extents(entry, &self.plan, to);
+        had.iter().zip(wants).all(|(&(start, had), (_, wants))| {
+            // What lies on the last page that was opened is open already.
+            let had = if had == 0 { 0 } else { had.next_multiple_of(OS_PAGE) };
+            wants <= had || range.open(start + had, wants - had)
+        })
+    }
+
+    /// Addresses of the zones.
+    pub(crate) fn zones<T>(&self) -> Zones<T> {
+        if matches!(self.source, Source::Nothing) {
+            return Zones { heads: self.base, masks: self.base.cast(), slots: NonNull::dangling() };
+        }
+        // SAFETY: `base` starts the memory that `plan` was made for.
+        unsafe { Zones::at(self.base, &self.plan) }
+    }
+
+    /// Copies the zones of `buckets` buckets from `other`, bytes as they are.
+    ///
+    /// # Safety
+    /// `buckets` are open in both; both hold `T` in layout `L`.
+    pub(crate) unsafe fn copy_from<T, L: Layout>(&mut self, other: &Self, buckets: usize) {
+        let entry = Block::new::<T>();
+        let into: [Extent; 3] = L::Geometry::extents(entry, &self.plan, buckets);
+        let from = L::Geometry::extents(entry, &other.plan, buckets);
+        for ((from, len), (into, _)) in from.into_iter().zip(into) {
+            // SAFETY: extents lie in open memory of two separate storages.
+            unsafe { self.base.add(into).copy_from_nonoverlapping(other.base.add(from), len) };
+        }
+    }
+
+    /// Bytes in use while `buckets` buckets are open.
+    pub(crate) fn bytes<T, L: Layout>(&self, buckets: usize) -> usize {
+        match &self.source {
+            Source::Nothing => 0,
+            Source::Block(block) => block.size(),
+            Source::Range(_) => L::Geometry::extents(Block::new::<T>(), &self.plan, buckets)
+                .iter()
+                .map(|&(_, len)| len.next_multiple_of(OS_PAGE))
+                .sum(),
+        }
+    }
+
+    /// Whether the memory is a reserved range.
+    pub(crate) fn is_range(&self) -> bool {
+        matches!(self.source, Source::Range(_))
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if let Source::Block(block) = self.source {
+            // SAFETY: `base` came from the global allocator with this layout.
+            unsafe { dealloc(self.base.as_ptr(), block) };
+        }
+    }
+}
+
+/// Whether a table of this plan grows in place.
+pub(crate) fn is_elastic<L: Layout>(plan: &Plan) -> bool {
+    plan.bytes >= L::ELASTIC_BYTES
+}
+
+/// The most buckets whose plan fits `bytes`.
+fn rooms<L: Layout>(entry: Block, bytes: usize) -> usize {
+    let fits = |room| L::Geometry::plan(entry, room, OS_PAGE).is_some_and(|plan| plan.bytes <= bytes);
+    let (mut low, mut high) = (0, bytes / super::layout::HEAD + 1);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    low
+}

@@ -1,0 +1,335 @@
+//! The table itself: find, place, remove, forget.
+//!
+//! Owned by the safe faces through `cell` and `walk`. Pseudocode of a lookup, which every other operation builds on:
+//!
+//! ```text
+//! n = hash >= watermark ? upper : lower          homes of a growing table; equal while it rests
+//! b = hash * n >> 64
+//! loop { for each slot of b with the tophash: compare; if overflow(b) == 0: miss; b += 1 }
+//! ```
+//!
+//! Invariant: the overflow count of a bucket is at least the number of entries placed past it, the last bucket's is 0;
+//! so every loop ends inside the table without a bounds check.
+
+#![allow(unsafe_code)]
+
+use super::group::{Head, Tag};
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, OVERFLOW, Zones};
+use super::storage::{Storage, TryReserveError};
+use super::upkeep::Care;
+use crate::hash::{home, tophash};
+use core::marker::PhantomData;
+use core::ptr;
+
+/// Entries placed this many buckets from home ask for early growth.
+pub(crate) const LONG_TRAIL: usize = 8;
+/// An overflow count that is only known to be large; it stays until the counts are rebuilt.
+pub(crate) const STICKY: u8 = u8::MAX;
+
+/// Where an entry lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) bucket: usize,
+    pub(crate) slot: usize,
+}
+
+/// A hash table in hash order.
+pub(crate) struct RawTable<T, L: Layout> {
+    /// Hashes at or above it are at home under `upper`, hashes below under `lower`.
+    pub(crate) watermark: u64,
+    pub(crate) upper: usize,
+    pub(crate) lower: usize,
+    pub(crate) zones: Zones<T>,
+    pub(crate) len: usize,
+    /// The length at which the next insert must look after the table first; 0 while there is something to do.
+    pub(crate) trigger: usize,
+    /// Open buckets: homes, then spill.
+    pub(crate) buckets: usize,
+    pub(crate) care: Care,
+    pub(crate) storage: Storage,
+    marker: PhantomData<(T, fn() -> L)>,
+}
+
+// SAFETY: the table owns its entries and its memory, like a Vec; ranges may be dropped on any thread.
+unsafe impl<T: Send, L: Layout> Send for RawTable<T, L> {}
+// SAFETY: &RawTable gives out &T only and changes nothing.
+unsafe impl<T: Sync, L: Layout> Sync for RawTable<T, L> {}
+
+impl<T, L: Layout> RawTable<T, L> {
+    /// A table without memory.
+    pub(crate) fn new() -> Self {
+        let storage = Storage::empty();
+        Self {
+            watermark: 0,
+            upper: 1,
+            lower: 1,
+            zones: storage.zones(),
+            len: 0,
+            trigger: 0,
+            buckets: 0,
+            care: Care::default(),
+            storage,
+            marker: PhantomData,
+        }
+    }
+
+    /// An empty table of `homes` home buckets and `spill` more.
+    pub(crate) fn allocate(homes: usize, spill: usize) -> Result<Self, TryReserveError> {
+        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
+        let storage = Storage::allocate::<T, L>(buckets)?;
+        let mut table = Self::new();
+        table.zones = storage.zones();
+        table.storage = storage;
+        (table.upper, table.lower, table.buckets) = (homes, homes, buckets);
+        table.set_trigger();
+        Ok(table)
+    }
+
+    /// Home bucket of `hash` at present.
+    #[inline(always)]
+    pub(crate) fn home(&self, hash: u64) -> usize {
+        home(hash, if hash >= self.watermark { self.upper } else { self.lower })
+    }
+
+    /// The entry with this hash that `eq` accepts.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Spot> {
+        let tag = Tag::new(tophash(hash));
+        let mut bucket = self.home(hash);
+        loop {
+            // SAFETY: a home is an open bucket (or the one empty head of a table without memory), and the last open
+            // bucket's overflow count is 0, so the walk never leaves them. A tophash that is not 0 means a live entry.
+            unsafe {
+                let head = L::Geometry::head(&self.zones, bucket);
+                let mut matches = Head::load(head).matches(tag);
+                while matches != 0 {
+                    let slot = matches.trailing_zeros() as usize;
+                    if eq(&*L::Geometry::slot(&self.zones, bucket, slot)) {
+                        return Some(Spot { bucket, slot });
+                    }
+                    matches &= matches - 1;
+                }
+                if *head.add(OVERFLOW) == 0 {
+                    return None;
+                }
+            }
+            bucket += 1;
+        }
+    }
+
+    /// The entry at `spot`.
+    ///
+    /// # Safety
+    /// `spot` holds an entry.
+    #[inline(always)]
+    pub(crate) unsafe fn at(&self, spot: Spot) -> &T {
+        // SAFETY: the caller's promise.
+        unsafe { &*L::Geometry::slot(&self.zones, spot.bucket, spot.slot) }
+    }
+
+    /// The entry at `spot`.
+    ///
+    /// # Safety
+    /// `spot` holds an entry.
+    #[inline(always)]
+    pub(crate) unsafe fn at_mut(&mut self, spot: Spot) -> &mut T {
+        // SAFETY: the caller's promise; the table is borrowed uniquely.
+        unsafe { &mut *L::Geometry::slot(&self.zones, spot.bucket, spot.slot) }
+    }
+
+    /// Puts a new entry into the first bucket at or after its home that has a free slot. On error nothing has changed
+    /// and `entry` is dropped. Expected O(1); linear in the trail.
+    #[inline]
+    pub(crate) fn place(&mut self, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
+        let (home, spot) = self.seek(hash)?;
+        // SAFETY: just found.
+        unsafe { self.fill(hash, home, spot, entry) };
+        Ok(spot)
+    }
+
+    /// The home of `hash` and the free spot that a new entry of that hash goes to. The table must have memory.
+    #[inline]
+    pub(crate) fn seek(&mut self, hash: u64) -> Result<(usize, Spot), TryReserveError> {
+        assert!(self.buckets > 0, "an insert makes a table ready first");
+        let home = self.home(hash);
+        let mut bucket = home;
+        loop {
+            // SAFETY: `bucket` is open: homes are, and the check below keeps the rest.
+            let free = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.empty();
+            if free != 0 {
+                return Ok((home, Spot { bucket, slot: free.trailing_zeros() as usize }));
+            }
+            bucket += 1;
+            if bucket == self.buckets {
+                self.extend_spill()?;
+            }
+        }
+    }
+
+    /// Writes an entry to the free spot that `seek` found.
+    ///
+    /// # Safety
+    /// `seek(hash)` has just returned `home` and `spot`.
+    #[inline]
+    pub(crate) unsafe fn fill(&mut self, hash: u64, home: usize, spot: Spot, entry: T) {
+        let Spot { bucket, slot } = spot;
+        // SAFETY: `bucket` is open and `slot` is free; buckets home..bucket come before it.
+        unsafe {
+            if bucket != home {
+                self.count_passes(home, bucket);
+            }
+            L::Geometry::slot(&self.zones, bucket, slot).write(entry);
+            *L::Geometry::head(&self.zones, bucket).add(slot) = tophash(hash);
+            *self.zones.masks.as_ptr().add(bucket / LANES) |= 1 << (bucket % LANES * LANE_BITS + slot);
+        }
+        self.len += 1;
+    }
+
+    /// One more entry lies past each bucket of `home..bucket`.
+    ///
+    /// # Safety
+    /// The buckets are open, and not the last.
+    #[cold]
+    unsafe fn count_passes(&mut self, home: usize, bucket: usize) {
+        for passed in home..bucket {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let count = L::Geometry::head(&self.zones, passed).add(OVERFLOW);
+                *count = (*count).saturating_add(1);
+            }
+        }
+        if bucket - home > LONG_TRAIL {
+            self.note_long_trail(home);
+        }
+    }
+
+    /// Takes an entry out. `home` is its home bucket under which its trail was counted.
+    ///
+    /// # Safety
+    /// `spot` holds an entry.
+    #[inline]
+    pub(crate) unsafe fn take(&mut self, spot: Spot, home: usize) -> T {
+        for passed in home..spot.bucket {
+            // SAFETY: buckets before an open bucket are open.
+            unsafe {
+                let count = L::Geometry::head(&self.zones, passed).add(OVERFLOW);
+                // Zero is met only if the user's hasher gave two answers for one key; then nothing is owed either.
+                if *count != STICKY && *count != 0 {
+                    *count -= 1;
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.vacate(spot) }
+    }
+
+    /// Takes an entry out without its hash: counts on its trail stay one too high, which `stale` remembers.
+    ///
+    /// # Safety
+    /// `spot` holds an entry.
+    pub(crate) unsafe fn take_unhashed(&mut self, spot: Spot) -> T {
+        // An entry whose bucket nobody was placed into from before is at home and passed nothing.
+        // SAFETY: buckets before an open bucket are open.
+        let strayed =
+            spot.bucket > 0 && unsafe { *L::Geometry::head(&self.zones, spot.bucket - 1).add(OVERFLOW) } != 0;
+        self.care.stale += usize::from(strayed);
+        // SAFETY: the caller's promise.
+        unsafe { self.vacate(spot) }
+    }
+
+    /// # Safety
+    /// `spot` holds an entry.
+    #[inline(always)]
+    unsafe fn vacate(&mut self, spot: Spot) -> T {
+        let Spot { bucket, slot } = spot;
+        self.len -= 1;
+        // SAFETY: the caller's promise; the entry is read once and its slot is free from here on.
+        unsafe {
+            *L::Geometry::head(&self.zones, bucket).add(slot) = 0;
+            *self.zones.masks.as_ptr().add(bucket / LANES) &= !(1 << (bucket % LANES * LANE_BITS + slot));
+            let at = L::Geometry::slot(&self.zones, bucket, slot);
+            let entry = at.read();
+            if L::SCRUB {
+                ptr::write_bytes(at, 0, 1);
+            }
+            entry
+        }
+    }
+
+    /// Forgets all entries without dropping them. O(buckets), by mask words.
+    pub(crate) fn reset(&mut self) {
+        // SAFETY: all open buckets; a zeroed head and mask word is an empty one.
+        unsafe {
+            for bucket in 0..self.buckets {
+                ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, 1 + OVERFLOW);
+            }
+            if L::SCRUB {
+                for word in 0..self.words() {
+                    for bit in bucketmask_alloc::BucketMask::from_word(self.word(word)).occupied() {
+                        ptr::write_bytes(L::Geometry::slot_of_bit(&self.zones, word, bit as usize), 0, 1);
+                    }
+                }
+            }
+            ptr::write_bytes(self.zones.masks.as_ptr(), 0, self.words());
+        }
+        self.len = 0;
+        self.rest();
+    }
+
+    /// Puts an entry where `other` has it.
+    ///
+    /// # Safety
+    /// Both tables have as many buckets, and `spot` is occupied in `other` and free here.
+    pub(crate) unsafe fn mirror(&mut self, other: &Self, spot: Spot, entry: T) {
+        let Spot { bucket, slot } = spot;
+        // SAFETY: the caller's promise.
+        unsafe {
+            L::Geometry::slot(&self.zones, bucket, slot).write(entry);
+            *L::Geometry::head(&self.zones, bucket).add(slot) = *L::Geometry::head(&other.zones, bucket).add(slot);
+            *self.zones.masks.as_ptr().add(bucket / LANES) |= 1 << (bucket % LANES * LANE_BITS + slot);
+        }
+        self.len += 1;
+    }
+
+    /// Takes over sizes, counts and the state of growth from a table whose entries were mirrored.
+    ///
+    /// # Safety
+    /// Both tables have as many buckets and the same entries at the same spots.
+    pub(crate) unsafe fn mirror_shape(&mut self, other: &Self) {
+        for bucket in 0..self.buckets {
+            // SAFETY: open in both.
+            unsafe {
+                *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) =
+                    *L::Geometry::head(&other.zones, bucket).add(OVERFLOW);
+            }
+        }
+        (self.upper, self.lower, self.watermark) = (other.upper, other.lower, other.watermark);
+        self.care = other.care.twin();
+        self.set_trigger();
+    }
+
+    /// Mask words in use.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> usize {
+        self.buckets.div_ceil(LANES)
+    }
+
+    /// Mask word `word`.
+    ///
+    /// # Safety
+    /// `word < self.words()`.
+    #[inline(always)]
+    pub(crate) unsafe fn word(&self, word: usize) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { *self.zones.masks.as_ptr().add(word) }
+    }
+}
+
+impl<T, L: Layout> Drop for RawTable<T, L> {
+    fn drop(&mut self) {
+        if core::mem::needs_drop::<T>() && self.len > 0 {
+            // Should a destructor panic, the entries not reached are leaked and the memory is still given back.
+            self.drop_entries();
+        }
+    }
+}

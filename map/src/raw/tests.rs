@@ -1,0 +1,231 @@
+//! Tests of the table below its safe faces: every watermark, every layout, bad hashes.
+//!
+//! Invariant: each test runs over both layouts, in ranges and in blocks, with thresholds so small that growth in place
+//! is ordinary.
+
+use super::RawTable;
+use super::layout::{Blocks, Inline, Layout, Split, Tiny};
+use crate::hash::finalise;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+type Table<L> = RawTable<u64, L>;
+
+fn insert<L: Layout>(table: &mut Table<L>, key: u64, hash: impl Fn(&u64) -> u64) {
+    table.ready(&hash).expect("memory");
+    if table.find(hash(&key), |held| *held == key).is_none() {
+        table.place(hash(&key), key).expect("memory");
+    }
+}
+
+fn assert_holds<L: Layout>(table: &Table<L>, keys: &BTreeSet<u64>, hash: impl Fn(&u64) -> u64) {
+    table.check(&hash);
+    assert_eq!(table.len, keys.len());
+    for key in keys {
+        assert!(table.find(hash(key), |held| held == key).is_some(), "{key} is lost");
+    }
+    let mut seen: Vec<u64> = table.iter().copied().collect();
+    seen.sort_unstable();
+    assert!(seen.iter().eq(keys.iter()), "iteration differs");
+    for absent in (1 << 40)..(1 << 40) + 50 {
+        assert!(table.find(hash(&absent), |held| *held == absent).is_none());
+    }
+}
+
+macro_rules! each_layout {
+    ($($test:ident)*) => {$(
+        mod $test {
+            use super::*;
+            #[test]
+            fn split() {
+                super::$test::<Tiny<Split>>();
+            }
+            #[test]
+            fn inline() {
+                super::$test::<Tiny<Inline>>();
+            }
+            #[test]
+            fn split_in_blocks() {
+                super::$test::<Tiny<Blocks<Split>>>();
+            }
+            #[test]
+            fn inline_in_blocks() {
+                super::$test::<Tiny<Blocks<Inline>>>();
+            }
+        }
+    )*};
+}
+
+each_layout! {
+    every_watermark
+    growth_ends_in_time
+    removals_at_every_watermark
+    bad_hashes
+    saturated_counts
+    copies_in_hash_order
+    a_hasher_that_panics_changes_nothing
+    retain_leaves_counts_that_are_repaired
+}
+
+fn every_watermark<L: Layout>() {
+    let hash = |key: &u64| finalise(*key);
+    for homes in [17, 29, 64] {
+        let mut table = Table::<L>::allocate(homes, 2).expect("memory");
+        let keys: BTreeSet<u64> = (0..homes as u64 * 12).collect();
+        keys.iter().for_each(|key| {
+            table.place(hash(key), *key).expect("memory");
+        });
+        table.make_room(homes * 2 + 4).expect("memory");
+        table.begin(homes + homes / 2);
+        let mut steps = 0;
+        while table.is_growing() {
+            assert_holds(&table, &keys, hash);
+            table.step(1, &hash);
+            steps += 1;
+        }
+        assert!(steps > homes / 2, "one home at a time, but for long trails");
+        assert_eq!((table.upper, table.lower), (homes + homes / 2, homes + homes / 2));
+        assert_holds(&table, &keys, hash);
+    }
+}
+
+fn growth_ends_in_time<L: Layout>() {
+    let hash = |key: &u64| finalise(*key);
+    let mut table = Table::<L>::new();
+    let (mut began, mut grown) = (None, 0);
+    for key in 0..30_000 {
+        insert(&mut table, key, hash);
+        match (began, table.is_growing()) {
+            (None, true) => began = Some(table.len),
+            (Some(len), false) => {
+                assert!(table.len - len <= len / 8 + 2, "growth from {len} ended at {}", table.len);
+                (began, grown) = (None, grown + 1);
+            }
+            _ => {}
+        }
+    }
+    assert!(grown > 8, "growth in place must be ordinary here");
+    table.check(hash);
+}
+
+fn removals_at_every_watermark<L: Layout>() {
+    let hash = |key: &u64| finalise(*key);
+    let mut table = Table::<L>::allocate(40, 2).expect("memory");
+    let mut keys: BTreeSet<u64> = (0..500).collect();
+    keys.iter().for_each(|key| {
+        table.place(hash(key), *key).expect("memory");
+    });
+    table.make_room(64).expect("memory");
+    table.begin(60);
+    let mut next = 1000;
+    while table.is_growing() {
+        table.step(1, &hash);
+        for key in [next % 500, next % 37] {
+            assert_eq!(table.remove(hash(&key), |held| *held == key), keys.take(&key));
+        }
+        table.place(hash(&next), next).expect("memory");
+        keys.insert(next);
+        next += 13;
+        assert_holds(&table, &keys, hash);
+    }
+    for key in keys.clone() {
+        assert_eq!(table.remove(hash(&key), |held| *held == key), Some(key));
+    }
+    assert_eq!(table.stats().longest_trail, 0, "exact removals leave no count behind");
+}
+
+fn bad_hashes<L: Layout>() {
+    let hashers: [fn(&u64) -> u64; 5] =
+        [|_| 0, |_| u64::MAX, |key| *key, |key| key << 60, |key| finalise(*key & 7)];
+    for hash in hashers {
+        let mut table = Table::<L>::new();
+        let mut keys = BTreeSet::new();
+        for key in 0..1200u64 {
+            insert(&mut table, key * 3, hash);
+            keys.insert(key * 3);
+            if key % 5 == 0 {
+                let gone = key * 3 / 2;
+                assert_eq!(table.remove(hash(&gone), |held| *held == gone), keys.take(&gone));
+            }
+        }
+        assert_holds(&table, &keys, hash);
+        let stats = table.stats();
+        assert!(stats.slots < 64 * keys.len(), "equal hashes must not grow a table for ever: {stats:?}");
+    }
+}
+
+fn saturated_counts<L: Layout>() {
+    let mut table = Table::<L>::new();
+    let mut keys: BTreeSet<u64> = (0..700).collect();
+    let hash = |_: &u64| 1u64 << 63;
+    keys.iter().for_each(|key| insert(&mut table, *key, hash));
+    assert_holds(&table, &keys, hash);
+    for key in 0..690 {
+        assert_eq!(table.remove(hash(&key), |held| *held == key), Some(key));
+        keys.remove(&key);
+    }
+    assert_holds(&table, &keys, hash);
+    assert!(table.stats().longest_trail > 10, "a saturated count stays");
+    table.recount(&hash);
+    assert_holds(&table, &keys, hash);
+}
+
+fn copies_in_hash_order<L: Layout>() {
+    let hash = |key: &u64| finalise(*key);
+    let mut source = Table::<L>::new();
+    (0..60_000).for_each(|key| insert(&mut source, key, hash));
+    let mut copy = Table::<L>::new();
+    let mut far = 0;
+    for (nth, key) in source.iter().enumerate() {
+        insert(&mut copy, *key, hash);
+        if nth % 1000 == 0 {
+            far = far.max(copy.stats().longest_trail);
+        }
+    }
+    copy.check(hash);
+    assert_eq!(copy.len, source.len);
+    assert!(far < 200, "trails of {far} buckets: quadratic");
+    assert!(copy.stats().slots <= 2 * source.stats().slots, "{:?} of {:?}", copy.stats(), source.stats());
+}
+
+fn a_hasher_that_panics_changes_nothing<L: Layout>() {
+    let hash = |key: &u64| finalise(*key);
+    let mut table = Table::<L>::new();
+    let mut keys = BTreeSet::new();
+    let mut caught = 0;
+    for key in 0..2000u64 {
+        let fuse = Cell::new(key % 41);
+        let fused = |key: &u64| {
+            fuse.set(fuse.get().wrapping_sub(1));
+            assert!(fuse.get() != 0, "a fuse");
+            finalise(*key)
+        };
+        let ready = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| table.ready(fused)));
+        if ready.is_err() {
+            caught += 1;
+            assert_holds(&table, &keys, hash);
+        }
+        insert(&mut table, key, hash);
+        keys.insert(key);
+    }
+    assert!(caught > 20, "growth must have been interrupted, was {caught} times");
+    assert_holds(&table, &keys, hash);
+}
+
+fn retain_leaves_counts_that_are_repaired<L: Layout>() {
+    // Home buckets overflow: half of the keys share few homes.
+    let hash = |key: &u64| finalise(*key / 24);
+    let mut table = Table::<L>::new();
+    (0..4000).for_each(|key| insert(&mut table, key, hash));
+    let keys: BTreeSet<u64> = (0..4000).filter(|key| key % 100 == 0).collect();
+    table.retain(|key| *key % 100 == 0);
+    assert_holds(&table, &keys, hash);
+    let passed = |table: &Table<L>| (0..table.buckets).filter(|&bucket| table.trail_end(bucket) != bucket).count();
+    let before = passed(&table);
+    assert_eq!(table.trigger, 0, "a repair is due");
+    table.ready(hash).expect("memory");
+    assert!(2 * passed(&table) < before, "{} of {before} buckets still count what is gone", passed(&table));
+    assert_holds(&table, &keys, hash);
+    table.retain(|_| false);
+    assert_eq!((table.len, table.stats().longest_trail), (0, 0));
+}

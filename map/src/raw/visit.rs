@@ -1,0 +1,154 @@
+//! Visiting every entry for the collector, a segment of mask words at a time.
+//!
+//! Owned by `gc_collect` and `gc_map`. One loop over words, whatever says which slots are occupied:
+//!
+//! ```text
+//! for each word that is not zero:
+//!   well filled: visit its slots where they lie, in order
+//!   else: put its slots into a ring, prefetched; visit what falls out of the ring, 32 slots later
+//! ```
+//!
+//! A full word costs what a dense array costs, a sparse one costs its live slots, overlapped; zero words are passed over
+//! four at a time. Invariant: each occupied slot is visited once; the order is not specified.
+
+#![allow(unsafe_code)]
+
+use super::flat;
+use super::layout::{FULL_WORD, Geometry, LANES, Layout, SLOTS, Zones};
+use super::prefetch::prefetch;
+use super::table::RawTable;
+use bucketmask_alloc::BucketMask;
+use core::ops::Range;
+
+/// Slots that are on their way from memory at a time.
+const RING: usize = 32;
+/// Live slots from which on a word is walked without the ring: the lines of its slots are all read anyway, in order.
+const DENSE: u32 = 40;
+
+/// Where the occupancy of a word is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occupancy {
+    /// In the packed masks.
+    Masks,
+    /// In every slot's own memory: the `usize` at this offset is zero where there is no entry.
+    Slots(usize),
+}
+
+/// How many slots a walk looked at, and how many it passed over unseen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) at: usize,
+    pub(crate) past: usize,
+}
+
+/// Slots whose lines have been asked for.
+struct Ring<T> {
+    slots: [*const T; RING],
+    pushed: usize,
+}
+
+impl<T> Ring<T> {
+    /// Takes a slot in; gives out the one that was pushed `RING` slots ago.
+    #[inline(always)]
+    fn push(&mut self, slot: *const T) -> Option<*const T> {
+        prefetch(slot);
+        // A slot may straddle two lines.
+        if size_of::<T>() > 1 && 64 % size_of::<T>().max(1) != 0 {
+            prefetch(slot.wrapping_byte_add(size_of::<T>() - 1));
+        }
+        let place = &mut self.slots[self.pushed % RING];
+        let oldest = core::mem::replace(place, slot);
+        self.pushed += 1;
+        (self.pushed > RING).then_some(oldest)
+    }
+
+    /// What is still inside.
+    fn rest(&self) -> &[*const T] {
+        &self.slots[..self.pushed.min(RING)]
+    }
+}
+
+impl<T, L: Layout> RawTable<T, L> {
+    /// Visits the entries of the mask words in `segment` (those that there are).
+    ///
+    /// # Safety
+    /// For [`Occupancy::Slots`]: the layout scrubs, the offset is that of an aligned `usize` in `T`, and that word is
+    /// initialised and not zero in every entry.
+    #[inline]
+    pub(crate) unsafe fn visit(&self, segment: Range<usize>, by: Occupancy, mut visit: impl FnMut(&T)) -> Looked {
+        let segment = segment.start..segment.end.min(self.words());
+        // SAFETY: the words are there; for slots, the caller's promise.
+        unsafe {
+            match by {
+                Occupancy::Masks => self.visit_words(segment, |word| self.word(word), |live, _| live, &mut visit),
+                Occupancy::Slots(offset) => {
+                    let test = |word: usize| {
+                        let buckets = (self.buckets - word * LANES).min(LANES);
+                        flat::occupied::<T, L>(&self.zones, word, buckets, offset)
+                    };
+                    self.visit_words(segment, test, |_, slots| slots, &mut visit)
+                }
+            }
+        }
+    }
+
+    /// The loop. `occupied` gives a word's mask, `looked` how many of a segment's slots were looked at for it.
+    ///
+    /// # Safety
+    /// The segment's words are there and `occupied` tells the truth.
+    #[inline(always)]
+    unsafe fn visit_words(
+        &self,
+        segment: Range<usize>,
+        occupied: impl Fn(usize) -> u64,
+        looked: impl Fn(usize, usize) -> usize,
+        visit: &mut impl FnMut(&T),
+    ) -> Looked {
+        let slots = (segment.end * LANES).min(self.buckets).saturating_sub(segment.start * LANES) * SLOTS;
+        let mut ring = Ring { slots: [core::ptr::null(); RING], pushed: 0 };
+        let mut live = 0;
+        for word in segment {
+            let mask = BucketMask::from_word(occupied(word));
+            if mask.is_empty() {
+                continue;
+            }
+            live += mask.count() as usize;
+            // SAFETY: set bits speak of live entries of open buckets; what the ring holds was put there as such.
+            unsafe {
+                if mask.word() == FULL_WORD {
+                    visit_full::<T, L>(&self.zones, word, visit);
+                } else if mask.count() >= DENSE {
+                    for bit in mask.occupied() {
+                        visit(&*L::Geometry::slot_of_bit(&self.zones, word, bit as usize));
+                    }
+                } else {
+                    for bit in mask.occupied() {
+                        if let Some(slot) = ring.push(L::Geometry::slot_of_bit(&self.zones, word, bit as usize)) {
+                            visit(&*slot);
+                        }
+                    }
+                }
+            }
+        }
+        for &slot in ring.rest() {
+            // SAFETY: as above.
+            visit(unsafe { &*slot });
+        }
+        let at = looked(live, slots);
+        Looked { at, past: slots - at }
+    }
+}
+
+/// Visits the slots of a word that has no empty one.
+///
+/// # Safety
+/// All four buckets are open and full.
+#[inline(always)]
+unsafe fn visit_full<T, L: Layout>(zones: &Zones<T>, word: usize, visit: &mut impl FnMut(&T)) {
+    for bucket in word * LANES..word * LANES + LANES {
+        for slot in 0..SLOTS {
+            // SAFETY: the caller's promise.
+            visit(unsafe { &*L::Geometry::slot(zones, bucket, slot) });
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Going over a table by its masks, a word at a time: iteration, retain, clear, drop, clone.
+//!
+//! Owned by the safe faces. Invariant: empty buckets are never looked at, only their mask words are.
+
+#![allow(unsafe_code)]
+
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, Zones};
+use super::table::{RawTable, Spot};
+use bucketmask_alloc::BucketMask;
+use core::iter::FusedIterator;
+use core::marker::PhantomData;
+use core::mem;
+use core::ptr::NonNull;
+
+/// The occupied slots of a table, in hash order, as pointers.
+pub(crate) struct Walk<T, L: Layout> {
+    zones: Zones<T>,
+    mask: BucketMask,
+    /// The word after `mask`'s.
+    next: usize,
+    left: usize,
+    marker: PhantomData<fn() -> L>,
+}
+
+impl<T, L: Layout> Clone for Walk<T, L> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
+
+impl<T, L: Layout> Walk<T, L> {
+    fn over(table: &RawTable<T, L>) -> Self {
+        Self { zones: table.zones, mask: BucketMask::EMPTY, next: 0, left: table.len, marker: PhantomData }
+    }
+
+    /// The next entry, and where it lies.
+    ///
+    /// # Safety
+    /// The table is alive, has not moved, and has at least the entries that are left to visit.
+    #[inline(always)]
+    unsafe fn advance(&mut self) -> Option<(NonNull<T>, Spot)> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let slot = loop {
+            if let Some(slot) = self.mask.lowest() {
+                break slot;
+            }
+            // SAFETY: an entry is left, so a word is.
+            self.mask = BucketMask::from_word(unsafe { *self.zones.masks.as_ptr().add(self.next) });
+            self.next += 1;
+        };
+        self.mask = BucketMask::from_word(self.mask.word() & (self.mask.word() - 1));
+        let (word, bit) = (self.next - 1, slot as usize);
+        // SAFETY: a set bit speaks of a slot of an open bucket.
+        let at = unsafe { NonNull::new_unchecked(L::Geometry::slot_of_bit(&self.zones, word, bit)) };
+        Some((at, Spot { bucket: word * LANES + bit / LANE_BITS, slot: bit % LANE_BITS }))
+    }
+}
+
+impl<T, L: Layout> RawTable<T, L> {
+    /// The entries in hash order.
+    pub(crate) fn iter(&self) -> Iter<'_, T, L> {
+        Iter { walk: Walk::over(self), marker: PhantomData }
+    }
+
+    /// The entries in hash order.
+    pub(crate) fn iter_mut(&mut self) -> IterMut<'_, T, L> {
+        IterMut { walk: Walk::over(self), marker: PhantomData }
+    }
+
+    /// Keeps the entries that `keep` accepts. O(mask words + entries). Counts may stay too high: the next insert repairs
+    /// them once that pays.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
+        let mut walk = Walk::<T, L>::over(self);
+        // SAFETY: the table does not move; entries are taken only after the walk has passed them.
+        while let Some((mut entry, spot)) = unsafe { walk.advance() } {
+            // SAFETY: a live entry of a table that is borrowed uniquely.
+            if !keep(unsafe { entry.as_mut() }) {
+                // SAFETY: the entry is still there. It is dropped when the table is whole again.
+                drop(unsafe { self.take_unhashed(spot) });
+            }
+        }
+        if self.len == 0 {
+            self.reset();
+        }
+        self.set_trigger();
+    }
+
+    /// Drops all entries and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        let emptied = Emptied(self);
+        if mem::needs_drop::<T>() {
+            emptied.0.drop_entries();
+        }
+    }
+
+    /// Drops the entries where they lie; the caller forgets them. A panicking destructor leaks the rest.
+    pub(crate) fn drop_entries(&mut self) {
+        let mut walk = Walk::<T, L>::over(self);
+        // SAFETY: the table does not change while entries are dropped, each once.
+        while let Some((entry, _)) = unsafe { walk.advance() } {
+            // SAFETY: as above.
+            unsafe { entry.drop_in_place() };
+        }
+    }
+
+    /// Takes all entries out, one by one. The memory stays, also when the iterator is dropped half way.
+    pub(crate) fn drain(&mut self) -> Drain<'_, T, L> {
+        // The table is empty while it is drained, so a leaked drain leaks entries and nothing else.
+        let table = mem::replace(self, Self::new());
+        Drain { all: Some(table.into_iter()), home: self }
+    }
+
+    /// A copy with the same shape, each entry made by `copy`. O(buckets + entries).
+    pub(crate) fn clone_with(&self, mut copy: impl FnMut(&T) -> T) -> Result<Self, super::TryReserveError> {
+        if self.len == 0 {
+            return Ok(Self::new());
+        }
+        let mut other = Self::allocate(self.buckets, 0)?;
+        let mut walk = Walk::<T, L>::over(self);
+        // SAFETY: `self` is borrowed and does not change.
+        while let Some((entry, spot)) = unsafe { walk.advance() } {
+            // SAFETY: a live entry; both tables have the same buckets.
+            unsafe { other.mirror(self, spot, copy(entry.as_ref())) };
+        }
+        // SAFETY: as many buckets in both; the tophashes of all entries are there already.
+        unsafe { other.mirror_shape(self) };
+        Ok(other)
+    }
+}
+
+/// Resets the table on the way out, by unwinding too.
+struct Emptied<'a, T, L: Layout>(&'a mut RawTable<T, L>);
+
+impl<T, L: Layout> Drop for Emptied<'_, T, L> {
+    fn drop(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// Shared references in hash order.
+pub(crate) struct Iter<'a, T, L: Layout> {
+    walk: Walk<T, L>,
+    marker: PhantomData<&'a T>,
+}
+
+/// Unique references in hash order.
+pub(crate) struct IterMut<'a, T, L: Layout> {
+    walk: Walk<T, L>,
+    marker: PhantomData<&'a mut T>,
+}
+
+/// Owned entries in hash order, with the table's memory.
+pub(crate) struct IntoIter<T, L: Layout> {
+    walk: Walk<T, L>,
+    /// Owns the memory; its `len` is 0, so it drops no entry.
+    table: RawTable<T, L>,
+}
+
+/// Owned entries in hash order; the memory goes back to the table.
+pub(crate) struct Drain<'a, T, L: Layout> {
+    all: Option<IntoIter<T, L>>,
+    home: &'a mut RawTable<T, L>,
+}
+
+// SAFETY: an `Iter` is a bundle of &T.
+unsafe impl<T: Sync, L: Layout> Send for Iter<'_, T, L> {}
+// SAFETY: as above.
+unsafe impl<T: Sync, L: Layout> Sync for Iter<'_, T, L> {}
+// SAFETY: an `IterMut` is a bundle of &mut T.
+unsafe impl<T: Send, L: Layout> Send for IterMut<'_, T, L> {}
+// SAFETY: a shared `IterMut` gives out nothing but counts.
+unsafe impl<T: Sync, L: Layout> Sync for IterMut<'_, T, L> {}
+// SAFETY: an `IntoIter` owns its entries.
+unsafe impl<T: Send, L: Layout> Send for IntoIter<T, L> {}
+// SAFETY: a shared `IntoIter` gives out &T at most.
+unsafe impl<T: Sync, L: Layout> Sync for IntoIter<T, L> {}
+
+impl<T, L: Layout> Clone for Iter<'_, T, L> {
+    fn clone(&self) -> Self {
+        Self { walk: self.walk.clone(), marker: PhantomData }
+    }
+}
+
+impl<T, L: Layout> IterMut<'_, T, L> {
+    /// The entries not yet visited.
+    pub(crate) fn rest(&self) -> Iter<'_, T, L> {
+        Iter { walk: self.walk.clone(), marker: PhantomData }
+    }
+}
+
+impl<T, L: Layout> IntoIter<T, L> {
+    /// The entries not yet visited.
+    pub(crate) fn rest(&self) -> Iter<'_, T, L> {
+        Iter { walk: self.walk.clone(), marker: PhantomData }
+    }
+}
+
+impl<T, L: Layout> Drain<'_, T, L> {
+    /// The entries not yet visited.
+    pub(crate) fn rest(&self) -> Option<Iter<'_, T, L>> {
+        self.all.as_ref().map(IntoIter::rest)
+    }
+}
+
+impl<'a, T, L: Layout> Iterator for Iter<'a, T, L> {
+    type Item = &'a T;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a T> {
+        // SAFETY: the table is borrowed for 'a.
+        unsafe { self.walk.advance().map(|(entry, _)| entry.as_ref()) }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.walk.left, Some(self.walk.left))
+    }
+}
+
+impl<'a, T, L: Layout> Iterator for IterMut<'a, T, L> {
+    type Item = &'a mut T;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a mut T> {
+        // SAFETY: the table is borrowed uniquely for 'a, and each entry is visited once.
+        unsafe { self.walk.advance().map(|(mut entry, _)| entry.as_mut()) }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.walk.left, Some(self.walk.left))
+    }
+}
+
+impl<T, L: Layout> Iterator for IntoIter<T, L> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        // SAFETY: the memory is ours, nobody else drops the entries, and each is visited once.
+        unsafe { self.walk.advance().map(|(entry, _)| entry.read()) }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.walk.left, Some(self.walk.left))
+    }
+}
+
+impl<T, L: Layout> Iterator for Drain<'_, T, L> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.all.as_mut().and_then(Iterator::next)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.all.as_ref().map_or((0, Some(0)), Iterator::size_hint)
+    }
+}
+
+impl<T, L: Layout> ExactSizeIterator for Iter<'_, T, L> {}
+impl<T, L: Layout> ExactSizeIterator for IterMut<'_, T, L> {}
+impl<T, L: Layout> ExactSizeIterator for IntoIter<T, L> {}
+impl<T, L: Layout> ExactSizeIterator for Drain<'_, T, L> {}
+impl<T, L: Layout> FusedIterator for Iter<'_, T, L> {}
+impl<T, L: Layout> FusedIterator for IterMut<'_, T, L> {}
+impl<T, L: Layout> FusedIterator for IntoIter<T, L> {}
+impl<T, L: Layout> FusedIterator for Drain<'_, T, L> {}
+
+impl<T, L: Layout> IntoIterator for RawTable<T, L> {
+    type Item = T;
+    type IntoIter = IntoIter<T, L>;
+
+    fn into_iter(mut self) -> IntoIter<T, L> {
+        let walk = Walk::over(&self);
+        self.len = 0;
+        IntoIter { walk, table: self }
+    }
+}
+
+impl<T, L: Layout> IntoIter<T, L> {
+    /// Drops what was not visited.
+    fn drop_rest(&mut self) {
+        if mem::needs_drop::<T>() {
+            for entry in self {
+                drop(entry);
+            }
+        }
+    }
+}
+
+impl<T, L: Layout> Drop for IntoIter<T, L> {
+    fn drop(&mut self) {
+        self.drop_rest();
+    }
+}
+
+impl<T, L: Layout> Drop for Drain<'_, T, L> {
+    fn drop(&mut self) {
+        if let Some(mut all) = self.all.take() {
+            // A destructor that panics here loses the memory to `IntoIter::drop`, and the table stays empty.
+            all.drop_rest();
+            let mut table = mem::replace(&mut all.table, RawTable::new());
+            all.walk.left = 0;
+            table.reset();
+            *self.home = table;
+        }
+    }
+}

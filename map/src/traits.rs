@@ -1,0 +1,96 @@
+//! std's traits for `HashMap`: what makes it a drop-in.
+//!
+//! Owned by `map.rs`. Invariant: no trait does more than its namesake on std's map.
+
+use crate::map::HashMap;
+use crate::raw::layout::Layout;
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::{BuildHasher, Hash};
+use core::ops::Index;
+use std::collections::hash_map::RandomState;
+
+impl<K, V, S: Default, L: Layout> Default for HashMap<K, V, S, L> {
+    fn default() -> Self {
+        Self::in_layout(S::default())
+    }
+}
+
+impl<K: Clone, V: Clone, S: Clone, L: Layout> Clone for HashMap<K, V, S, L> {
+    /// Copies entry by entry into the same shape: no hashing, no growth.
+    fn clone(&self) -> Self {
+        let table = self.table.clone_with(Clone::clone).unwrap_or_else(|error| error.raise());
+        Self { table, build: self.build.clone() }
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, S, L: Layout> fmt::Debug for HashMap<K, V, S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<K: Eq + Hash, V: PartialEq, S: BuildHasher, L: Layout> PartialEq for HashMap<K, V, S, L> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.iter().all(|(key, value)| other.get(key).is_some_and(|theirs| *value == *theirs))
+    }
+}
+
+impl<K: Eq + Hash, V: Eq, S: BuildHasher, L: Layout> Eq for HashMap<K, V, S, L> {}
+
+impl<K: Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized, V, S: BuildHasher, L: Layout> Index<&Q>
+    for HashMap<K, V, S, L>
+{
+    type Output = V;
+
+    /// The value of `key`.
+    ///
+    /// # Panics
+    /// If `key` is not in the map.
+    fn index(&self, key: &Q) -> &V {
+        self.get(key).expect("no entry found for key")
+    }
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> Extend<(K, V)> for HashMap<K, V, S, L> {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
+        let entries = entries.into_iter();
+        // Keys that are there already need no room: as std, count on half of them once there are some.
+        let hint = entries.size_hint().0;
+        self.reserve(if self.is_empty() { hint } else { hint.div_ceil(2) });
+        for (key, value) in entries {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<'a, K: Eq + Hash + Copy, V: Copy, S: BuildHasher, L: Layout> Extend<(&'a K, &'a V)> for HashMap<K, V, S, L> {
+    fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
+        self.extend(entries.into_iter().map(|(key, value)| (*key, *value)));
+    }
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher + Default, L: Layout> FromIterator<(K, V)> for HashMap<K, V, S, L> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        map.extend(entries);
+        map
+    }
+}
+
+impl<K: Eq + Hash, V, const N: usize> From<[(K, V); N]> for HashMap<K, V, RandomState> {
+    fn from(entries: [(K, V); N]) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
+/// Lifetimes of keys and values shrink as in std's map: compiles or does not.
+const _: () = {
+    const fn covariant<'short, K, V, S, L: Layout>(
+        map: HashMap<&'static K, &'static V, S, L>,
+    ) -> HashMap<&'short K, &'short V, S, L> {
+        map
+    }
+    let _ = covariant::<u8, u8, (), crate::Split>;
+};
