@@ -1,1 +1,50 @@
-fn main() {}
+//! The binary `bucketmask`: runs one command on the allocator that the environment chooses. Owns the global allocator and
+//! the exit code. Invariant: results go to standard output, everything else to standard error, and the exit code tells
+//! whether all was read and written.
+#![deny(unsafe_code)]
+
+use std::process::ExitCode;
+
+use bucketmask_bench::cli::{Cli, Command};
+use bucketmask_bench::error::{Error, Outcome};
+use bucketmask_bench::installed::Installed;
+use bucketmask_bench::{readme, report, scan, worker};
+use clap::Parser;
+
+#[global_allocator]
+static INSTALLED: Installed = Installed::new();
+
+/// Problems listed one by one before the rest is only counted.
+const PROBLEMS_SHOWN: usize = 10;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => report::run(&cli.report),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Scan(args)) => scan::run(&args),
+        Some(Command::Table(args)) => readme::run(&args),
+        Some(Command::Child) => worker::run(&INSTALLED).map(|()| Outcome::default()),
+    };
+    match result {
+        Ok(outcome) if outcome.problems.is_empty() => ExitCode::SUCCESS,
+        Ok(outcome) => tell_problems(&outcome),
+        Err(error) => tell_error(&error),
+    }
+}
+
+fn tell_problems(outcome: &Outcome) -> ExitCode {
+    eprintln!("bucketmask: not everything could be read or written:");
+    for problem in outcome.problems.iter().take(PROBLEMS_SHOWN) {
+        eprintln!("  {problem}");
+    }
+    if let Some(more) = outcome.problems.len().checked_sub(PROBLEMS_SHOWN).filter(|&more| more > 0) {
+        eprintln!("  and {more} more");
+    }
+    ExitCode::from(2)
+}
+
+fn tell_error(error: &Error) -> ExitCode {
+    eprintln!("bucketmask: {error}");
+    ExitCode::from(error.exit_code())
+}

@@ -1,0 +1,143 @@
+//! The command line: what can be asked and how. `main` owns the parsed value. Invariant: every command listed does
+//! something, and every option says its unit.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  bucketmask                                  the report on this project's own dependency tree
+  bucketmask report --input ~/notes           the same on any folder of text
+  bucketmask report --json report.jsonl       figures as JSON lines as well
+  bucketmask scan --json scan.jsonl           what a collection costs a live entry, mask against flat
+  bucketmask table --record scan.jsonl        that record as the README's table
+
+Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
+The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, system) chooses the allocator under this binary.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bucketmask",
+    version,
+    about = "One occupancy mask for allocator, collector and map: see what it saves"
+)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; the report when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the report, for when no command is named.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Index real text with bucketmask and with mimalloc + gc-arena + hashbrown, delete in waves, compare
+    Report(ReportArgs),
+    /// Time a collection of one big map by live entry: by mask, flat, and over hashbrown's control bytes
+    Scan(ScanArgs),
+    /// Write a record's table between the markers of a README, or check that it stands there
+    Table(TableArgs),
+    /// One side of the report, in a process of its own
+    #[command(name = crate::child::SUBCOMMAND, hide = true)]
+    Child,
+}
+
+/// Options of `report`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  bucketmask report --quick
+  bucketmask report --input src --out /tmp/page --json /tmp/report.jsonl")]
+pub struct ReportArgs {
+    /// Folder of text to index; default: the Rust sources of the current project's dependency tree, as far as they are
+    /// on this machine. Names that start with a dot and folders named `target` are passed over
+    #[arg(long, value_name = "DIR")]
+    pub input: Option<PathBuf>,
+    /// Write the figures to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Folder for the page `report.html`
+    #[arg(long, value_name = "DIR", default_value = "target/bucketmask")]
+    pub out: PathBuf,
+    /// One round over at most 12 MiB of the input: seconds instead of a minute, figures less steady
+    #[arg(long)]
+    pub quick: bool,
+    /// How many rounds, each a fresh pair of processes [default: 3, with --quick 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: Option<u32>,
+}
+
+/// Options of `scan`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bucketmask scan
+  bucketmask scan --quick --json /tmp/scan.jsonl --machine /tmp/scan.machine.json")]
+pub struct ScanArgs {
+    /// Write the figures to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the facts about machine and compiler to FILE, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub machine: Option<PathBuf>,
+    /// 200 thousand entries in place of 2 million and fewer rounds: seconds instead of a minute
+    #[arg(long)]
+    pub quick: bool,
+    /// How many rounds, sides alternating [default: 9, with --quick 3]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
+}
+
+/// Options of `table`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bucketmask table --record benches/records/x86_64-unknown-linux-gnu/2026-01-31.json
+  bucketmask table --record scan.jsonl --readme README.md --check")]
+pub struct TableArgs {
+    /// The record to show, as `scan --json` writes it
+    #[arg(long, value_name = "FILE")]
+    pub record: PathBuf,
+    /// The page with the markers `<!-- figures: scan -->` and `<!-- /figures -->`
+    #[arg(long, value_name = "FILE", default_value = "README.md")]
+    pub readme: PathBuf,
+    /// Change nothing; exit code 1 when the page shows something else than the record
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_words_mean_the_report() {
+        let cli = Cli::parse_from(["bucketmask"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.report.out, PathBuf::from("target/bucketmask"));
+        let cli = Cli::parse_from(["bucketmask", "--input", "x", "--quick"]);
+        assert!(cli.command.is_none() && cli.report.quick);
+    }
+
+    #[test]
+    fn help_names_what_there_is_and_nothing_else() {
+        let help = Cli::command().render_long_help().to_string();
+        for name in ["report", "scan", "table", "Examples:"] {
+            assert!(help.contains(name), "{name}: {help}");
+        }
+        for name in ["frag", "concurrent", "numa", "visibility", "detect", "compare", "child"] {
+            assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
+        }
+    }
+}

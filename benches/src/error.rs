@@ -1,0 +1,96 @@
+//! What can go wrong in a command, in words a user can act on. Owned by whoever returns it; `main` prints it.
+//! Invariant: every variant says what was tried and on which path, and maps to exactly one exit code.
+
+use std::path::PathBuf;
+
+/// A command's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder given with `--input` is not there or not a folder.
+    #[error("no such folder: {0}")]
+    MissingFolder(PathBuf),
+    /// The input held not one readable file.
+    #[error("nothing to read: {0} holds no readable text file")]
+    EmptyInput(PathBuf),
+    /// `cargo metadata` could not be run or understood, so the default input is unknown.
+    #[error("the default input could not be found ({0}); name a folder of text with --input DIR")]
+    Metadata(String),
+    /// An output could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file that the command needs could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Where from.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A record breaks the schema of figures.
+    #[error("{path}: {fault}")]
+    Record {
+        /// The record.
+        path: PathBuf,
+        /// The line and what is wrong with it.
+        fault: crate::record::Fault,
+    },
+    /// The README has no table markers.
+    #[error("{0} has no `<!-- figures: scan -->` ... `<!-- /figures -->` markers")]
+    NoMarkers(PathBuf),
+    /// The README's table is not what the record gives.
+    #[error("the table in {readme} is not what {record} gives; write it again without --check")]
+    StaleTable {
+        /// The page with the table.
+        readme: PathBuf,
+        /// The record it should show.
+        record: PathBuf,
+    },
+    /// A child process broke off or spoke nonsense.
+    #[error("the child process for {engine} failed: {why}")]
+    Child {
+        /// Which program it ran.
+        engine: String,
+        /// What happened.
+        why: String,
+    },
+    /// Two programs that must agree did not.
+    #[error("{0}")]
+    Disagreement(String),
+}
+
+impl Error {
+    /// The process's exit code: 2 for what a user's input or outputs caused, 1 for a failed check or a fault of ours.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::MissingFolder(_)
+            | Self::EmptyInput(_)
+            | Self::Metadata(_)
+            | Self::Write { .. }
+            | Self::Read { .. }
+            | Self::Record { .. }
+            | Self::NoMarkers(_) => 2,
+            Self::StaleTable { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
+        }
+    }
+}
+
+/// What a command ends with when it ran through: what it had to leave out, in the order met.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// One message each: a file that could not be read, an output that could not be written.
+    pub problems: Vec<String>,
+}
+
+impl Outcome {
+    /// Takes the error of something that may fail without ending the command.
+    pub fn note(&mut self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            self.problems.push(error.to_string());
+        }
+    }
+}

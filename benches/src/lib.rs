@@ -1,0 +1,30 @@
+//! The binary `bucketmask`, as a library so that its parts can be tested: the end-to-end report, the scan bench, and the
+//! records of figures that both write.
+//!
+//! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
+//! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection costs);
+//! `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
+//! under it all.
+#![deny(unsafe_code)]
+
+pub mod child;
+pub mod cli;
+pub mod engine;
+pub mod error;
+pub mod format;
+pub mod fragmentation;
+pub mod input;
+pub mod installed;
+pub mod machine;
+pub mod memory;
+pub mod output;
+pub mod program;
+pub mod progress;
+pub mod protocol;
+pub mod readme;
+pub mod record;
+pub mod report;
+pub mod sample;
+pub mod scan;
+pub mod token;
+pub mod worker;

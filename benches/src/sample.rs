@@ -1,0 +1,91 @@
+//! Repeated measurements of one thing. Owned by the command that measures; goes into a record as one figure.
+//! Invariant: the median and the spread are of at least one finite value.
+
+/// Values of one metric, one a round.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    values: Vec<f64>,
+}
+
+impl Samples {
+    /// No value yet.
+    pub const fn new() -> Self {
+        Self { values: Vec::new() }
+    }
+
+    /// Adds one round's value.
+    ///
+    /// # Panics
+    /// When the value is not finite: a figure that is none must not get as far as a record.
+    pub fn push(&mut self, value: f64) {
+        assert!(value.is_finite(), "a measured value is finite");
+        self.values.push(value);
+    }
+
+    /// How many rounds there were.
+    pub fn rounds(&self) -> u32 {
+        self.values.len() as u32
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The middle value (mean of the middle two), 0 when there is none. O(n log n).
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// Distance between the quartiles over the median: 0.1 reads "half of the rounds lie within 10 % of each other".
+    pub fn spread(&self) -> f64 {
+        let median = self.median();
+        if median == 0.0 { 0.0 } else { (self.quantile(0.75) - self.quantile(0.25)) / median.abs() }
+    }
+
+    fn quantile(&self, part: f64) -> f64 {
+        let mut sorted = self.values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+        let position = part * last as f64;
+        let below = sorted[position.floor() as usize];
+        let above = sorted[position.ceil() as usize];
+        below + (above - below) * position.fract()
+    }
+}
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut samples = Self::new();
+        values.into_iter().for_each(|value| samples.push(value));
+        samples
+    }
+}
+
+impl Extend<f64> for Samples {
+    fn extend<I: IntoIterator<Item = f64>>(&mut self, values: I) {
+        values.into_iter().for_each(|value| self.push(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_and_spread() {
+        let samples: Samples = [5.0, 1.0, 3.0, 2.0, 4.0].into_iter().collect();
+        assert!((samples.median() - 3.0).abs() < 1e-12);
+        assert!((samples.spread() - 2.0 / 3.0).abs() < 1e-12);
+        let even: Samples = [1.0, 2.0].into_iter().collect();
+        assert!((even.median() - 1.5).abs() < 1e-12);
+        assert_eq!(Samples::new().median(), 0.0);
+        assert_eq!(Samples::new().spread(), 0.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "finite")]
+    fn refuses_what_is_no_number() {
+        Samples::new().push(f64::NAN);
+    }
+}

@@ -1,0 +1,235 @@
+//! The real binary, as a user runs it: bad inputs, refused outputs, and records that hold the schema. Each test owns its
+//! folders. Invariant: exit code 2 and a message for what could not be read or written, with the rest still reported.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bucketmask_bench::record::Record;
+
+fn bucketmask(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bucketmask")).args(args).env("NO_COLOR", "1").output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("ended by a signal: {}", stderr(output)))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder of text that is quickly indexed.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in 0..12 {
+        let words: Vec<String> =
+            (0..400).map(|idx| format!("word{} x{file}", (idx * 7 + file) % 900)).collect();
+        fs::write(dir.path().join(format!("{file}.txt")), words.join("\n")).unwrap();
+    }
+    dir
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_quick_report_writes_tables_figures_and_page() {
+    let (input, out) = (folder(), tempfile::tempdir().unwrap());
+    let json = out.path().join("report.jsonl");
+    let page = out.path().join("page");
+    let args =
+        ["report", "--quick", "--input", text(input.path()), "--json", text(&json), "--out", text(&page)];
+    let output = bucketmask(&args);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    for part in
+        ["Collecting the settled heap", "Memory after each wave", "Fragmentation at 1 % kept", "two-thirds"]
+    {
+        assert!(stdout(&output).contains(part), "{part}: {}", stdout(&output));
+    }
+    let record = Record::read(&json).unwrap();
+    assert!(record.figures().len() > 50 && record.ratios().len() > 20);
+    for implementation in ["bucketmask", "bucketmask-flat", "mimalloc+gc-arena+hashbrown"] {
+        assert!(record.value("report", "index/whole/keep=10", "time_per_live", implementation).is_some());
+    }
+    let page = fs::read_to_string(page.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains(text(input.path())));
+}
+
+#[test]
+fn no_command_is_the_report() {
+    let (input, out) = (folder(), tempfile::tempdir().unwrap());
+    let output = bucketmask(&["--quick", "--input", text(input.path()), "--out", text(out.path())]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(out.path().join("report.html").is_file());
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let output = bucketmask(&["report", "--input", "/nowhere/at/all"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no such folder: /nowhere/at/all"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_empty_folder_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = bucketmask(&["report", "--input", text(dir.path())]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no readable text file"), "{}", stderr(&output));
+}
+
+#[test]
+fn outside_a_project_the_default_input_asks_for_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bucketmask")).current_dir(dir.path()).output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("--input DIR"), "{}", stderr(&output));
+    let output = Command::new(env!("CARGO_BIN_EXE_bucketmask"))
+        .current_dir(dir.path())
+        .env_remove("CARGO")
+        .env("PATH", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("--input DIR"), "{}", stderr(&output));
+}
+
+#[test]
+fn unreadable_files_are_told_and_the_rest_is_reported() {
+    let (input, out) = (folder(), tempfile::tempdir().unwrap());
+    fs::write(input.path().join("latin1.txt"), b"caf\xe9").unwrap();
+    // Dangling, because a file without permissions is still readable to root.
+    symlink("/nowhere/at/all", input.path().join("dangling.txt")).unwrap();
+    let output = bucketmask(&["report", "--quick", "--input", text(input.path()), "--out", text(out.path())]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stderr(&output).contains("latin1.txt is not UTF-8 (byte 3)"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("dangling.txt"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("Collecting the settled heap"), "{}", stdout(&output));
+    assert!(out.path().join("report.html").is_file());
+}
+
+#[test]
+fn full_disks_and_refused_outputs_come_after_the_tables() {
+    let (input, out) = (folder(), tempfile::tempdir().unwrap());
+    let blocked = out.path().join("file");
+    fs::write(&blocked, "").unwrap();
+    let below_a_file = blocked.join("page");
+    let args = [
+        "report",
+        "--quick",
+        "--input",
+        text(input.path()),
+        "--json",
+        "/dev/full",
+        "--out",
+        text(&below_a_file),
+    ];
+    let output = bucketmask(&args);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stdout(&output).contains("Collecting the settled heap"), "{}", stdout(&output));
+    for path in ["/dev/full", text(&below_a_file)] {
+        assert!(stderr(&output).contains(&format!("cannot write {path}")), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let (input, out) = (folder(), tempfile::tempdir().unwrap());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bucketmask"))
+        .args(["report", "--quick", "--input", text(input.path()), "--out", text(out.path())])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("standard output"), "{}", stderr(&output));
+    assert!(out.path().join("report.html").is_file(), "the page is written all the same");
+}
+
+#[test]
+fn wrong_words_are_refused() {
+    for args in [&["frag"][..], &["report", "--rounds", "0"], &["scan", "--rounds", "x"], &["--wrong"]] {
+        let output = bucketmask(args);
+        assert_eq!(code(&output), 2, "{args:?}");
+        assert!(!stderr(&output).is_empty());
+    }
+}
+
+#[test]
+fn a_child_without_a_plan_says_so() {
+    let output = bucketmask(&["child"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("line 1"), "{}", stderr(&output));
+}
+
+#[test]
+fn every_allocator_runs_the_binary() {
+    for allocator in ["bucketmask", "mimalloc", "system", "unheard-of"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bucketmask"))
+            .arg("--version")
+            .env("BUCKETMASK_ALLOCATOR", allocator)
+            .output();
+        assert_eq!(code(&output.unwrap()), 0, "{allocator}");
+    }
+}
+
+#[test]
+fn scan_records_feed_the_readme_and_a_changed_readme_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (json, machine) = (dir.path().join("scan.jsonl"), dir.path().join("machine.json"));
+    let output =
+        bucketmask(&["scan", "--quick", "--rounds", "1", "--json", text(&json), "--machine", text(&machine)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(fs::read_to_string(&machine).unwrap().contains("\"rustc\""));
+    let record = Record::read(&json).unwrap();
+    for case in ["gcmap/200k/keep=1/uniform", "gcmap/20k/keep=10/uniform"] {
+        for implementation in
+            ["bucketmask", "bucketmask-flat", "gc-arena+hashbrown", "bound-stream", "bound-lines"]
+        {
+            let value = record.value("scan", case, "time_per_live", implementation);
+            assert!(value.is_some_and(|value| value > 0.0), "{case} {implementation}");
+        }
+    }
+
+    let readme = dir.path().join("README.md");
+    fs::write(&readme, "# A\n<!-- figures: scan -->\n<!-- /figures -->\n").unwrap();
+    let table = |more: &[&str]| {
+        let mut args = vec!["table", "--record", text(&json), "--readme", text(&readme)];
+        args.extend(more);
+        bucketmask(&args)
+    };
+    assert_eq!(code(&table(&["--check"])), 1, "an empty table is stale");
+    assert_eq!(code(&table(&[])), 0);
+    assert_eq!(code(&table(&["--check"])), 0);
+    let page = fs::read_to_string(&readme).unwrap();
+    assert!(page.contains("| `gcmap/200k/keep=1/uniform` |"), "{page}");
+    fs::write(
+        &readme,
+        page.replacen("| `gcmap/200k/keep=1/uniform` | ", "| `gcmap/200k/keep=1/uniform` | 1", 1),
+    )
+    .unwrap();
+    let output = table(&["--check"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("README.md"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_faulty_record_is_no_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let readme = dir.path().join("README.md");
+    fs::write(&readme, "<!-- figures: scan --><!-- /figures -->").unwrap();
+    let bad = dir.path().join("bad.json");
+    fs::write(&bad, "{\"suite\":\"scan\"}\n").unwrap();
+    for (record, why) in [(text(&bad), "line 1"), ("/nowhere/at/all", "cannot read")] {
+        let output = bucketmask(&["table", "--record", record, "--readme", text(&readme)]);
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}
