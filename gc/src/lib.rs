@@ -1,1 +1,99 @@
-//! Mark-sweep collector over bucket pages.
+//! A tracing collector whose heap is bucket pages: one type a page, no object headers, and one bit a slot, out of band,
+//! that says whether the slot is occupied and whether it is reachable. Marking sets bits; sweeping is
+//! `dead = occupied & !marked`, 64 slots at a time, and touches an object only if its type has something to drop.
+//!
+//! The API has the names and meanings of the [gc-arena](https://crates.io/crates/gc-arena) crate, whose idea the branded
+//! closures are (in Rust, after *generativity* as in Kiselyov and Shan's *Lightweight monadic regions*): a program
+//! written for it ports by one line in its manifest, `gc-arena = { package = "bucketmask-gc", ... }`. The code behind the
+//! names is our own.
+//!
+//! # From the outside in
+//!
+//! An [`Arena`] owns a heap and a root. Inside [`Arena::mutate`] the root and everything reachable from it can be read
+//! and changed; nothing is collected there, so a [`Gc`] is a plain pointer. Between those calls [`Arena::collect_debt`]
+//! or [`Arena::finish_cycle`] frees what the root no longer reaches. The lifetime `'gc` is different in each arena and
+//! invariant, so the compiler refuses a pointer that would leave its arena or enter another one.
+//!
+//! ```
+//! use bucketmask_gc::{Arena, Collect, Gc, RefLock, Rootable, barrier};
+//!
+//! #[derive(Collect)]
+//! #[collect(no_drop)]
+//! struct City<'gc> {
+//!     name: &'static str,
+//!     roads: RefLock<Vec<Gc<'gc, City<'gc>>>>,
+//! }
+//!
+//! impl<'gc> City<'gc> {
+//!     fn named(name: &'static str) -> Self {
+//!         City { name, roads: RefLock::new(Vec::new()) }
+//!     }
+//! }
+//!
+//! // The root is one city; what no road leads to is garbage.
+//! let mut arena = Arena::<Rootable![Gc<'_, City<'_>>]>::new(|mc| Gc::new(mc, City::named("Cairo")));
+//!
+//! arena.mutate(|mc, cairo| {
+//!     let alexandria = Gc::new(mc, City::named("Alexandria"));
+//!     let _atlantis = Gc::new(mc, City::named("Atlantis"));
+//!     // `unlock!` runs the write barrier and hands out the `RefCell`. A cycle is nothing special.
+//!     barrier::unlock!(Gc::write(mc, *cairo), City, roads).borrow_mut().push(alexandria);
+//!     barrier::unlock!(Gc::write(mc, alexandria), City, roads).borrow_mut().push(*cairo);
+//! });
+//! assert_eq!(arena.metrics().total_gc_count(), 3);
+//!
+//! arena.finish_cycle();
+//! assert_eq!(arena.metrics().total_gc_count(), 2);
+//! arena.mutate(|_, cairo| assert_eq!(cairo.roads.borrow()[0].name, "Alexandria"));
+//! ```
+//!
+//! # Reading order
+//!
+//! `arena.rs` (what a program holds), `mutation.rs` (what a callback holds), `gc.rs` and `gc_weak.rs` (the pointers),
+//! `collect.rs` (how a type is traced), `lock.rs` and `barrier.rs` (how it is changed), `metrics.rs` (when a cycle is
+//! due); then `heap/`, where `mod.rs` tells the story of a cycle.
+//!
+//! # What is not here yet
+//!
+//! A cycle runs as one piece, with the program stopped: write barriers are called wherever an incremental collector
+//! needs them, and do nothing. Finalization, dynamic roots, `unsize!` and the step-wise methods of the arena come with
+//! incremental marking.
+#![deny(unsafe_code)]
+
+extern crate self as bucketmask_gc;
+
+pub mod arena;
+pub mod barrier;
+#[macro_use]
+pub mod collect;
+mod collect_impl;
+#[cfg(doctest)]
+mod forbidden;
+mod gc;
+mod gc_weak;
+mod heap;
+pub mod lock;
+pub mod metrics;
+mod mutation;
+mod no_drop;
+mod report;
+mod static_wrapper;
+mod walk;
+
+#[doc(hidden)]
+pub use bucketmask_gc_derive::__unelide_lifetimes;
+
+#[doc(hidden)]
+pub use self::{arena::__DynRootable, no_drop::__MustNotImplDrop, walk::Walk};
+
+pub use self::{
+    arena::{Arena, Rootable},
+    collect::Collect,
+    gc::Gc,
+    gc_weak::GcWeak,
+    heap::verify::{Verified, VerifyError},
+    lock::{GcLock, GcRefLock, Lock, RefLock},
+    mutation::Mutation,
+    report::CycleReport,
+    static_wrapper::Static,
+};

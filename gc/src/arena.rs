@@ -1,0 +1,246 @@
+//! [`Arena`]: a heap and its root, and the only place where a cycle can start.
+//!
+//! Invariant: the root and the context are used together under one brand, which a caller can only receive, in a closure
+//! that must work for every brand. A cycle takes `&mut Arena`, so no callback is running and every pointer that will
+//! ever be used again is reachable from the root.
+#![allow(unsafe_code)]
+
+use crate::Mutation;
+use crate::collect::Collect;
+use crate::heap::Context;
+use crate::heap::verify::{Verified, VerifyError};
+use crate::metrics::Metrics;
+use crate::report::CycleReport;
+use crate::walk::Walk;
+use std::marker::PhantomData;
+
+/// Gives, for each brand `'a`, the type of an arena's root. Written with [`Rootable!`](crate::Rootable).
+pub trait Rootable<'a> {
+    /// The root's type when the brand is `'a`.
+    type Root: ?Sized + 'a;
+}
+
+/// A sized stand-in for the trait object that `Rootable!` writes.
+#[doc(hidden)]
+pub struct __DynRootable<T: ?Sized>(PhantomData<T>);
+
+impl<'a, T: ?Sized + Rootable<'a>> Rootable<'a> for __DynRootable<T> {
+    type Root = <T as Rootable<'a>>::Root;
+}
+
+/// The type of an arena's root, from the root's type with `'_` (or a lifetime that is introduced by `'gc =>`) where the
+/// brand belongs.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+///
+/// type Numbers = Arena<Rootable![Vec<Gc<'_, u32>>]>;
+/// type SameNumbers = Arena<Rootable!['gc => Vec<Gc<'gc, u32>>]>;
+///
+/// let numbers = Numbers::new(|mc| vec![Gc::new(mc, 7)]);
+/// let same: SameNumbers = numbers;
+/// same.mutate(|_, root| assert_eq!(*root[0], 7));
+/// ```
+#[macro_export]
+macro_rules! Rootable {
+    ($brand:lifetime => $root:ty) => {
+        $crate::__DynRootable::<dyn for<$brand> $crate::Rootable<$brand, Root = $root>>
+    };
+    ($root:ty) => {
+        $crate::Rootable!['__gc => $crate::__unelide_lifetimes!('__gc; $root)]
+    };
+}
+
+/// The root of `R` for one brand.
+pub type Root<'a, R> = <R as Rootable<'a>>::Root;
+
+/// A garbage-collected heap with a root.
+///
+/// Objects live as long as the root reaches them; those it does not reach are freed by the next cycle, and all of them
+/// with the arena. Any number of arenas may exist; each belongs to the thread that made it.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+///
+/// let mut arena = Arena::<Rootable![Vec<Gc<'_, String>>]>::new(|_| Vec::new());
+/// arena.mutate_root(|mc, root| {
+///     root.push(Gc::new(mc, "kept".to_owned()));
+///     Gc::new(mc, "dropped".to_owned());
+/// });
+/// arena.finish_cycle();
+/// assert_eq!(arena.metrics().total_gc_count(), 1);
+/// ```
+pub struct Arena<R>
+where
+    R: for<'a> Rootable<'a>,
+{
+    context: Box<Context>,
+    root: Root<'static, R>,
+}
+
+impl<R> Arena<R>
+where
+    R: for<'a> Rootable<'a>,
+    for<'a> Root<'a, R>: Sized,
+{
+    /// An arena with the root that the closure returns. Takes no page before the first object is allocated.
+    pub fn new<F>(f: F) -> Self
+    where
+        F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> Root<'gc, R>,
+    {
+        let context = Box::new(Context::new());
+        // SAFETY: the closure must accept any brand, so it cannot tell this one from a fresh one; the box keeps the
+        // context in place, and no cycle runs before the arena exists.
+        let root: Root<'static, R> = f(unsafe { Mutation::of(&raw const *context) });
+        Self { context, root }
+    }
+
+    /// [`Arena::new`] for a closure that can fail.
+    ///
+    /// # Errors
+    ///
+    /// The closure's error; what it allocated is dropped.
+    pub fn try_new<F, E>(f: F) -> Result<Self, E>
+    where
+        F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> Result<Root<'gc, R>, E>,
+    {
+        let context = Box::new(Context::new());
+        // SAFETY: as in `new`.
+        let root: Root<'static, R> = f(unsafe { Mutation::of(&raw const *context) })?;
+        Ok(Self { context, root })
+    }
+
+    /// Replaces the root by another, of any type, made from it.
+    #[inline]
+    pub fn map_root<R2>(
+        self,
+        f: impl for<'gc> FnOnce(&'gc Mutation<'gc>, Root<'gc, R>) -> Root<'gc, R2>,
+    ) -> Arena<R2>
+    where
+        R2: for<'a> Rootable<'a>,
+        for<'a> Root<'a, R2>: Sized,
+    {
+        let Self { context, root } = self;
+        // SAFETY: as in `new`; the root belongs to this context.
+        let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root);
+        Arena { context, root }
+    }
+
+    /// [`Arena::map_root`] for a closure that can fail.
+    ///
+    /// # Errors
+    ///
+    /// The closure's error; the arena and all that is in it are dropped.
+    #[inline]
+    pub fn try_map_root<R2, E>(
+        self,
+        f: impl for<'gc> FnOnce(&'gc Mutation<'gc>, Root<'gc, R>) -> Result<Root<'gc, R2>, E>,
+    ) -> Result<Arena<R2>, E>
+    where
+        R2: for<'a> Rootable<'a>,
+        for<'a> Root<'a, R2>: Sized,
+    {
+        let Self { context, root } = self;
+        // SAFETY: as in `new`; the root belongs to this context.
+        let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root)?;
+        Ok(Arena { context, root })
+    }
+}
+
+impl<R> Arena<R>
+where
+    R: for<'a> Rootable<'a>,
+{
+    /// Runs a closure on the arena's contents. It may allocate, and change anything through locks; it may return
+    /// anything that holds no pointer into the arena. Nothing is collected meanwhile.
+    #[inline]
+    pub fn mutate<F, T>(&self, f: F) -> T
+    where
+        F: for<'gc> FnOnce(&'gc Mutation<'gc>, &'gc Root<'gc, R>) -> T,
+    {
+        // SAFETY: the closure must accept any brand, so nothing of that brand outlives it; the root is borrowed for
+        // exactly as long, and a cycle would need `&mut self`.
+        unsafe { f(Mutation::of(&raw const *self.context), &*(&raw const self.root)) }
+    }
+
+    /// [`Arena::mutate`] with a mutable root.
+    #[inline]
+    pub fn mutate_root<F, T>(&mut self, f: F) -> T
+    where
+        F: for<'gc> FnOnce(&'gc Mutation<'gc>, &'gc mut Root<'gc, R>) -> T,
+    {
+        // SAFETY: as in `mutate`; the root is borrowed mutably, and apart from the context.
+        unsafe { f(Mutation::of(&raw const *self.context), &mut *(&raw mut self.root)) }
+    }
+
+    /// The arena's counters and its pacing.
+    #[inline]
+    pub fn metrics(&self) -> &Metrics {
+        self.context.metrics()
+    }
+
+    /// What the last finished cycle did; all zero before the first.
+    pub fn last_cycle(&self) -> CycleReport {
+        self.context.last_cycle()
+    }
+
+    /// Sets how masks are walked from the next cycle on; for measurements.
+    #[doc(hidden)]
+    pub fn set_walk(&mut self, walk: Walk) {
+        self.context.set_walk(walk);
+    }
+}
+
+impl<R> Arena<R>
+where
+    R: for<'a> Rootable<'a>,
+    for<'a> Root<'a, R>: Collect<'a>,
+{
+    /// Runs a cycle if one is due, see [`Pacing`](crate::metrics::Pacing).
+    ///
+    /// # Panics
+    ///
+    /// As [`finish_cycle`](Self::finish_cycle).
+    #[inline]
+    pub fn collect_debt(&mut self) {
+        if self.metrics().allocation_debt() > 0.0 {
+            self.finish_cycle();
+        }
+    }
+
+    /// Runs a whole cycle: afterwards the arena holds exactly what the root reaches.
+    ///
+    /// Time: marking grows with the objects that stay and with what tracing them takes; sweeping with the pages, plus
+    /// one visit to each dead object whose type needs to be dropped.
+    ///
+    /// # Panics
+    ///
+    /// If a `trace` implementation panics (that of a [`RefLock`](crate::RefLock) does when a mutable borrow was leaked):
+    /// nothing is freed then. If a destructor panics: the cycle is finished first, all other destructors included, and
+    /// the first panic goes on afterwards. The arena is usable in both cases.
+    pub fn finish_cycle(&mut self) {
+        // SAFETY: no callback runs, so whatever is used again is reachable from this root, which is this context's.
+        unsafe { self.context.collect(&self.root) };
+    }
+
+    /// Checks the heap's bookkeeping, and walks all that the root reaches without the collector's help. Meant for tests;
+    /// takes time and memory in proportion to the live objects.
+    ///
+    /// # Errors
+    ///
+    /// The first discrepancy that was found.
+    pub fn verify(&self) -> Result<Verified, VerifyError> {
+        // SAFETY: as in `finish_cycle`; `&self` keeps callbacks with a mutable root away.
+        unsafe { self.context.verify(&self.root) }
+    }
+}
+
+/// Runs a closure on an arena without a root, and drops what it allocated.
+pub fn rootless_mutate<F, T>(f: F) -> T
+where
+    F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> T,
+{
+    let context = Context::new();
+    // SAFETY: the closure must accept any brand, and no cycle ever runs on this context.
+    f(unsafe { Mutation::of(&raw const context) })
+}

@@ -1,0 +1,219 @@
+//! What must not compile, as documentation tests. Owned by the API's soundness.
+//!
+//! Invariant: each test that must fail differs from the one before it, which must pass, in one thing; and names the
+//! error (which a compiler with unstable features on compares).
+
+/// A destructor could look at pointers whose targets are gone.
+///
+/// ```
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Quiet(u32);
+/// struct Loud(u32);
+/// impl Drop for Loud { fn drop(&mut self) {} }
+/// ```
+///
+/// ```compile_fail,E0119
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Loud(u32);
+/// impl Drop for Loud { fn drop(&mut self) {} }
+/// ```
+struct DropWithNoDrop;
+
+/// A field that is not traced could hold a pointer.
+///
+/// ```
+/// struct Foreign;
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Holder { #[collect(require_static)] foreign: Foreign }
+/// ```
+///
+/// ```compile_fail,E0277
+/// struct Foreign;
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Holder { foreign: Foreign }
+/// ```
+struct FieldWithoutCollect;
+
+/// A `RefCell` takes up pointers without a barrier.
+///
+/// ```
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Node<'gc> { next: bucketmask_gc::RefLock<Option<bucketmask_gc::Gc<'gc, Node<'gc>>>> }
+/// ```
+///
+/// ```compile_fail
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Node<'gc> { next: std::cell::RefCell<Option<bucketmask_gc::Gc<'gc, Node<'gc>>>> }
+/// ```
+struct PointerInRefCell;
+
+/// What is not traced must be `'static`.
+///
+/// ```
+/// use bucketmask_gc::Gc;
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(require_static)]
+/// struct Whole<T>(T);
+/// fn check<'gc, T: bucketmask_gc::Collect<'gc>>() {}
+/// fn with<'gc>() { check::<'gc, Whole<u32>>(); }
+/// ```
+///
+/// ```compile_fail
+/// use bucketmask_gc::Gc;
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(require_static)]
+/// struct Whole<T>(T);
+/// fn check<'gc, T: bucketmask_gc::Collect<'gc>>() {}
+/// fn with<'gc>() { check::<'gc, Whole<Gc<'gc, u32>>>(); }
+/// ```
+///
+/// ```
+/// use bucketmask_gc::Gc;
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Part<T> { #[collect(require_static)] part: T }
+/// fn check<'gc, T: bucketmask_gc::Collect<'gc>>() {}
+/// fn with<'gc>() { check::<'gc, Part<u32>>(); }
+/// ```
+///
+/// ```compile_fail
+/// use bucketmask_gc::Gc;
+/// #[derive(bucketmask_gc::Collect)]
+/// #[collect(no_drop)]
+/// struct Part<T> { #[collect(require_static)] part: T }
+/// fn check<'gc, T: bucketmask_gc::Collect<'gc>>() {}
+/// fn with<'gc>() { check::<'gc, Part<Gc<'gc, u32>>>(); }
+/// ```
+struct StaticThatIsNot;
+
+/// A pointer of one arena must not be stored in another.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, GcLock, Lock, Rootable};
+/// type Slot = Arena<Rootable![GcLock<'_, Option<Gc<'_, u32>>>]>;
+/// let one = Slot::new(|mc| Gc::new(mc, Lock::new(None)));
+/// let two = Slot::new(|mc| Gc::new(mc, Lock::new(None)));
+/// one.mutate(|_, slot| two.mutate(|mc, other| other.set(mc, None)));
+/// ```
+///
+/// ```compile_fail
+/// use bucketmask_gc::{Arena, Gc, GcLock, Lock, Rootable};
+/// type Slot = Arena<Rootable![GcLock<'_, Option<Gc<'_, u32>>>]>;
+/// let one = Slot::new(|mc| Gc::new(mc, Lock::new(None)));
+/// let two = Slot::new(|mc| Gc::new(mc, Lock::new(None)));
+/// one.mutate(|_, slot| two.mutate(|mc, other| other.set(mc, slot.get())));
+/// ```
+///
+/// Nor may one arena's handle write to another's objects.
+///
+/// ```compile_fail
+/// use bucketmask_gc::{Arena, Gc, GcLock, Lock, Rootable};
+/// type Slot = Arena<Rootable![GcLock<'_, Option<Gc<'_, u32>>>]>;
+/// let one = Slot::new(|mc| Gc::new(mc, Lock::new(None)));
+/// let two = Slot::new(|mc| Gc::new(mc, Lock::new(None)));
+/// one.mutate(|mc, slot| two.mutate(|_, other| other.set(mc, None)));
+/// ```
+struct BrandsMix;
+
+/// A pointer must not outlive its callback.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// let copied = arena.mutate(|_, root| **root);
+/// ```
+///
+/// ```compile_fail
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// let escaped = arena.mutate(|_, root| *root);
+/// ```
+///
+/// Not as a reference, either.
+///
+/// ```compile_fail
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// let escaped = arena.mutate(|_, root| Gc::as_ref(*root));
+/// ```
+///
+/// Nor leaked into the root behind a `'static` reference, where it would not be traced.
+///
+/// ```compile_fail
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let mut arena = Arena::<Rootable!['gc => &'static Gc<'gc, u32>]>::new(|mc| Box::leak(Box::new(Gc::new(mc, 1))));
+/// arena.finish_cycle();
+/// ```
+struct PointerEscapes;
+
+/// No cycle may run while a callback holds pointers.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let mut arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// arena.mutate(|_, _| ());
+/// arena.finish_cycle();
+/// ```
+///
+/// ```compile_fail,E0502
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let mut arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// arena.mutate(|_, _| arena.finish_cycle());
+/// ```
+struct CycleInCallback;
+
+/// An arena stays on its thread.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// (move || drop(arena))();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// let arena = Arena::<Rootable![Gc<'_, u32>]>::new(|mc| Gc::new(mc, 1));
+/// std::thread::spawn(move || drop(arena));
+/// ```
+struct ArenaIsSent;
+
+/// A barrier holds for one object: projections must not pass pointers or references.
+///
+/// ```
+/// use bucketmask_gc::{Gc, Lock, barrier::{Write, field}};
+/// struct Node<'gc> { next: Lock<Option<Gc<'gc, u8>>>, other: Gc<'gc, Node<'gc>> }
+/// fn part<'a, 'gc>(node: &'a Write<Node<'gc>>) -> &'a Write<Lock<Option<Gc<'gc, u8>>>> {
+///     field!(node, Node, next)
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use bucketmask_gc::{Gc, Lock, barrier::{Write, field}};
+/// struct Node<'gc> { next: Lock<Option<Gc<'gc, u8>>>, other: Gc<'gc, Node<'gc>> }
+/// fn through_a_pointer<'a, 'gc>(node: &'a Write<Node<'gc>>) -> &'a Write<Lock<Option<Gc<'gc, u8>>>> {
+///     field!(field!(node, Node, other), Node, next)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use bucketmask_gc::{Gc, Lock, barrier::{Write, field}};
+/// struct Node<'gc> { next: Lock<Option<Gc<'gc, u8>>>, other: Gc<'gc, Node<'gc>> }
+/// fn through_a_reference<'a, 'gc>(node: &'a Write<&'a Node<'gc>>) -> &'a Write<Lock<Option<Gc<'gc, u8>>>> {
+///     field!(node, Node, next)
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// use bucketmask_gc::{Gc, Lock};
+/// struct Node<'gc> { next: Lock<Option<Gc<'gc, u8>>>, other: Gc<'gc, Node<'gc>> }
+/// fn without_a_barrier<'gc>(node: &Node<'gc>) {
+///     node.next.unlock().set(None);
+/// }
+/// ```
+struct WriteWithoutBarrier;

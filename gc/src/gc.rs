@@ -1,0 +1,220 @@
+//! [`Gc`]: the pointer. Owns nothing; says what may be asked of an object.
+//!
+//! Invariant: inside a callback of its arena a `Gc` points to a live value, at the start of a slot of a bucket page or
+//! at the start of a huge object. The brand `'gc` keeps it from being used anywhere else.
+#![allow(unsafe_code)]
+
+use crate::barrier::{Unlock, Write};
+use crate::collect::{Collect, Trace};
+use crate::{GcWeak, Mutation, Static};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+/// Makes a type invariant in `'gc`.
+pub(crate) type Brand<'gc> = PhantomData<std::cell::Cell<&'gc ()>>;
+
+/// A pointer to a value in an arena: one machine word (two for unsized targets), `Copy`, without any header at the
+/// other end.
+///
+/// It is made by [`Gc::new`] inside a callback of the arena, lives as long as the callback (`'gc`), and outlasts it only
+/// by being stored in the root or in something that the root reaches.
+///
+/// Comparison, ordering and hashing are those of the values; [`Gc::ptr_eq`] compares addresses.
+pub struct Gc<'gc, T: ?Sized + 'gc> {
+    pub(crate) ptr: NonNull<T>,
+    pub(crate) brand: Brand<'gc>,
+}
+
+static_assertions::assert_eq_size!(Gc<'static, u8>, usize);
+static_assertions::assert_eq_size!(Option<Gc<'static, u8>>, usize);
+static_assertions::assert_not_impl_any!(Gc<'static, u8>: Send, Sync);
+
+impl<'gc, T: Collect<'gc> + 'gc> Gc<'gc, T> {
+    /// Moves a value into the arena. Takes a slot of a page of its type; when there is none free, a page from the
+    /// current NUMA node.
+    ///
+    /// Memory that cannot be had is reported by [`std::alloc::handle_alloc_error`].
+    #[inline]
+    pub fn new(mc: &Mutation<'gc>, value: T) -> Self {
+        Self::from_non_null(mc.allocate(value))
+    }
+}
+
+impl<'gc, T: 'static> Gc<'gc, T> {
+    /// Moves a value into the arena whose type need not implement [`Collect`], since it is `'static`.
+    #[inline]
+    pub fn new_static(mc: &Mutation<'gc>, value: T) -> Self {
+        Self::from_non_null(mc.allocate(Static(value)).cast())
+    }
+}
+
+impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
+    #[inline]
+    pub(crate) fn from_non_null(ptr: NonNull<T>) -> Self {
+        Self { ptr, brand: PhantomData }
+    }
+
+    /// The pointer that [`as_ptr`](Self::as_ptr) turned into an address.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` comes from [`Gc::as_ptr`] of an object of the arena that `'gc` brands, which has not been collected.
+    #[inline]
+    pub unsafe fn from_ptr(ptr: *const T) -> Self {
+        // SAFETY: the caller promises that it comes from `as_ptr`, which never returns null.
+        Self::from_non_null(unsafe { NonNull::new_unchecked(ptr.cast_mut()) })
+    }
+
+    /// Changes the type of the target, without touching it.
+    ///
+    /// # Safety
+    ///
+    /// The target must be valid as a `U` for as long as it lives.
+    #[inline]
+    pub unsafe fn cast<U: 'gc>(this: Self) -> Gc<'gc, U> {
+        Gc::from_non_null(this.ptr.cast())
+    }
+
+    /// Forgets the type of the target.
+    #[inline]
+    pub fn erase(this: Self) -> Gc<'gc, ()> {
+        Gc::from_non_null(this.ptr.cast())
+    }
+
+    /// The target for as long as the callback runs, which is longer than [`Deref`] gives.
+    #[inline]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`AsRef` is implemented too; this one has the longer lifetime"
+    )]
+    pub fn as_ref(self: Gc<'gc, T>) -> &'gc T {
+        // SAFETY: the object is alive, and no collection can run while `'gc` lasts: that takes `&mut Arena`.
+        unsafe { &*self.ptr.as_ptr() }
+    }
+
+    /// The address of the target.
+    #[inline]
+    pub fn as_ptr(this: Self) -> *const T {
+        this.ptr.as_ptr()
+    }
+
+    /// Whether both point to the same object. Only addresses are compared, no metadata of unsized targets.
+    #[inline]
+    pub fn ptr_eq(this: Self, other: Self) -> bool {
+        std::ptr::addr_eq(this.ptr.as_ptr(), other.ptr.as_ptr())
+    }
+
+    /// A pointer to the same object that does not keep it alive.
+    #[inline]
+    pub fn downgrade(this: Self) -> GcWeak<'gc, T> {
+        GcWeak { inner: this }
+    }
+
+    /// Runs the write barrier on the object, and in return hands it out as one that may take up any pointer until the
+    /// callback ends. Fields are reached by [`field!`](crate::barrier::field) and
+    /// [`unlock!`](crate::barrier::unlock).
+    #[inline]
+    pub fn write(mc: &Mutation<'gc>, this: Self) -> &'gc Write<T> {
+        mc.backward_barrier(Gc::erase(this), None);
+        // SAFETY: the barrier on the object that owns all of `T` holds until the callback ends.
+        unsafe { Write::assume(this.as_ref()) }
+    }
+
+    /// [`Gc::write`] and then [`Write::unlock`].
+    #[inline]
+    pub fn unlock(self, mc: &Mutation<'gc>) -> &'gc T::Unlocked
+    where
+        T: Unlock,
+    {
+        Gc::write(mc, self).unlock()
+    }
+}
+
+// SAFETY: it owns one pointer, itself.
+unsafe impl<'gc, T: ?Sized + 'gc> Collect<'gc> for Gc<'gc, T> {
+    #[inline(always)]
+    fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
+        cc.trace_gc(Gc::erase(*self));
+    }
+}
+
+impl<'gc, T: ?Sized + 'gc> Copy for Gc<'gc, T> {}
+
+impl<'gc, T: ?Sized + 'gc> Clone for Gc<'gc, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'gc, T: ?Sized + 'gc> Deref for Gc<'gc, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        Gc::as_ref(*self)
+    }
+}
+
+impl<'gc, T: ?Sized + 'gc> AsRef<T> for Gc<'gc, T> {
+    #[inline]
+    fn as_ref(&self) -> &T {
+        self
+    }
+}
+
+impl<'gc, T: ?Sized + 'gc> Borrow<T> for Gc<'gc, T> {
+    #[inline]
+    fn borrow(&self) -> &T {
+        self
+    }
+}
+
+impl<'gc, T: fmt::Debug + ?Sized + 'gc> fmt::Debug for Gc<'gc, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<'gc, T: fmt::Display + ?Sized + 'gc> fmt::Display for Gc<'gc, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+impl<'gc, T: ?Sized + 'gc> fmt::Pointer for Gc<'gc, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Pointer::fmt(&self.ptr, f)
+    }
+}
+
+impl<'gc, T: PartialEq + ?Sized + 'gc> PartialEq for Gc<'gc, T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<'gc, T: Eq + ?Sized + 'gc> Eq for Gc<'gc, T> {}
+
+impl<'gc, T: PartialOrd + ?Sized + 'gc> PartialOrd for Gc<'gc, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<'gc, T: Ord + ?Sized + 'gc> Ord for Gc<'gc, T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl<'gc, T: Hash + ?Sized + 'gc> Hash for Gc<'gc, T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}

@@ -1,0 +1,203 @@
+//! [`Marker`]: finds what the root reaches. Owns the queue of pages with grey objects.
+//!
+//! ```text
+//! mark(object): set its bit in `marked`; its page goes to the end of the queue, unless it is there or its type has
+//!               no pointers
+//! drain: while a page is first in the queue
+//!          for each word of the page: while todo = marked & !scanned is not empty
+//!            scanned |= todo; trace the objects in todo
+//! ```
+//!
+//! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
+//! the graph. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
+//! collector.) Invariant: `scanned` is a subset of `marked` on pages of types that are traced; an object that is marked
+//! and not scanned lies on a page that is in the queue, or that is being traced.
+#![allow(unsafe_code)]
+
+use super::table::TypeTable;
+use super::types::{USER_QUEUED, USER_TABLE, bucket, slots_in, words};
+use super::{Heap, huge, is_huge};
+use crate::collect::Trace;
+use crate::walk::Walk;
+use crate::{Gc, GcWeak};
+use bucketmask_alloc::{LentPage, Located, Locator};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(crate) struct Marker {
+    /// Where pages lie, as of the start of the cycle; in registers while objects are traced.
+    locator: Locator,
+    /// Pages with objects to trace, each once.
+    queue: VecDeque<LentPage>,
+    /// Huge objects to trace.
+    huge: Vec<*const u8>,
+    /// Targets of weak pointers that were not marked when the pointer was traced.
+    pub(super) weak: Vec<*const u8>,
+    walk: Walk,
+    pub(super) scanned: usize,
+    pub(super) skipped: usize,
+}
+
+impl Marker {
+    pub(super) fn new() -> Self {
+        Self {
+            locator: Locator::new(),
+            queue: VecDeque::new(),
+            huge: Vec::new(),
+            weak: Vec::new(),
+            walk: Walk::default(),
+            scanned: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Marks the object at `address`.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a live object of this arena.
+    #[inline(always)]
+    unsafe fn mark(&mut self, address: *const u8) {
+        if is_huge(address) {
+            // SAFETY: as the caller promises.
+            unsafe { self.mark_huge(address) };
+            return;
+        }
+        // SAFETY: as the caller promises.
+        let Located { page, slot, leaf } = unsafe { self.locator.locate(address) };
+        // SAFETY: a page has at most 512 slots, so the word is one of eight.
+        let word = unsafe { page.marked().get_unchecked(slot as usize / 64) };
+        let marked = word.load(Relaxed);
+        let bit = 1 << (slot % 64);
+        if marked & bit != 0 {
+            return;
+        }
+        word.store(marked | bit, Relaxed);
+        if !leaf && page.user()[USER_QUEUED].load(Relaxed) == 0 {
+            self.enqueue(page);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enqueue(&mut self, page: LentPage) {
+        page.user()[USER_QUEUED].store(1, Relaxed);
+        self.queue.push_back(page);
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn mark_huge(&mut self, address: *const u8) {
+        // SAFETY: a live huge object, as the caller of `mark` promises.
+        let header = unsafe { huge::header(address) };
+        if !header.marked.replace(true) && header.table.needs_trace {
+            self.huge.push(address);
+        }
+    }
+
+    /// Traces until nothing is grey.
+    pub(super) fn drain(&mut self) {
+        loop {
+            if let Some(page) = self.queue.pop_front() {
+                self.trace_page(page);
+            } else if let Some(object) = self.huge.pop() {
+                // SAFETY: a marked huge object, so it is live.
+                unsafe { (huge::header(object).table.trace)(object, 1, self) };
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Traces the grey objects of a page, those included that become grey meanwhile.
+    fn trace_page(&mut self, page: LentPage) {
+        // SAFETY: the user word of every page that a type heap lends.
+        let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
+        for index in 0..words(page) {
+            let slots = slots_in(page, index);
+            let (marked, scanned) = (&page.marked()[index], &page.scanned()[index]);
+            let first = bucket(page, index);
+            let mut at = 0;
+            let mut traced = 0;
+            loop {
+                let done = scanned.load(Relaxed);
+                let piece = self.walk.next_piece(marked.load(Relaxed) & !done, &mut at, slots);
+                if piece == 0 {
+                    break;
+                }
+                scanned.store(done | piece, Relaxed);
+                traced += piece.count_ones();
+                // SAFETY: marked slots hold live objects of the page's type.
+                unsafe { (table.trace)(first.as_ptr(), piece, self) };
+            }
+            let looked_at = self.walk.looked_at(slots, traced);
+            self.scanned += looked_at as usize;
+            self.skipped += (slots - looked_at) as usize;
+        }
+        page.user()[USER_QUEUED].store(0, Relaxed);
+        // A later word may have marked objects of an earlier one.
+        if page
+            .marked()
+            .iter()
+            .zip(page.scanned())
+            .any(|(marked, done)| marked.load(Relaxed) & !done.load(Relaxed) != 0)
+        {
+            self.enqueue(page);
+        }
+    }
+}
+
+impl<'gc> Trace<'gc> for Marker {
+    #[inline(always)]
+    fn trace_gc(&mut self, gc: Gc<'gc, ()>) {
+        // SAFETY: a reachable `Gc` points to a live object.
+        unsafe { self.mark(gc.ptr.as_ptr().cast()) };
+    }
+
+    #[inline]
+    fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>) {
+        self.weak.push(gc.inner.ptr.as_ptr().cast());
+    }
+
+    #[inline]
+    fn walk(&self) -> Walk {
+        self.walk
+    }
+
+    #[inline]
+    fn count_slots(&mut self, scanned: usize, skipped: usize) {
+        self.scanned += scanned;
+        self.skipped += skipped;
+    }
+}
+
+impl Heap {
+    /// The marker of a new cycle. Its queue has room for every page, so marking does not allocate for it.
+    pub(super) fn start_marking(&mut self) -> Box<Marker> {
+        let mut marker = self.marker.take().unwrap_or_else(|| Box::new(Marker::new()));
+        marker.locator = Locator::new();
+        marker.weak.clear();
+        marker.scanned = 0;
+        marker.skipped = 0;
+        marker.walk = self.walk;
+        let pages = self.pages().count();
+        marker.queue.reserve(pages);
+        marker
+    }
+
+    /// Takes a partial marking back.
+    pub(super) fn abandon_marking(&mut self, mut marker: Box<Marker>) {
+        marker.queue.clear();
+        marker.huge.clear();
+        self.marker = Some(marker);
+        for page in self.pages() {
+            page.user()[USER_QUEUED].store(0, Relaxed);
+            for (marked, scanned) in page.marked().iter().zip(page.scanned()) {
+                // What is left in `scanned` are the slots that are held for weak pointers, which are never marked.
+                scanned.store(scanned.load(Relaxed) & !marked.load(Relaxed), Relaxed);
+                marked.store(0, Relaxed);
+            }
+        }
+        self.huge.clear_marks();
+    }
+}

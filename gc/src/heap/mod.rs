@@ -1,0 +1,254 @@
+//! The heap of one arena, and the story of a cycle.
+//!
+//! ```text
+//! Gc::new -> Context::allocate -> types.rs: window of the type -> trailing_zeros -> slot
+//!                                   (none left: next free word; none left: a page from `bucketmask_alloc::lend`)
+//!
+//! cycle:  mark    mark.rs   root -> bits in `marked`; pages with grey objects in a queue, traced a page at a time
+//!         hold    weak.rs   slots of weakly reachable dead objects get a bit in `scanned`
+//!         sweep   sweep.rs  dead = occupied & !marked; occupied &= marked; destructors; empty pages go home
+//! ```
+//!
+//! `table.rs` is what the collector knows of a type, `plan.rs` how big its pages are, `index.rs` finds a type's pages,
+//! `huge.rs` keeps what does not fit a page, `verify.rs` checks it all.
+//!
+//! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
+//! whose value is gone and whose address a weak pointer still needs. A slot is handed out only if its bit is clear in
+//! `occupied` and `scanned`. An address that is a multiple of a chunk (4 MiB) belongs to a huge object, and no other
+//! object has such an address.
+#![allow(unsafe_code)]
+
+mod huge;
+mod index;
+mod mark;
+mod plan;
+mod sweep;
+mod table;
+mod types;
+pub(crate) mod verify;
+mod weak;
+
+use crate::collect::{Collect, Trace};
+use crate::metrics::Metrics;
+use crate::report::CycleReport;
+use crate::walk::Walk;
+use bucketmask_alloc::LentPage;
+use huge::HugeList;
+use index::Index;
+use mark::Marker;
+use std::alloc::{Layout, handle_alloc_error};
+use std::cell::UnsafeCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use sweep::Destructors;
+use table::{TypeTable, Typed};
+use types::TypeHeap;
+
+/// Bytes of a chunk of the region: the alignment that tells huge objects from slots.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// Whether this is the address of a huge object; see the invariants above.
+#[inline(always)]
+fn is_huge(address: *const u8) -> bool {
+    address.addr() % CHUNK_BYTES == 0
+}
+
+/// The page and slot of an object that is not huge, and whether objects of its type are never traced.
+///
+/// # Safety
+///
+/// `address` is that of an object of an arena, which is not huge; the object may have been dropped if a weak pointer
+/// holds its slot.
+#[inline(always)]
+unsafe fn locate(address: *const u8) -> (LentPage, usize, bool) {
+    // SAFETY: objects lie at starts of slots of lent pages, which stay lent while a slot is occupied or held.
+    let (page, slot, leaf) = unsafe { bucketmask_alloc::locate(address) };
+    (page, slot as usize, leaf)
+}
+
+/// Whether the value at `address` has not been dropped.
+///
+/// # Safety
+///
+/// `address` is that of an object of an arena, which may have been dropped if a weak pointer holds its slot.
+#[inline]
+pub(crate) unsafe fn is_live(address: *const u8) -> bool {
+    if is_huge(address) {
+        // SAFETY: as the caller promises.
+        return unsafe { huge::header(address) }.live.get();
+    }
+    // SAFETY: as the caller promises.
+    let (page, slot, _) = unsafe { locate(address) };
+    page.occupied()[slot / 64].load(Relaxed) >> (slot % 64) & 1 != 0
+}
+
+/// The heap and the counters of an arena; what a [`Mutation`](crate::Mutation) is a view of.
+pub(crate) struct Context {
+    heap: UnsafeCell<Heap>,
+    metrics: Metrics,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self { heap: UnsafeCell::new(Heap::new()), metrics: Metrics::new() }
+    }
+
+    #[inline]
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn last_cycle(&self) -> CycleReport {
+        // SAFETY: no user code runs while this shared borrow lasts, so nobody borrows the heap mutably.
+        unsafe { (*self.heap.get()).last }
+    }
+
+    pub(crate) fn set_walk(&mut self, walk: Walk) {
+        self.heap.get_mut().walk = walk;
+    }
+
+    /// Moves a value into a slot.
+    #[inline]
+    pub(crate) fn allocate<'gc, T: Collect<'gc> + 'gc>(&self, value: T) -> NonNull<T> {
+        let table = Typed::<T>::TABLE;
+        // SAFETY: the borrow ends before any user code can run: neither the index nor a refill calls any.
+        let heap = unsafe { &mut *self.heap.get() };
+        let address = if Typed::<T>::HUGE {
+            heap.allocate_huge(table)
+        } else {
+            heap.allocate_slot(table, Typed::<T>::SLOT_BYTES)
+        };
+        self.metrics.count_object(Typed::<T>::SLOT_BYTES);
+        let address = address.cast::<T>();
+        // SAFETY: a free slot of the type's size and alignment, now marked as occupied.
+        unsafe { address.write(value) };
+        address
+    }
+
+    /// Runs a whole cycle.
+    ///
+    /// # Safety
+    ///
+    /// `root` is this arena's, and nothing that it does not reach will be used again.
+    pub(crate) unsafe fn collect<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R) {
+        let heap = self.heap.get_mut();
+        let start = Instant::now();
+        let mut marker = heap.start_marking();
+        // An unwinding `trace` leaves a partial marking, which must not be swept.
+        let marked = catch_unwind(AssertUnwindSafe(|| {
+            marker.trace(root);
+            marker.drain();
+        }));
+        if let Err(panic) = marked {
+            heap.abandon_marking(marker);
+            resume_unwind(panic);
+        }
+        heap.hold_weak_targets(&marker);
+        let marked_at = Instant::now();
+        let mut destructors = Destructors::default();
+        let mut report = heap.sweep(&marker, &mut destructors);
+        heap.marker = Some(marker);
+        report.mark_time = marked_at - start;
+        report.sweep_time = marked_at.elapsed();
+        heap.last = report;
+        self.metrics.finish_cycle(report.marked, report.live_bytes);
+        destructors.resume_panic();
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let mut destructors = Destructors::default();
+        self.heap.get_mut().drop_all(&mut destructors);
+        self.metrics.finish_cycle(0, 0);
+        if !std::thread::panicking() {
+            destructors.resume_panic();
+        }
+    }
+}
+
+/// Pages by type, and huge objects.
+struct Heap {
+    index: Index,
+    huge: HugeList,
+    /// Kept between cycles for its buffers.
+    marker: Option<Box<Marker>>,
+    walk: Walk,
+    /// Whether some slot is held for weak pointers.
+    holds: bool,
+    last: CycleReport,
+}
+
+impl Heap {
+    fn new() -> Self {
+        Self {
+            index: Index::new(),
+            huge: HugeList::default(),
+            marker: None,
+            walk: Walk::default(),
+            holds: false,
+            last: CycleReport::default(),
+        }
+    }
+
+    #[inline(always)]
+    fn allocate_slot(&mut self, table: &'static TypeTable, slot_bytes: usize) -> NonNull<u8> {
+        let heap = match self.index.get(table) {
+            // SAFETY: the index owns its type heaps, and this is the only borrow of one.
+            Some(heap) => unsafe { &mut *heap.as_ptr() },
+            None => self.add_type(table),
+        };
+        match heap.take(slot_bytes) {
+            Some(slot) => slot,
+            None => self.allocate_slow(table),
+        }
+    }
+
+    #[cold]
+    fn add_type(&mut self, table: &'static TypeTable) -> &mut TypeHeap {
+        self.index.insert(table)
+    }
+
+    /// Finds the type a new window, or a new page.
+    #[cold]
+    #[inline(never)]
+    fn allocate_slow(&mut self, table: &'static TypeTable) -> NonNull<u8> {
+        let heap = self.index.insert(table);
+        if heap.refill() {
+            if let Some(slot) = heap.take(table.slot_bytes) {
+                return slot;
+            }
+        }
+        if !heap.solitary() {
+            out_of_memory(table);
+        }
+        // A page of one slot can fail for want of a place that is not at a chunk's start.
+        self.allocate_huge(table)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_huge(&mut self, table: &'static TypeTable) -> NonNull<u8> {
+        let Some(object) = self.huge.allocate(table) else { out_of_memory(table) };
+        object
+    }
+
+    /// Every page of every type.
+    fn pages(&self) -> impl Iterator<Item = LentPage> + '_ {
+        self.index.heaps().flat_map(|heap| heap.pages().iter().copied())
+    }
+
+    /// Runs all destructors and gives everything back.
+    fn drop_all(&mut self, destructors: &mut Destructors) {
+        for heap in self.index.heaps_mut() {
+            heap.drop_all(destructors);
+        }
+        self.huge.drop_all(destructors);
+    }
+}
+
+fn out_of_memory(table: &TypeTable) -> ! {
+    handle_alloc_error(Layout::from_size_align(table.size, table.align).unwrap_or(Layout::new::<u8>()))
+}

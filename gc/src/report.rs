@@ -1,0 +1,41 @@
+//! What one collection cycle did. Owned by the reader of figures: filled by the heap, printed by reports.
+//!
+//! Invariant: it is a plain value, complete when the cycle ends, and never changed afterwards.
+
+use crate::walk::Walk;
+use std::time::Duration;
+
+/// The figures of one collection cycle, from [`Arena::last_cycle`](crate::Arena::last_cycle).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CycleReport {
+    /// How many cycles the arena has finished, this one included.
+    pub cycle: u64,
+    /// How masks were walked.
+    #[doc(hidden)]
+    pub walk: Walk,
+    /// Time spent finding what the root reaches.
+    pub mark_time: Duration,
+    /// Time spent freeing the rest, destructors included.
+    pub sweep_time: Duration,
+    /// Objects that stay: they were reachable.
+    pub marked: usize,
+    /// Objects that were freed.
+    pub swept: usize,
+    /// Bytes of the slots of the objects that stay, huge objects with their own size.
+    pub live_bytes: usize,
+    /// Slots that were looked at, in pages and in the containers that count theirs, while marking and sweeping.
+    pub slots_scanned: usize,
+    /// Slots that were passed over without being looked at, because a mask word said that they need nothing.
+    pub slots_skipped: usize,
+    /// Bucket pages that the arena holds after the cycle.
+    pub pages: usize,
+    /// Of those, pages of which at least half the slots are occupied.
+    pub pages_dense: usize,
+    /// Of those, the other pages.
+    pub pages_sparse: usize,
+    /// Empty pages that were given back in this cycle.
+    pub pages_returned: usize,
+    /// Bytes of the bucket pages and huge objects that the arena holds after the cycle.
+    pub held_bytes: usize,
+}
