@@ -110,10 +110,10 @@ unsafe impl GlobalAlloc for BucketAlloc {
                 with_heap(|heap| heap.window(new).count_resize(size, new_size));
                 return block;
             }
-            // SAFETY: by the trait's contract; what no class serves is mimalloc's.
             (None, None) => {
-                let moved =
-                    with_heap(|heap| unsafe { heap.realloc_large(block as usize, size, new_size, align) });
+                let moved = with_heap(|heap|
+                    // SAFETY: by the trait's contract; what no class serves is mimalloc's.
+                    unsafe { heap.realloc_large(block as usize, size, new_size, align) });
                 if let Some(moved) = moved {
                     return moved;
                 }

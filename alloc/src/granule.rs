@@ -125,7 +125,7 @@ impl Entry {
     /// offset stays below 2^19 bytes.
     #[inline(always)]
     pub(crate) const fn slot(self, in_page: usize) -> usize {
-        (in_page >> 3) * (self.0 >> RECIPROCAL_AT & 0xffff) as usize >> 16
+        ((in_page >> 3) * (self.0 >> RECIPROCAL_AT & 0xffff) as usize) >> 16
     }
 }
 

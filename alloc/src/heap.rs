@@ -52,7 +52,7 @@ pub(crate) struct Heap {
     /// Whether this thread was introduced to mimalloc.
     knows_large: AtomicBool,
     /// Links of the registry.
-    pub(crate) next_heap: AtomicPtr<Heap>,
+    pub(crate) next_made: AtomicPtr<Heap>,
     pub(crate) next_idle: AtomicPtr<Heap>,
     /// Written by other threads.
     inbox: Apart<Inbox<PageMeta>>,
@@ -419,7 +419,7 @@ fn turn(window: &Window, page: &PageMeta) -> bool {
 }
 
 /// Sends gathered frees to their page, and tells its owner.
-pub(crate) fn send(flush: Flush) {
+pub(crate) fn send(flush: &Flush) {
     // SAFETY: metadata is never unmapped; the slots on their way keep the page in use.
     let page = unsafe { &*flush.page };
     // SAFETY: heaps are never destroyed, and the owner can't change while slots are on their way.

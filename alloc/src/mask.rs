@@ -138,7 +138,7 @@ impl BucketMask {
     /// The highest occupied slot.
     #[inline]
     pub const fn highest(self) -> Option<u32> {
-        if self.0 == 0 { None } else { Some(63 - self.0.leading_zeros()) }
+        if self.0 == 0 { None } else { Some(self.0.ilog2()) }
     }
 
     /// The occupied slots, ascending; one `trailing_zeros` a slot.

@@ -43,9 +43,8 @@ impl MetaPool {
         let head = &mut self.free[count.ilog2() as usize];
         if !head.is_null() {
             // SAFETY: what is in the list was given out once, so it is opened metadata.
-            let (block, first) = unsafe { (&**head, REGION.meta(0).as_ptr()) };
-            // SAFETY: both point into the one metadata reservation.
-            let idx = unsafe { (*head).offset_from(first) } as usize;
+            let (block, first) = unsafe { (&**head, REGION.meta(0)) };
+            let idx = (*head as usize - first.as_ptr() as usize) / size_of::<PageMeta>();
             *head = block.header.next.load(Ordering::Relaxed);
             return Some(idx);
         }

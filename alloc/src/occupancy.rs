@@ -1,7 +1,7 @@
 //! The truth about slots: which are live, read from the masks alone.
 //!
 //! `live = taken & !window & !local_free & !remote & !pending`. A slot moves from mask to mask along
-//! one way, pending -> remote -> local_free -> window -> live, and is set where it goes before it is
+//! one way, `pending -> remote -> local_free -> window -> live`, and is set where it goes before it is
 //! cleared where it comes from; here each mask is read before the one that its slots go to, so that
 //! no free slot is missed by all of them.
 

@@ -145,7 +145,7 @@ impl PageMeta {
 }
 
 impl Posted for PageMeta {
-    fn next(&self) -> &AtomicPtr<Self> {
+    fn posted_next(&self) -> &AtomicPtr<Self> {
         &self.header.posted_next
     }
 }

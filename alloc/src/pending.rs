@@ -38,7 +38,7 @@ impl Pending {
     /// Adds a slot (`bit` of `bucket`). What has to be flushed first goes to `flush`. `false`: the
     /// slot was pending already, a double free.
     #[must_use]
-    pub(crate) fn add(&self, page: *mut PageMeta, bucket: usize, bit: u64, flush: impl Fn(Flush)) -> bool {
+    pub(crate) fn add(&self, page: *mut PageMeta, bucket: usize, bit: u64, flush: impl Fn(&Flush)) -> bool {
         let place = &self.places[Self::place_of(page, bucket)];
         if place.page.load(Ordering::Relaxed) != page || place.bucket.load(Ordering::Relaxed) != bucket as u32
         {
@@ -61,7 +61,7 @@ impl Pending {
     }
 
     /// Sends everything on its way.
-    pub(crate) fn flush_all(&self, flush: impl Fn(Flush)) {
+    pub(crate) fn flush_all(&self, flush: impl Fn(&Flush)) {
         self.frees.store(0, Ordering::Relaxed);
         for place in &self.places {
             place.flush(&flush);
@@ -80,11 +80,11 @@ impl Pending {
 }
 
 impl Place {
-    fn flush(&self, flush: impl Fn(Flush)) {
+    fn flush(&self, flush: impl Fn(&Flush)) {
         let bits = self.bits.load(Ordering::Relaxed);
         if bits != 0 {
             let bucket = self.bucket.load(Ordering::Relaxed) as usize;
-            flush(Flush { page: self.page.load(Ordering::Relaxed), bucket, bits });
+            flush(&Flush { page: self.page.load(Ordering::Relaxed), bucket, bits });
             // Release pairs with a report's acquire: who misses the bits here sees them in the page.
             self.bits.store(0, Ordering::Release);
         }

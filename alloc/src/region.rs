@@ -20,6 +20,9 @@ use crate::sys;
 /// The process's region.
 pub(crate) static REGION: Region = Region::undecided();
 
+/// The spans of the nodes there are, and unused ones.
+static SPANS: [Span; MAX_NODES] = [const { Span::new() }; MAX_NODES];
+
 /// Largest region tried: its metadata is just what granule entries can name.
 const LARGEST: usize = META_LIMIT * BYTES_PER_META;
 /// Smallest span tried; below that mimalloc serves everything.
@@ -43,7 +46,6 @@ pub(crate) struct Region {
     deciding: FutexMutex<()>,
     /// Written once, before `state` leaves UNDECIDED.
     topology: UnsafeCell<Option<Topology>>,
-    spans: [Span; MAX_NODES],
 }
 
 // SAFETY: `topology` is written under `deciding` before the release store of `state` and only read
@@ -61,7 +63,6 @@ impl Region {
             state: AtomicU8::new(UNDECIDED),
             deciding: FutexMutex::new(()),
             topology: UnsafeCell::new(None),
-            spans: [const { Span::new() }; MAX_NODES],
         }
     }
 
@@ -133,21 +134,23 @@ impl Region {
         self.entries.store(entries.as_ptr().cast(), Ordering::Relaxed);
         self.metas.store(metas.as_ptr().cast(), Ordering::Relaxed);
         self.base.store(base.as_ptr() as usize, Ordering::Relaxed);
-        for node in 0..nodes {
+        for (node, place) in SPANS[..nodes].iter().enumerate() {
+            let (granules, chunks) = (granules / nodes, chunks / nodes);
             // SAFETY: the node's own, disjoint part of each zeroed array made above, used by no one else.
             let arrays = unsafe {
                 Side::new(
-                    splits.as_ptr().cast::<Split>().add(node * (granules / nodes)),
-                    granules / nodes,
-                    side.as_ptr().cast::<u64>().add(node * (chunks / nodes) * Side::BYTES_PER_CHUNK / 8),
-                    chunks / nodes,
+                    splits.byte_add(node * granules * size_of::<Split>()).cast(),
+                    granules,
+                    side.byte_add(node * chunks * Side::BYTES_PER_CHUNK).cast(),
+                    chunks,
                 )
             };
-            self.spans[node].prepare(NodeId(node as u8), span / BYTES_PER_META, arrays);
+            place.prepare(NodeId(node as u8), span / BYTES_PER_META, arrays);
         }
         self.bind(nodes, span);
         // Last: from here on addresses count as the region's.
-        self.bytes.store(bytes, Ordering::Relaxed);
+        // Release pairs with the acquire in `offset_of`.
+        self.bytes.store(bytes, Ordering::Release);
         true
     }
 
@@ -193,20 +196,22 @@ impl Region {
     /// Bytes from the region's base to `address`, if it is the region's: a subtraction and a compare.
     #[inline(always)]
     pub(crate) fn offset_of(&self, address: usize) -> Option<usize> {
+        // Acquire pairs with the release in `reserve`: who sees the bytes sees the base.
+        let bytes = self.bytes.load(Ordering::Acquire);
         let offset = address.wrapping_sub(self.base.load(Ordering::Relaxed));
-        if offset < self.bytes.load(Ordering::Relaxed) { Some(offset) } else { None }
+        if offset < bytes { Some(offset) } else { None }
     }
 
     /// The span of a node; that of node 0 for nodes that do not exist.
-    pub(crate) fn span(&self, node: NodeId) -> &Span {
+    pub(crate) fn span(&self, node: NodeId) -> &'static Span {
         let nodes = self.topology().nodes();
         let idx = usize::from(node.0);
-        &self.spans[if idx < nodes { idx } else { 0 }]
+        &SPANS[if idx < nodes { idx } else { 0 }]
     }
 
     /// All spans, by node; none without a region.
-    pub(crate) fn spans(&self) -> &[Span] {
-        if self.bytes() == 0 { &[] } else { &self.spans[..self.topology().nodes()] }
+    pub(crate) fn spans(&self) -> &'static [Span] {
+        if self.bytes() == 0 { &[] } else { &SPANS[..self.topology().nodes()] }
     }
 
     /// The word of the granule that holds the byte at `offset`.
@@ -244,11 +249,6 @@ impl Region {
     /// The granule map and the metadata pool, as they lie in memory.
     pub(crate) fn arrays(&self) -> (*const AtomicU64, *const PageMeta) {
         (self.entries.load(Ordering::Relaxed), self.metas.load(Ordering::Relaxed))
-    }
-
-    /// Index of the first page metadata of `node`'s span, which has `per_span` of them.
-    pub(crate) fn meta_part(&self, node: NodeId, per_span: usize) -> usize {
-        usize::from(node.0) * per_span
     }
 
     /// Bytes of one span.

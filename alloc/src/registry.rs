@@ -95,7 +95,7 @@ impl IdleHeaps {
         let memory = sys::map(bytes)?.cast::<Heap>();
         // SAFETY: zeroed memory of its own, large enough and aligned to an OS page, is an empty heap.
         let heap: &'static Heap = unsafe { memory.as_ref() };
-        heap.next_heap.store(HEAPS.load(Ordering::Relaxed), Ordering::Relaxed);
+        heap.next_made.store(HEAPS.load(Ordering::Relaxed), Ordering::Relaxed);
         // Release pairs with the acquire in `for_each_heap`. Under the lock, so no other push.
         HEAPS.store(memory.as_ptr(), Ordering::Release);
         Some(heap)
@@ -147,7 +147,7 @@ pub(crate) fn for_each_heap(mut visit: impl FnMut(&'static Heap)) {
     // SAFETY: heaps live for ever.
     while let Some(heap) = unsafe { next.as_ref() } {
         visit(heap);
-        next = heap.next_heap.load(Ordering::Relaxed);
+        next = heap.next_made.load(Ordering::Relaxed);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Frees in flight in the low half, signals in the high half. A page has at most 512 slots, so at
 /// most 512 signals come before a drain; there are fewer than 65536 threads.
+#[derive(Default)]
 #[repr(transparent)]
 pub(crate) struct Signals(AtomicU32);
 
@@ -29,11 +30,6 @@ const IN_FLIGHT: u32 = 1;
 const SIGNAL: u32 = 1 << 16;
 
 impl Signals {
-    #[cfg(test)]
-    pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(0))
-    }
-
     /// Forgets everything: for a page that nobody knows yet.
     pub(crate) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
@@ -89,24 +85,25 @@ pub(crate) fn drain(remote: &AtomicU64, keep: impl FnOnce(u64)) -> u64 {
 
 /// What an inbox links: the next page behind this one.
 pub(crate) trait Posted: Sized {
-    fn next(&self) -> &AtomicPtr<Self>;
+    fn posted_next(&self) -> &AtomicPtr<Self>;
 }
 
 /// Pages with news for their owner: pushed by anybody, taken all at once by the owner.
 pub(crate) struct Inbox<P: Posted>(AtomicPtr<P>);
 
-impl<P: Posted> Inbox<P> {
-    #[cfg(test)]
-    pub(crate) fn new() -> Self {
+impl<P: Posted> Default for Inbox<P> {
+    fn default() -> Self {
         Self(AtomicPtr::new(core::ptr::null_mut()))
     }
+}
 
+impl<P: Posted> Inbox<P> {
     /// Posts a page. Only who was told so by [`Signals::deliver`] may, so a page is posted once.
     pub(crate) fn post(&self, page: &P) {
         let page_ptr = core::ptr::from_ref(page).cast_mut();
         let mut head = self.0.load(Ordering::Relaxed);
         loop {
-            page.next().store(head, Ordering::Relaxed);
+            page.posted_next().store(head, Ordering::Relaxed);
             // Release pairs with the acquire in `take`: the link is seen with the page.
             match self.0.compare_exchange_weak(head, page_ptr, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,

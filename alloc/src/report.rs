@@ -206,7 +206,7 @@ impl Report {
 /// A sum modulo 2^64 of counters that were read while their threads went on: a little below zero
 /// means zero.
 fn positive(sum: u64) -> usize {
-    usize::try_from(sum as i64).unwrap_or(0)
+    if sum >> 63 == 0 { sum as usize } else { 0 }
 }
 
 impl fmt::Display for Report {

@@ -5,6 +5,8 @@
 //! granules is free, and its word in `granules` says which.
 #![allow(unsafe_code)]
 
+use core::ptr::NonNull;
+
 use crate::class::GRANULE;
 use crate::mask::BucketMask;
 use crate::sys;
@@ -45,7 +47,13 @@ impl Side {
     /// # Safety
     /// `splits` has a zeroed record for each of `granules` granules, `words` [`Self::BYTES_PER_CHUNK`]
     /// zeroed bytes for each chunk; nobody else uses them. `chunks` is a multiple of 16.
-    pub(crate) unsafe fn new(splits: *mut Split, granules: usize, words: *mut u64, chunks: usize) -> Self {
+    pub(crate) unsafe fn new(
+        splits: NonNull<Split>,
+        granules: usize,
+        words: NonNull<u64>,
+        chunks: usize,
+    ) -> Self {
+        let (splits, words) = (splits.as_ptr(), words.as_ptr());
         let bit_words = chunks.div_ceil(64);
         // SAFETY: three neighbouring parts of `words`: chunks + 2 * ceil(chunks / 64) <= 2 * chunks
         // words for 2 chunks and more, which the caller gave.

@@ -36,13 +36,11 @@ impl PageSpec {
     /// Which list of split granules serves the spec. Pages of one granule share its map entry, so
     /// they have slot size, kind, tag and page size in common.
     fn split_key(self) -> usize {
-        match self.kind {
-            Kind::Slab => usize::from(self.tag).min(SLAB_KEYS - 1),
-            _ => {
-                let shift = self.bytes.trailing_zeros() as usize - 13;
-                SLAB_KEYS + (self.slot_size as usize / 8) * 6 + usize::from(self.tag & 1) * 3 + shift
-            }
+        if self.kind == Kind::Slab {
+            return usize::from(self.tag).min(SLAB_KEYS - 1);
         }
+        let shift = self.bytes.trailing_zeros() as usize - 13;
+        SLAB_KEYS + (self.slot_size as usize / 8) * 6 + usize::from(self.tag & 1) * 3 + shift
     }
 }
 
@@ -79,7 +77,7 @@ impl Span {
         let mut state = self.state.lock();
         state.node = node;
         state.memory = SpanMemory::new(REGION.base() + usize::from(node.0) * REGION.span_bytes(), side);
-        state.metas = MetaPool::new(REGION.meta_part(node, metas), metas);
+        state.metas = MetaPool::new(usize::from(node.0) * metas, metas);
     }
 
     /// The lock, for fork handlers to hold.
@@ -172,7 +170,7 @@ impl SpanState {
         meta_at(meta).reset(base, spec, self.node);
         for back in 0..granules {
             let entry = Entry::new(meta, GRANULE_SHIFT, spec.kind, back, spec.slot_size, spec.tag);
-            set_entry(self.offset(base) + back * GRANULE, entry);
+            set_entry(offset_of(base) + back * GRANULE, entry);
         }
         Some(meta_at(meta))
     }
@@ -192,7 +190,7 @@ impl SpanState {
             self.unlink(key, granule);
         }
         let address = self.memory.address(granule);
-        let meta = meta_at(entry_at(self.offset(address)).first_meta() + page);
+        let meta = meta_at(entry_at(offset_of(address)).first_meta() + page);
         let base = address + page * spec.bytes as usize;
         meta.reset(base, spec, self.node);
         Some(meta)
@@ -209,7 +207,7 @@ impl SpanState {
             meta_at(metas + page).header.in_use.store(0, Ordering::Relaxed);
         }
         let entry = Entry::new(metas, spec.bytes.trailing_zeros(), spec.kind, 0, spec.slot_size, spec.tag);
-        set_entry(self.offset(self.memory.address(granule)), entry);
+        set_entry(offset_of(self.memory.address(granule)), entry);
         self.memory.splits()[granule].taken = 0;
         self.link(spec.split_key(), granule);
         Some(())
@@ -217,7 +215,7 @@ impl SpanState {
 
     fn give(&mut self, page: &PageMeta) {
         let base = page.base();
-        let offset = self.offset(base);
+        let offset = offset_of(base);
         let entry = entry_at(offset);
         let granule = self.memory.granule(base);
         let granules = if entry.page_shift() == GRANULE_SHIFT {
@@ -281,9 +279,9 @@ impl SpanState {
             splits[previous as usize - 1].next = next;
         }
     }
+}
 
-    /// Bytes from the region's base to `address`.
-    fn offset(&self, address: usize) -> usize {
-        address - REGION.base()
-    }
+/// Bytes from the region's base to `address`.
+fn offset_of(address: usize) -> usize {
+    address - REGION.base()
 }

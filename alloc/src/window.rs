@@ -71,7 +71,7 @@ impl Window {
         if in_bucket >= self.limit.load(Ordering::Relaxed) as usize {
             return Place::Outside;
         }
-        let slot = (in_bucket >> 3) * self.reciprocal.load(Ordering::Relaxed) as usize >> 16;
+        let slot = ((in_bucket >> 3) * self.reciprocal.load(Ordering::Relaxed) as usize) >> 16;
         if slot * self.slot_size.load(Ordering::Relaxed) as usize != in_bucket {
             return Place::Misaligned;
         }

@@ -6,6 +6,7 @@ mod sync {
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 }
 
+#[allow(dead_code, reason = "the allocator uses more of it than the model")]
 #[path = "../src/remote.rs"]
 mod remote;
 
@@ -24,7 +25,7 @@ struct Page {
 }
 
 impl Posted for Page {
-    fn next(&self) -> &AtomicPtr<Self> {
+    fn posted_next(&self) -> &AtomicPtr<Self> {
         &self.next
     }
 }
@@ -37,12 +38,12 @@ struct Shared {
 fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         page: Page {
-            signals: Signals::new(),
+            signals: Signals::default(),
             remote: AtomicU64::new(0),
             next: AtomicPtr::new(core::ptr::null_mut()),
             given_back: AtomicBool::new(false),
         },
-        inbox: Inbox::new(),
+        inbox: Inbox::default(),
     })
 }
 

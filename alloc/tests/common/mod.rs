@@ -4,14 +4,14 @@
 use std::process::{Command, Output};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every machine.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +20,7 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (u128::from(self.next()) * bound as u128 >> 64) as usize
     }
 }
@@ -29,12 +29,12 @@ impl Random {
 const PART: &str = "BUCKETMASK_TEST_PART";
 
 /// Which part this process is to run, if it is a child.
-pub fn part() -> Option<String> {
+pub(crate) fn part() -> Option<String> {
     std::env::var(PART).ok()
 }
 
 /// Runs the test `name` of this very binary in a child process, as `part`.
-pub fn child(name: &str, part: &str) -> Output {
+pub(crate) fn child(name: &str, part: &str) -> Output {
     let this = std::env::current_exe().unwrap();
     Command::new(this)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])

@@ -1,0 +1,113 @@
+//! Broken uses end the process with a message. Each runs in a child process of its own.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::os::unix::process::ExitStatusExt;
+
+use bucketmask_alloc::BucketAlloc;
+
+const LAYOUT: Layout = Layout::new::<[u64; 4]>();
+
+fn block() -> *mut u8 {
+    // SAFETY: not of size 0.
+    let block = unsafe { BucketAlloc.alloc(LAYOUT) };
+    assert!(!block.is_null());
+    block
+}
+
+fn free(block: *mut u8) {
+    // SAFETY: none: these are the broken uses, and the process is to end in them.
+    unsafe { BucketAlloc.dealloc(block, LAYOUT) };
+}
+
+/// More blocks than a bucket has slots, so that the first lies outside the current bucket.
+fn blocks() -> Vec<*mut u8> {
+    (0..200).map(|_| block()).collect()
+}
+
+fn break_it(part: &str) {
+    match part {
+        "twice in the current bucket" => {
+            let block = block();
+            free(block);
+            free(block);
+        }
+        "twice in another bucket" => {
+            let blocks = blocks();
+            free(blocks[0]);
+            free(blocks[0]);
+        }
+        "twice by another thread" => {
+            let blocks: Vec<usize> = blocks().into_iter().map(|block| block as usize).collect();
+            std::thread::spawn(move || [0, 0].map(|block| free(blocks[block] as *mut u8))).join().unwrap();
+        }
+        "by another thread, then by the owner" => {
+            let blocks = blocks();
+            let first = blocks[0] as usize;
+            std::thread::spawn(move || free(first as *mut u8)).join().unwrap();
+            free(blocks[0]);
+        }
+        "by the owner, then by another thread" => {
+            let blocks = blocks();
+            let first = blocks[0] as usize;
+            free(blocks[0]);
+            std::thread::spawn(move || free(first as *mut u8)).join().unwrap();
+            // The owner drains what others freed when it runs out of slots.
+            (0..10_000).for_each(|_| drop(block()));
+        }
+        "into the middle of the current bucket" => free(block().wrapping_add(8)),
+        "into the middle of another bucket" => free(blocks()[0].wrapping_add(16)),
+        "never allocated" => free(block().wrapping_add(1 << 30)),
+        "behind the page's last slot" => {
+            // 48-byte slots leave 16 bytes at the end of a 16 KiB page.
+            let layout = Layout::from_size_align(48, 8).unwrap();
+            // SAFETY: not of size 0; the free is the broken use.
+            unsafe {
+                let block = BucketAlloc.alloc(layout) as usize;
+                BucketAlloc.dealloc(((block | (16 * 1024 - 1)) - 15) as *mut u8, layout);
+            }
+        }
+        other => panic!("no such part: {other}"),
+    }
+}
+
+fn check(name: &str, part: &str, message: &str) {
+    if let Some(part) = common::part() {
+        break_it(&part);
+        println!("survived");
+        return;
+    }
+    let output = common::child(name, part);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{part}: {output:?}");
+    assert!(told.contains(message), "{part}: {told}");
+    assert!(told.contains("0x"), "the address is named: {told}");
+}
+
+#[test]
+fn a_second_free_ends_the_process() {
+    for part in [
+        "twice in the current bucket",
+        "twice in another bucket",
+        "twice by another thread",
+        "by another thread, then by the owner",
+        "by the owner, then by another thread",
+    ] {
+        check("a_second_free_ends_the_process", part, "bucketmask: double free of 0x");
+    }
+}
+
+#[test]
+fn a_free_into_the_middle_ends_the_process() {
+    for part in ["into the middle of the current bucket", "into the middle of another bucket"] {
+        check("a_free_into_the_middle_ends_the_process", part, "into the middle of a block, 0x");
+    }
+}
+
+#[test]
+fn a_free_of_what_was_never_allocated_ends_the_process() {
+    for part in ["never allocated", "behind the page's last slot"] {
+        check("a_free_of_what_was_never_allocated_ends_the_process", part, "was not allocated, 0x");
+    }
+}

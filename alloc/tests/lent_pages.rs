@@ -1,0 +1,138 @@
+//! Pages lent to a collector, and ranges: requests, lookup of addresses, giving back.
+
+use std::sync::atomic::Ordering;
+
+use bucketmask_alloc::{
+    BucketAlloc, LentPage, Locator, PageRequest, PageUse, Range, current_node, give_back, lend, locate,
+    prefetch_marked,
+};
+
+fn page(bytes: usize, slot_size: usize, leaf: bool) -> LentPage {
+    lend(current_node(), PageRequest { bytes, slot_size, leaf }).unwrap()
+}
+
+fn give(page: LentPage) {
+    // SAFETY: lent by this test, which keeps no pointer into it.
+    unsafe { give_back(page) };
+}
+
+#[test]
+fn every_slot_of_every_kind_of_page_is_located() {
+    let locator = Locator::new();
+    let kinds = [(8, 16), (8, 24), (16, 40), (32, 1024), (64, 16), (64, 136), (64, 32 * 1024), (192, 4096)];
+    for (kib, slot_size) in kinds {
+        for leaf in [false, true] {
+            let pages: Vec<LentPage> = (0..40).map(|_| page(kib * 1024, slot_size, leaf)).collect();
+            for &lent in &pages {
+                assert_eq!(lent.slot_size(), slot_size);
+                assert!(lent.bytes() >= kib * 1024 && lent.slots() == (lent.bytes() / slot_size).min(512));
+                assert_eq!(lent.base().as_ptr() as usize % 8192, 0);
+                for slot in 0..lent.slots() {
+                    let address = lent.base().as_ptr().wrapping_add(slot * slot_size);
+                    // SAFETY: a slot start of a lent page; the page is this test's, so writing is fine.
+                    let (found, located) = unsafe {
+                        address.write(slot as u8);
+                        prefetch_marked(address);
+                        (locate(address), locator.locate(address))
+                    };
+                    assert_eq!(found, (lent, slot as u32, leaf));
+                    assert_eq!((located.page, located.slot, located.leaf), found);
+                }
+            }
+            pages.into_iter().for_each(give);
+        }
+    }
+}
+
+#[test]
+fn pages_do_not_overlap_and_come_back_clean() {
+    let mut spans = Vec::new();
+    for round in 0..3 {
+        let pages: Vec<LentPage> = (0..100).map(|step| page(8192 << (step % 4), 32, step % 2 == 0)).collect();
+        spans.clear();
+        for &lent in &pages {
+            let lines = [lent.occupied(), lent.marked(), lent.scanned()];
+            assert!(
+                lines.iter().all(|line| line.iter().all(|word| word.load(Ordering::Relaxed) == 0)),
+                "{round}"
+            );
+            assert!(lent.user().iter().all(|word| word.load(Ordering::Relaxed) == 0), "{round}");
+            lines.map(|line| line[0].store(round + 1, Ordering::Relaxed));
+            lent.user()[2].store(7, Ordering::Relaxed);
+            spans.push((lent.base().as_ptr() as usize, lent.bytes()));
+        }
+        spans.sort_unstable();
+        assert!(spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+        pages.into_iter().for_each(give);
+    }
+}
+
+#[test]
+fn requests_out_of_range_are_refused() {
+    let refused =
+        [(4096, 16), (8192, 8), (8192, 20), (8192, 16384), (12 * 1024, 16), (100_000, 16), (8 << 20, 64)];
+    for (bytes, slot_size) in refused {
+        assert_eq!(
+            lend(current_node(), PageRequest { bytes, slot_size, leaf: false }),
+            None,
+            "{bytes} {slot_size}"
+        );
+    }
+    // A chunk in one slot is the most.
+    give(page(4 << 20, 4 << 20, false));
+}
+
+#[test]
+fn lent_pages_are_in_the_masks() {
+    let lent = page(8192, 48, true);
+    lent.occupied()[1].store(0b1011, Ordering::Relaxed);
+    let pages = BucketAlloc.occupancy();
+    let base = lent.base().as_ptr() as usize;
+    let seen = pages.iter().find(|page| page.base == base).unwrap();
+    assert_eq!(seen.usage, PageUse::Lent);
+    assert_eq!(seen.live_slots(), 3);
+    assert_eq!(seen.live_addresses().collect::<Vec<_>>(), [64, 65, 67].map(|slot| base + slot * 48));
+    give(lent);
+}
+
+#[test]
+fn ranges_open_close_and_read_as_zero_again() {
+    let range = Range::reserve(9 << 20).unwrap();
+    assert_eq!(range.room(), 12 << 20);
+    assert_eq!(range.base().as_ptr() as usize % (4 << 20), 0);
+    assert!(range.open(0, 10_000) && range.open(8 << 20, 4096));
+    assert_eq!(range.opened(), 12_288 + 4096);
+    let bytes = range.base().as_ptr();
+    // SAFETY: all inside what is open, which is this test's.
+    unsafe {
+        assert_eq!(bytes.add(9_999).read(), 0);
+        bytes.write_bytes(1, 10_000);
+        bytes.add(8 << 20).write(2);
+    }
+    range.close(1, 10_000);
+    assert_eq!(range.opened(), 8192 + 4096, "only OS pages wholly inside are closed");
+    assert!(range.open(4096, 4096));
+    // SAFETY: as above.
+    unsafe {
+        assert_eq!(bytes.read(), 1);
+        assert_eq!(bytes.add(4096).read(), 0, "what was closed reads as zero");
+        assert_eq!(bytes.add(8192).read(), 1);
+    }
+    assert!(!range.open(range.room() - 1, 2) && !range.open(usize::MAX, 2), "outside the room");
+    range.close(usize::MAX, 5);
+}
+
+#[test]
+fn ranges_are_apart_and_come_back() {
+    let ranges: Vec<Range> = (1..40).map(|chunks| Range::reserve(chunks * (4 << 20)).unwrap()).collect();
+    let mut spans: Vec<(usize, usize)> =
+        ranges.iter().map(|range| (range.base().as_ptr() as usize, range.room())).collect();
+    spans.sort_unstable();
+    assert!(spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+    drop(ranges);
+    // What was dropped is room again: this is more than the region in all.
+    for _ in 0..100 {
+        assert_eq!(Range::reserve(64 << 30).unwrap().room(), 64 << 30);
+    }
+    assert!(Range::reserve(usize::MAX / 2).is_none(), "more than there is");
+}
