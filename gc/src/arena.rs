@@ -14,7 +14,7 @@ use crate::report::CycleReport;
 use crate::walk::Walk;
 use std::marker::PhantomData;
 
-/// Gives, for each brand `'a`, the type of an arena's root. Written with [`Rootable!`](crate::Rootable).
+/// Gives, for each brand `'a`, the type of an arena's root. Written with [`Rootable!`](macro@crate::Rootable).
 pub trait Rootable<'a> {
     /// The root's type when the brand is `'a`.
     type Root: ?Sized + 'a;
@@ -158,9 +158,10 @@ where
     where
         F: for<'gc> FnOnce(&'gc Mutation<'gc>, &'gc Root<'gc, R>) -> T,
     {
+        let root: *const Root<'static, R> = &raw const self.root;
         // SAFETY: the closure must accept any brand, so nothing of that brand outlives it; the root is borrowed for
         // exactly as long, and a cycle would need `&mut self`.
-        unsafe { f(Mutation::of(&raw const *self.context), &*(&raw const self.root)) }
+        unsafe { f(Mutation::of(&raw const *self.context), &*root) }
     }
 
     /// [`Arena::mutate`] with a mutable root.
@@ -169,8 +170,9 @@ where
     where
         F: for<'gc> FnOnce(&'gc Mutation<'gc>, &'gc mut Root<'gc, R>) -> T,
     {
+        let root: *mut Root<'static, R> = &raw mut self.root;
         // SAFETY: as in `mutate`; the root is borrowed mutably, and apart from the context.
-        unsafe { f(Mutation::of(&raw const *self.context), &mut *(&raw mut self.root)) }
+        unsafe { f(Mutation::of(&raw const *self.context), &mut *root) }
     }
 
     /// The arena's counters and its pacing.

@@ -73,7 +73,7 @@ static_collect!(<T> Cell<T>);
 
 // SAFETY: `'static` contents hold no pointer of any arena. The bound is on the contents, so that it holds for unsized
 // ones too.
-unsafe impl<'gc, T: ?Sized + 'static> Collect<'gc> for RefCell<T> {
+unsafe impl<T: ?Sized + 'static> Collect<'_> for RefCell<T> {
     const NEEDS_TRACE: bool = false;
 }
 
@@ -82,12 +82,12 @@ static_collect!(<T> OnceCell<T>);
 // SAFETY: nothing behind a `'static` reference can point into an arena. The bound on `T` follows from the type's being
 // well-formed, but has to be written: without it the compiler accepts `&'static Gc<'gc, T>` in the places where `'gc`
 // is universally quantified.
-unsafe impl<'gc, T: ?Sized + 'static> Collect<'gc> for &'static T {
+unsafe impl<T: ?Sized + 'static> Collect<'_> for &'static T {
     const NEEDS_TRACE: bool = false;
 }
 
 // SAFETY: it owns no value.
-unsafe impl<'gc, T: ?Sized> Collect<'gc> for PhantomData<T> {
+unsafe impl<T: ?Sized> Collect<'_> for PhantomData<T> {
     const NEEDS_TRACE: bool = false;
 }
 

@@ -44,43 +44,27 @@ impl<'gc> Mutation<'gc> {
     /// Announces that `parent` takes up `child`, or, without a child, any number of pointers until the callback ends:
     /// `parent` will be traced again.
     #[inline]
-    #[expect(
-        clippy::unused_self,
-        reason = "a cycle that stops the program needs no barrier; an incremental one does"
-    )]
     pub fn backward_barrier(&self, parent: Gc<'gc, ()>, child: Option<Gc<'gc, ()>>) {
-        let _ = (parent, child);
+        let _ = (self, parent, child);
     }
 
     /// [`backward_barrier`](Self::backward_barrier) for a weak child.
     #[inline]
-    #[expect(
-        clippy::unused_self,
-        reason = "a cycle that stops the program needs no barrier; an incremental one does"
-    )]
     pub fn backward_barrier_weak(&self, parent: Gc<'gc, ()>, child: GcWeak<'gc, ()>) {
-        let _ = (parent, child);
+        let _ = (self, parent, child);
     }
 
     /// Announces that `parent`, or, without a parent, any object until the callback ends, takes up `child`: `child`
     /// will be kept in this cycle.
     #[inline]
-    #[expect(
-        clippy::unused_self,
-        reason = "a cycle that stops the program needs no barrier; an incremental one does"
-    )]
     pub fn forward_barrier(&self, parent: Option<Gc<'gc, ()>>, child: Gc<'gc, ()>) {
-        let _ = (parent, child);
+        let _ = (self, parent, child);
     }
 
     /// [`forward_barrier`](Self::forward_barrier) for a weak child.
     #[inline]
-    #[expect(
-        clippy::unused_self,
-        reason = "a cycle that stops the program needs no barrier; an incremental one does"
-    )]
     pub fn forward_barrier_weak(&self, parent: Option<Gc<'gc, ()>>, child: GcWeak<'gc, ()>) {
-        let _ = (parent, child);
+        let _ = (self, parent, child);
     }
 
     #[inline]

@@ -50,6 +50,6 @@ impl<T: ?Sized> AsMut<T> for Static<T> {
 }
 
 // SAFETY: a `'static` value holds no pointer of any arena.
-unsafe impl<'gc, T: ?Sized + 'static> Collect<'gc> for Static<T> {
+unsafe impl<T: ?Sized + 'static> Collect<'_> for Static<T> {
     const NEEDS_TRACE: bool = false;
 }

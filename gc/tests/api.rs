@@ -17,7 +17,7 @@ struct Node<'gc> {
     next: Lock<Option<Gc<'gc, Node<'gc>>>>,
 }
 
-impl<'gc> Node<'gc> {
+impl Node<'_> {
     fn leaf(value: u64) -> Self {
         Node { value, next: Lock::new(None) }
     }
@@ -277,8 +277,7 @@ fn static_values_need_no_collect() {
         }
     }
     let drops = Rc::new(Cell::new(0));
-    type Root<'gc> = Vec<Gc<'gc, Static<u32>>>;
-    let mut arena = Arena::<Rootable![Root<'_>]>::new(|mc| {
+    let mut arena = Arena::<Rootable![Vec<Gc<'_, Static<u32>>>]>::new(|mc| {
         for _ in 0..10 {
             Gc::new_static(mc, Foreign(drops.clone()));
             Gc::new(mc, Static(Foreign(drops.clone())));
@@ -291,6 +290,11 @@ fn static_values_need_no_collect() {
 }
 
 #[test]
+#[expect(
+    clippy::linkedlist,
+    clippy::arc_with_non_send_sync,
+    reason = "every container of std is to be traced"
+)]
 fn std_containers_are_traced() {
     #[derive(Collect)]
     #[collect(no_drop)]
@@ -354,7 +358,7 @@ fn debt_wakes_the_collector() {
         assert!(arena.metrics().total_gc_count() <= 10 + 16, "garbage is bounded by the pacing");
     }
     assert!((100..1_000).contains(&cycles), "{cycles} cycles");
-    assert_eq!(arena.metrics().allocation_debt(), 0.0);
+    assert!(arena.metrics().allocation_debt() <= 0.0);
     arena.mutate_root(|mc, root| root.push(Gc::new(mc, [0; 8])));
     arena.metrics().adjust_debt(1e6);
     assert!(arena.metrics().allocation_debt() > 9e5);
@@ -364,7 +368,7 @@ fn debt_wakes_the_collector() {
     arena.mutate_root(|mc, root| root.extend((0..10_000).map(|value| Gc::new(mc, [value; 8]))));
     arena.finish_cycle();
     arena.mutate(|mc, _| drop((0..9_000_u64).map(|value| Gc::new(mc, [value; 8])).collect::<Vec<_>>()));
-    assert_eq!(arena.metrics().allocation_debt(), 0.0);
+    assert!(arena.metrics().allocation_debt() <= 0.0);
     arena.mutate(|mc, _| drop((0..2_000_u64).map(|value| Gc::new(mc, [value; 8])).collect::<Vec<_>>()));
     let debt = arena.metrics().allocation_debt();
     assert!(debt > 0.0, "{:?} {:?}", arena.metrics(), arena.last_cycle());

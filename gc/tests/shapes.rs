@@ -1,6 +1,10 @@
 //! Sizes, alignments and numbers at their edges: zero-sized, over-aligned and huge objects, many types, many arenas.
 //!
 //! Owned by the page plan. Invariant: every address is aligned, nothing overlaps, and what is freed can be had again.
+#![expect(
+    clippy::large_stack_arrays,
+    reason = "huge objects are what is tested; they get a stack that holds them"
+)]
 
 use bucketmask_gc::{Arena, Collect, Gc, GcWeak, Rootable, Static, Walk};
 use std::collections::HashSet;
@@ -79,7 +83,7 @@ fn every_alignment_is_kept() {
             check(mc, 1, |_| ());
             let units: HashSet<_> = (0..700).map(|_| Gc::as_ptr(Gc::new(mc, Nothing)).addr()).collect();
             assert!(units.len() == 700 && units.iter().all(|address| address % 512 == 0));
-        })
+        });
     });
 }
 

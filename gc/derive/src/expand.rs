@@ -2,13 +2,13 @@
 //!
 //! Invariant: each field is either passed to `Trace::trace` and counted in `NEEDS_TRACE`, or bounded by `'static`.
 
-use crate::options::{Mode, TypeOptions, field_is_static, refuse_on_variant};
+use crate::options::{Bound, Mode, TypeOptions, field_is_static, refuse_on_variant};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use std::collections::HashSet;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Data, DeriveInput, Fields, GenericParam, Generics, Lifetime, Type, parse_quote};
+use syn::{Data, DeriveInput, Fields, GenericParam, Generics, Lifetime, Member, Type, parse_quote};
 
 pub(crate) fn collect(input: &DeriveInput, gc: &TokenStream) -> syn::Result<TokenStream> {
     let options = TypeOptions::read(input)?;
@@ -59,9 +59,9 @@ fn traced_impl(
     let lifetime = gc_lifetime(input, options, &mut generics)?;
     let predicates = &mut generics.make_where_clause().predicates;
     match &options.bound {
-        Some(Some(clause)) => predicates.extend(clause.predicates.iter().cloned()),
-        Some(None) => {}
-        None => {
+        Bound::Given(clause) => predicates.extend(clause.predicates.iter().cloned()),
+        Bound::Nothing => {}
+        Bound::Derived => {
             for parameter in body.traced_parameters(&input.generics) {
                 predicates.push(parse_quote!(#parameter: #gc::Collect<#lifetime>));
             }
@@ -163,11 +163,8 @@ impl Body {
             }
             let binding = format_ident!("field_{index}", span = Span::mixed_site());
             let member = match &field.ident {
-                Some(name) => quote!(#name),
-                None => {
-                    let index = syn::Index::from(index);
-                    quote!(#index)
-                }
+                Some(name) => Member::Named(name.clone()),
+                None => Member::from(index),
             };
             let context = context_ident();
             // The field's own span makes "`X: Collect` is not satisfied" point at the field.
@@ -223,8 +220,8 @@ mod tests {
     use quote::quote;
     use syn::{DeriveInput, parse_quote};
 
-    fn refusal(input: DeriveInput) -> String {
-        match collect(&input, &quote!(::gc)) {
+    fn refusal(input: &DeriveInput) -> String {
+        match collect(input, &quote!(::gc)) {
             Ok(code) => panic!("accepted, as {code}"),
             Err(error) => error.to_string(),
         }
@@ -232,32 +229,32 @@ mod tests {
 
     #[test]
     fn misuse_is_refused_with_a_reason() {
-        let no_attribute = refusal(parse_quote!(
+        let no_attribute = refusal(&parse_quote!(
             struct S;
         ));
         assert!(no_attribute.contains("needs an attribute"), "{no_attribute}");
-        let no_mode = refusal(parse_quote!(
+        let no_mode = refusal(&parse_quote!(
             #[collect(bound = "")]
             struct S;
         ));
         assert!(no_mode.contains("no mode given"), "{no_mode}");
-        let two_modes = refusal(parse_quote!(
+        let two_modes = refusal(&parse_quote!(
             #[collect(no_drop, unsafe_drop)]
             struct S;
         ));
         assert!(two_modes.contains("given twice"), "{two_modes}");
-        let two_attributes = refusal(parse_quote!(
+        let two_attributes = refusal(&parse_quote!(
             #[collect(no_drop)]
             #[collect(no_drop)]
             struct S;
         ));
         assert!(two_attributes.contains("merge them"), "{two_attributes}");
-        let unknown = refusal(parse_quote!(
+        let unknown = refusal(&parse_quote!(
             #[collect(sometimes)]
             struct S;
         ));
         assert!(unknown.contains("unknown option"), "{unknown}");
-        let on_variant = refusal(parse_quote!(
+        let on_variant = refusal(&parse_quote!(
             #[collect(no_drop)]
             enum E {
                 #[collect(require_static)]
@@ -265,14 +262,14 @@ mod tests {
             }
         ));
         assert!(on_variant.contains("no meaning on a variant"), "{on_variant}");
-        let on_field = refusal(parse_quote!(
+        let on_field = refusal(&parse_quote!(
             #[collect(no_drop)]
             struct S(#[collect(no_drop)] u8);
         ));
         assert!(on_field.contains("a field can only have"), "{on_field}");
-        let either = refusal(parse_quote!(#[collect(no_drop)] union U { a: u8, b: i8 }));
+        let either = refusal(&parse_quote!(#[collect(no_drop)] union U { a: u8, b: i8 }));
         assert!(either.contains("union"), "{either}");
-        let two_lifetimes = refusal(parse_quote!(
+        let two_lifetimes = refusal(&parse_quote!(
             #[collect(no_drop)]
             struct S<'a, 'b>(&'a &'b u8);
         ));

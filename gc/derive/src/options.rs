@@ -13,11 +13,20 @@ pub(crate) enum Mode {
     UnsafeDrop,
 }
 
+/// Which bounds the implementation has on type parameters.
+pub(crate) enum Bound {
+    /// `T: Collect<'gc>` for each parameter in a traced field.
+    Derived,
+    /// None: `bound = ""`.
+    Nothing,
+    /// Those of `bound = "where ..."`.
+    Given(WhereClause),
+}
+
 /// The options of a type.
 pub(crate) struct TypeOptions {
     pub(crate) mode: Mode,
-    /// `Some(None)` for an empty string: no bounds at all.
-    pub(crate) bound: Option<Option<WhereClause>>,
+    pub(crate) bound: Bound,
     pub(crate) gc_lifetime: Option<Lifetime>,
 }
 
@@ -57,7 +66,7 @@ impl TypeOptions {
         })?;
         let mode =
             mode.ok_or_else(|| syn::Error::new_spanned(attribute, format!("no mode given; {USAGE}")))?;
-        Ok(Self { mode, bound, gc_lifetime })
+        Ok(Self { mode, bound: bound.unwrap_or(Bound::Derived), gc_lifetime })
     }
 }
 
@@ -68,8 +77,8 @@ fn put<T>(place: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> syn::R
     Ok(())
 }
 
-fn parse_bound(text: &LitStr) -> syn::Result<Option<WhereClause>> {
-    if text.value().trim().is_empty() { Ok(None) } else { text.parse().map(Some) }
+fn parse_bound(text: &LitStr) -> syn::Result<Bound> {
+    if text.value().trim().is_empty() { Ok(Bound::Nothing) } else { text.parse().map(Bound::Given) }
 }
 
 /// Whether a field is exempt from tracing by `#[collect(require_static)]`.

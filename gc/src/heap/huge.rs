@@ -40,6 +40,10 @@ static_assertions::const_assert!(
 ///
 /// `address` is that of a huge object, live or held.
 #[inline]
+#[expect(
+    clippy::cast_ptr_alignment,
+    reason = "huge objects are aligned to chunks, so the header is to its bytes"
+)]
 pub(super) unsafe fn header<'a>(address: *const u8) -> &'a HugeHeader {
     // SAFETY: `allocate` put it there, inside the same range.
     unsafe { &*address.sub(HEADER_BYTES).cast::<HugeHeader>() }

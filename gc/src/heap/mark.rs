@@ -173,8 +173,8 @@ impl<'gc> Trace<'gc> for Marker {
 
 impl Heap {
     /// The marker of a new cycle. Its queue has room for every page, so marking does not allocate for it.
-    pub(super) fn start_marking(&mut self) -> Box<Marker> {
-        let mut marker = self.marker.take().unwrap_or_else(|| Box::new(Marker::new()));
+    pub(super) fn start_marking(&mut self) -> Marker {
+        let mut marker = self.marker.take().unwrap_or_else(Marker::new);
         marker.locator = Locator::new();
         marker.weak.clear();
         marker.scanned = 0;
@@ -186,7 +186,7 @@ impl Heap {
     }
 
     /// Takes a partial marking back.
-    pub(super) fn abandon_marking(&mut self, mut marker: Box<Marker>) {
+    pub(super) fn abandon_marking(&mut self, mut marker: Marker) {
         marker.queue.clear();
         marker.huge.clear();
         self.marker = Some(marker);

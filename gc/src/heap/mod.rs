@@ -174,7 +174,7 @@ struct Heap {
     index: Index,
     huge: HugeList,
     /// Kept between cycles for its buffers.
-    marker: Option<Box<Marker>>,
+    marker: Option<Marker>,
     walk: Walk,
     /// Whether some slot is held for weak pointers.
     holds: bool,
