@@ -54,7 +54,9 @@ fn break_it(part: &str) {
             free(blocks[0]);
             std::thread::spawn(move || free(first as *mut u8)).join().unwrap();
             // The owner drains what others freed when it runs out of slots.
-            (0..10_000).for_each(|_| drop(block()));
+            for _ in 0..10_000 {
+                block();
+            }
         }
         "into the middle of the current bucket" => free(block().wrapping_add(8)),
         "into the middle of another bucket" => free(blocks()[0].wrapping_add(16)),

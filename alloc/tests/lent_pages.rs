@@ -57,7 +57,9 @@ fn pages_do_not_overlap_and_come_back_clean() {
                 "{round}"
             );
             assert!(lent.user().iter().all(|word| word.load(Ordering::Relaxed) == 0), "{round}");
-            lines.iter().for_each(|line| line[0].store(round + 1, Ordering::Relaxed));
+            for line in lines {
+                line[0].store(round + 1, Ordering::Relaxed);
+            }
             lent.user()[2].store(7, Ordering::Relaxed);
             spans.push((lent.base().as_ptr() as usize, lent.bytes()));
         }

@@ -50,8 +50,10 @@ impl Block {
     }
 
     fn write(&self) {
-        // SAFETY: both are inside the block, which is ours.
-        self.ends().map(|end| unsafe { end.write(self.mark) });
+        for end in self.ends() {
+            // SAFETY: inside the block, which is ours.
+            unsafe { end.write(self.mark) };
+        }
     }
 
     fn check(&self) {

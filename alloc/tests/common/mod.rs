@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every machine.
+/// `SplitMix64` (Steele, Lea, Flood 2014): the same numbers on every machine.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (u128::from(self.next()) * bound as u128 >> 64) as usize
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 }
 
