@@ -30,8 +30,9 @@ if [ ! -x "$prefix/usr/bin/rustc" ]; then
     for package in "$prefix"/packages/*.deb; do dpkg-deb -x "$package" "$prefix"; done
 fi
 
-export LD_LIBRARY_PATH=$prefix/usr/lib/$(uname -m)-linux-gnu:$prefix/usr/lib
-export PATH=$prefix/usr/bin:$PATH RUSTC=$prefix/usr/bin/rustc RUSTUP_TOOLCHAIN=
+libraries=$(uname -m)-linux-gnu
+export LD_LIBRARY_PATH=$prefix/usr/lib/$libraries:$prefix/lib/$libraries
+export RUSTC=$prefix/usr/bin/rustc
 export CARGO_TARGET_DIR=$build/msrv/target
 "$RUSTC" -V
 "$prefix/usr/bin/cargo" check -p bucketmask-alloc -p bucketmask-gc -p bucketmask-map

@@ -61,7 +61,7 @@ pub fn run(
             let mut why = heard.err().map_or_else(String::new, |error| error.to_string());
             why += &status.map_or_else(|error| format!("; {error}"), |status| format!("; {status}"));
             if !last_words.trim().is_empty() {
-                why += &format!("; its last words: {}", last_words.trim());
+                why = format!("{why}; its last words: {}", last_words.trim());
             }
             Err(fail(why.trim_start_matches("; ").to_owned()))
         }

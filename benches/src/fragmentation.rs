@@ -52,7 +52,7 @@ pub struct Row {
     pub requested: u64,
     /// Bytes made readable and writable; for table ranges, which open as they grow, the resident bytes.
     pub committed: u64,
-    /// Bytes with memory behind them; for large blocks, of which nobody can tell, the committed bytes.
+    /// Bytes with memory behind them; 0 for large blocks, of which nobody can tell.
     pub resident: u64,
 }
 
@@ -79,7 +79,7 @@ impl Fragmentation {
                 live_bytes: large.requested as u64,
                 requested: large.requested as u64,
                 committed: large_committed,
-                resident: large_committed,
+                resident: 0,
             });
         }
         Self { rows }
@@ -164,7 +164,7 @@ mod tests {
         assert!(rows.rows[..4].iter().all(|row| row.node == 1));
         assert_eq!(rows.total(Some(Kind::Class)), [2240, 2040, 81_920, 40_960]);
         assert_eq!(rows.total(Some(Kind::Lent)), [1600, 1500, 32_768, 16_384]);
-        assert_eq!(rows.total(Some(Kind::Large)), [900, 900, 8192, 8192]);
+        assert_eq!(rows.total(Some(Kind::Large)), [900, 900, 8192, 0]);
         let all = rows.total(None);
         assert_eq!(
             all,
@@ -172,7 +172,7 @@ mod tests {
                 2240 + 1600 + 4096 + 900,
                 2040 + 1500 + 4096 + 900,
                 81_920 + 32_768 + 4096 + 8192,
-                40_960 + 16_384 + 4096 + 8192
+                40_960 + 16_384 + 4096,
             ]
         );
         let text = serde_json::to_string(&rows).unwrap();

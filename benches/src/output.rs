@@ -48,8 +48,15 @@ impl Sheet {
     /// As text, fitted to the terminal.
     pub fn to_text(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.remove_style(TableComponent::HorizontalLines);
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        for line in [
+            TableComponent::HeaderLines,
+            TableComponent::MiddleHeaderIntersections,
+            TableComponent::BottomBorder,
+            TableComponent::BottomBorderIntersections,
+        ] {
+            table.set_style(line, '─');
+        }
         table.set_header(self.head.clone());
         for row in &self.rows {
             table.add_row(row.iter().map(Cell::new));

@@ -168,7 +168,9 @@ mod tests {
         for file in 0..20_u32 {
             let words: Vec<String> =
                 (0..500_u32).map(|idx| format!("w{}", (idx * idx + file * 31) % 1500)).collect();
-            words.iter().for_each(|word| *expected.entry(word.clone()).or_default() += 1);
+            for word in &words {
+                *expected.entry(word.clone()).or_default() += 1;
+            }
             texts.push(words.join("\n"));
         }
         let (ours, peer) = (messages::<Ours>(&texts), messages::<Peer>(&texts));

@@ -206,6 +206,9 @@ pub fn receive_text(from: &mut impl Read) -> std::io::Result<String> {
 }
 
 /// Says one thing.
+///
+/// # Errors
+/// Nobody listens any more.
 pub fn send(to: &mut impl Write, message: &Message) -> std::io::Result<()> {
     writeln!(to, "{}", serde_json::to_string(message)?)?;
     to.flush()
@@ -223,6 +226,9 @@ pub struct Account {
 }
 
 /// Listens to a child of `side` until `Done`, passing progress on.
+///
+/// # Errors
+/// The child says something that is not due, or ends before it is done.
 pub fn listen(
     from: impl BufRead,
     side: Side,
@@ -265,7 +271,9 @@ mod tests {
 
     fn say(messages: &[Message]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        messages.iter().for_each(|message| send(&mut bytes, message).unwrap());
+        for message in messages {
+            send(&mut bytes, message).unwrap();
+        }
         bytes
     }
 

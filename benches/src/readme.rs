@@ -58,8 +58,8 @@ fn table(record: &Record) -> String {
             }
             _ => "-".into(),
         };
-        let target = Layout::parse(&figure.case).and_then(|layout| layout.target());
-        text += &format!(
+        let target = Layout::parse(&figure.case).and_then(Layout::target);
+        let row = format!(
             "| `{}` | {} | {} | {} | {} | {} | {} |\n",
             figure.case,
             significant(figure.value),
@@ -69,6 +69,7 @@ fn table(record: &Record) -> String {
             target.map_or_else(|| "-".into(), |bound| format!("<= {}", ratio(bound))),
             over(peer, 1.0),
         );
+        text.push_str(&row);
     }
     text + "\nBold: misses its target, or loses to the peer.\n"
 }

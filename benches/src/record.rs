@@ -221,6 +221,9 @@ impl Record {
     }
 
     /// Reads a record back and checks it against the schema.
+    ///
+    /// # Errors
+    /// The first line that breaks it.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let mut record = Self::new();
         let mut figures: HashMap<Key, f64> = HashMap::new();
@@ -253,6 +256,9 @@ impl Record {
     }
 
     /// Reads a record from a file and checks it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or breaks the schema.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text =
             std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
@@ -270,6 +276,9 @@ impl Record {
     }
 
     /// Writes the record to a file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         write_file(path, &self.to_lines())
     }
@@ -289,7 +298,10 @@ fn check_ratio(ratio: &Ratio, figures: &HashMap<Key, f64>) -> Result<(), String>
     Ok(())
 }
 
-/// Writes a whole text file and reports a full disk or a refused path as what it is.
+/// Writes a whole text file.
+///
+/// # Errors
+/// The path is refused, or the disk is full.
 pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     let fail = |source| Error::Write { path: path.into(), source };
     let mut file = BufWriter::new(File::create(path).map_err(fail)?);

@@ -34,23 +34,30 @@ impl Samples {
 
     /// The middle value (mean of the middle two), 0 when there is none. O(n log n).
     pub fn median(&self) -> f64 {
-        self.quantile(0.5)
+        self.quartile(2)
+    }
+
+    /// The median of counts or bytes, rounded.
+    #[expect(clippy::cast_sign_loss, reason = "counts and bytes are not negative, and a cast saturates")]
+    pub fn median_count(&self) -> u64 {
+        self.median().round() as u64
     }
 
     /// Distance between the quartiles over the median: 0.1 reads "half of the rounds lie within 10 % of each other".
     pub fn spread(&self) -> f64 {
         let median = self.median();
-        if median == 0.0 { 0.0 } else { (self.quantile(0.75) - self.quantile(0.25)) / median.abs() }
+        if median == 0.0 { 0.0 } else { (self.quartile(3) - self.quartile(1)) / median.abs() }
     }
 
-    fn quantile(&self, part: f64) -> f64 {
+    /// The value that so many quarters of the values lie below, between two neighbours in proportion.
+    fn quartile(&self, quarters: usize) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
         let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-        let position = part * last as f64;
-        let below = sorted[position.floor() as usize];
-        let above = sorted[position.ceil() as usize];
-        below + (above - below) * position.fract()
+        let (place, rest) = (quarters * last / 4, quarters * last % 4);
+        let below = sorted[place];
+        let above = sorted[(place + 1).min(last)];
+        below + (above - below) * rest as f64 / 4.0
     }
 }
 
@@ -79,8 +86,8 @@ mod tests {
         assert!((samples.spread() - 2.0 / 3.0).abs() < 1e-12);
         let even: Samples = [1.0, 2.0].into_iter().collect();
         assert!((even.median() - 1.5).abs() < 1e-12);
-        assert_eq!(Samples::new().median(), 0.0);
-        assert_eq!(Samples::new().spread(), 0.0);
+        let none = Samples::new();
+        assert!(none.is_empty() && none.median_count() == 0 && none.spread().abs() < 1e-12);
     }
 
     #[test]

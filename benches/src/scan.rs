@@ -17,7 +17,6 @@ mod timer;
 
 use bound::Bound;
 use heap::{Heap, Ours, Peer};
-use timer::Timer;
 
 /// The suite's name in figures.
 pub const SUITE: &str = "scan";
@@ -165,12 +164,11 @@ impl Timed {
 struct Sides {
     ours: Ours,
     peer: Peer,
-    timer: Timer,
 }
 
 impl Sides {
     fn new(entries: u64) -> Self {
-        Self { ours: Ours::filled(entries), peer: Peer::filled(entries), timer: Timer::new() }
+        Self { ours: Ours::filled(entries), peer: Peer::filled(entries) }
     }
 
     fn live(&self) -> u64 {
@@ -192,8 +190,8 @@ impl Sides {
     fn first_cycles(&mut self, record: &mut Record, layout: Layout) {
         let live = self.live();
         let case = layout.case();
-        let ours = self.timer.once(|| self.ours.collect());
-        let peer = self.timer.once(|| self.peer.collect());
+        let ours = timer::once(|| self.ours.collect());
+        let peer = timer::once(|| self.peer.collect());
         for (name, time) in [(OURS, ours), (PEER, peer)] {
             record.measure(SUITE, &case, name, FIRST, live, &[time / live as f64].into_iter().collect());
         }
@@ -222,13 +220,13 @@ impl Sides {
         match timed {
             Timed::Mask | Timed::Flat => {
                 self.ours.set_flat(timed == Timed::Flat);
-                let time = self.timer.time(|| self.ours.collect());
+                let time = timer::mean(|| self.ours.collect());
                 self.ours.set_flat(false);
                 time
             }
-            Timed::Peer => self.timer.time(|| self.peer.collect()),
-            Timed::Stream => self.timer.time(|| bound.stream()),
-            Timed::Lines => self.timer.time(|| bound.lines()),
+            Timed::Peer => timer::mean(|| self.peer.collect()),
+            Timed::Stream => timer::mean(|| bound.stream()),
+            Timed::Lines => timer::mean(|| bound.lines()),
         }
     }
 }

@@ -42,14 +42,11 @@ impl Engine for Peer {
             let mut index = root.index.borrow_mut(mc);
             let mut tokens = 0;
             for (line, identifier) in Identifiers::new(text) {
-                let postings = match index.get(identifier) {
-                    Some(&postings) => postings,
-                    None => {
-                        let postings = no_postings(mc);
-                        index.insert(Identifier(identifier.into()), postings);
-                        postings
-                    }
-                };
+                let postings = index.get(identifier).copied().unwrap_or_else(|| {
+                    let postings = no_postings(mc);
+                    index.insert(Identifier(identifier.into()), postings);
+                    postings
+                });
                 push(mc, postings, Place { file, line });
                 tokens += 1;
             }

@@ -155,10 +155,17 @@ impl Results {
     }
 }
 
-/// What must not depend on the side: per step (keep, removed, entries, objects, answers, checksum), and the tokens.
-fn facts(account: &Account) -> (u64, Vec<(u32, u64, u64, u64, u64, u64)>) {
-    let step = |s: &Step| (s.keep, s.removed, s.shape.entries, s.objects, s.answers, s.checksum);
-    (account.built.tokens, account.steps.iter().map(step).collect())
+/// What must not depend on the side.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    tokens: u64,
+    /// One a step: keep, removed, entries, objects, answers, checksum.
+    steps: Vec<[u64; 6]>,
+}
+
+fn facts(account: &Account) -> Facts {
+    let step = |s: &Step| [s.keep.into(), s.removed, s.shape.entries, s.objects, s.answers, s.checksum];
+    Facts { tokens: account.built.tokens, steps: account.steps.iter().map(step).collect() }
 }
 
 fn record_build(record: &mut Record, part: &Part) {

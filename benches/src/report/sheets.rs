@@ -126,7 +126,7 @@ fn slots(part: &Part) -> Sheet {
     for (idx, step) in part.steps().iter().enumerate() {
         let shape = step.shape;
         let seen = |walked, value: fn(&crate::protocol::Cycle) -> u64| {
-            count(part.cycles(idx, walked, value).median() as u64)
+            count(part.cycles(idx, walked, value).median_count())
         };
         sheet.row([
             format!("{} %", step.keep),
@@ -163,23 +163,23 @@ fn memory(part: &Part) -> Sheet {
     for (idx, step) in part.steps().iter().enumerate() {
         let [_, requested, committed, resident] =
             step.fragmentation.as_ref().map_or([0; 4], |report| report.total(None));
-        let ours = part.each(Side::Ours, idx, |step| step.footprint.resident as f64).median();
-        let peer = part.each(Side::Peer, idx, |step| step.footprint.resident as f64).median();
-        let peer_committed =
-            part.each(Side::Peer, idx, |step| step.footprint.mimalloc_committed as f64).median();
+        let held = |side, value: fn(&Step) -> u64| part.each(side, idx, |step| value(step) as f64);
+        let ours = held(Side::Ours, |step| step.footprint.resident);
+        let peer = held(Side::Peer, |step| step.footprint.resident);
+        let peer_committed = held(Side::Peer, |step| step.footprint.mimalloc_committed);
         sheet.row([
             format!("{} %", step.keep),
             bytes(step.live_bytes),
             bytes(requested),
             bytes(committed),
             bytes(resident),
-            bytes(ours as u64),
-            bytes(peer_committed as u64),
-            bytes(peer as u64),
-            judged(ours, peer),
+            bytes(ours.median_count()),
+            bytes(peer_committed.median_count()),
+            bytes(peer.median_count()),
+            judged(ours.median(), peer.median()),
         ]);
     }
-    sheet.note = "live objects: bytes of postings lists and chunks. requested, committed, resident: bucketmask's own report. \
+    sheet.note = "live objects: bytes of postings lists and chunks. requested, committed, resident: bucketmask's own report, resident without large blocks. \
                   process: resident set of the whole child process."
         .into();
     sheet
@@ -247,7 +247,7 @@ fn fragmentation_row(row: &Row) -> Vec<String> {
         bytes(row.live_bytes),
         bytes(row.requested),
         bytes(row.committed),
-        bytes(row.resident),
+        if row.kind == Kind::Large { "-".into() } else { bytes(row.resident) },
     ]
 }
 
@@ -260,20 +260,14 @@ fn program(part: &Part) -> Sheet {
     let (ours, peer) = (build(&part.ours), build(&part.peer));
     sheet.row(["build the index".into(), nanoseconds(ours), nanoseconds(peer), judged(ours, peer)]);
     for (idx, step) in part.steps().iter().enumerate() {
-        let kinds: [(&str, fn(&Step) -> f64); 3] = [
-            ("delete down to", |step| step.delete_ns as f64),
-            ("first collection after deleting to", |step| step.first.total_ns() as f64),
-            ("queries at", |step| step.query_ns as f64),
-        ];
-        for (name, value) in kinds {
+        let mut row = |name: &str, value: fn(&Step) -> f64| {
             let [ours, peer] = [Side::Ours, Side::Peer].map(|side| part.each(side, idx, value).median());
-            sheet.row([
-                format!("{name} {} %", step.keep),
-                nanoseconds(ours),
-                nanoseconds(peer),
-                judged(ours, peer),
-            ]);
-        }
+            let name = format!("{name} {} %", step.keep);
+            sheet.row([name, nanoseconds(ours), nanoseconds(peer), judged(ours, peer)]);
+        };
+        row("delete down to", |step| step.delete_ns as f64);
+        row("first collection after deleting to", |step| step.first.total_ns() as f64);
+        row("queries at", |step| step.query_ns as f64);
     }
     sheet
 }

@@ -1,38 +1,33 @@
-//! Times something that may be far shorter than the clock's grain. Owned by the scan. Invariant: a sample lasts at least
+//! Times something that may be far shorter than the clock's grain. Pure functions. Invariant: a sample lasts at least
 //! [`LEAST`] or is one single call.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// A sample repeats short work until this much time has passed.
+/// A sample repeats short work until about this much time has passed.
 const LEAST: Duration = Duration::from_millis(3);
 
-/// Measures repeated calls.
-pub(super) struct Timer {
-    least: Duration,
+/// At most so many calls a sample.
+const MOST_CALLS: u128 = 1_000_000;
+
+/// One call, in nanoseconds.
+pub(super) fn once<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed().as_nanos() as f64
 }
 
-impl Timer {
-    pub(super) const fn new() -> Self {
-        Self { least: LEAST }
+/// The mean of as many calls as it takes after a first one that warms up, in nanoseconds a call.
+pub(super) fn mean<T>(mut work: impl FnMut() -> T) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    let first = start.elapsed().as_nanos().max(1);
+    let calls = LEAST.as_nanos().div_ceil(first).clamp(1, MOST_CALLS) as u32;
+    let start = Instant::now();
+    for _ in 0..calls {
+        black_box(work());
     }
-
-    /// One call, in nanoseconds.
-    pub(super) fn once<T>(&self, work: impl FnOnce() -> T) -> f64 {
-        let start = Instant::now();
-        std::hint::black_box(work());
-        start.elapsed().as_nanos() as f64
-    }
-
-    /// The mean of one warm-up call and then as many as it takes, in nanoseconds a call.
-    pub(super) fn time<T>(&self, mut work: impl FnMut() -> T) -> f64 {
-        let first = self.once(&mut work);
-        let calls = (self.least.as_nanos() as f64 / first.max(1.0)).ceil().clamp(1.0, 1e6) as u32;
-        let start = Instant::now();
-        for _ in 0..calls {
-            std::hint::black_box(work());
-        }
-        start.elapsed().as_nanos() as f64 / f64::from(calls)
-    }
+    start.elapsed().as_nanos() as f64 / f64::from(calls)
 }
 
 #[cfg(test)]
@@ -42,14 +37,15 @@ mod tests {
     #[test]
     fn short_work_is_repeated_and_long_work_is_not() {
         let mut calls = 0;
-        let time = Timer::new().time(|| calls += 1);
+        let time = mean(|| calls += 1);
         assert!(calls > 100 && time < 1e6, "{calls} calls of {time} ns");
         let mut calls = 0;
-        let time = Timer::new().time(|| {
+        let time = mean(|| {
             calls += 1;
             std::thread::sleep(Duration::from_millis(4));
         });
         assert_eq!(calls, 2);
         assert!(time >= 4e6, "{time}");
+        assert!(once(|| std::thread::sleep(Duration::from_millis(1))) >= 1e6);
     }
 }
