@@ -87,20 +87,24 @@ where
     owned: T,
 }
 
+fn needs_trace<'gc, T: Collect<'gc>>() -> bool {
+    T::NEEDS_TRACE
+}
+
 #[test]
 fn needs_trace_follows_the_fields() {
-    assert!(!Plain::NEEDS_TRACE);
-    assert!(Tuple::NEEDS_TRACE);
-    assert!(!Unit::NEEDS_TRACE);
-    assert!(Choice::NEEDS_TRACE);
-    assert!(!Never::NEEDS_TRACE);
-    assert!(!<Whole<Foreign> as Collect<'_>>::NEEDS_TRACE);
-    assert!(<Partly<'_, Foreign> as Collect<'_>>::NEEDS_TRACE);
-    assert!(!<Bound<u8> as Collect<'_>>::NEEDS_TRACE);
-    assert!(<Bound<Gc<'_, u8>> as Collect<'_>>::NEEDS_TRACE);
-    assert!(<NoBound<'_, u8> as Collect<'_>>::NEEDS_TRACE);
-    assert!(TwoLifetimes::NEEDS_TRACE);
-    assert!(<Sized2<'_, u8, 3> as Collect<'_>>::NEEDS_TRACE);
+    assert!(!needs_trace::<Plain>());
+    assert!(needs_trace::<Tuple<'_>>());
+    assert!(!needs_trace::<Unit>());
+    assert!(needs_trace::<Choice<'_>>());
+    assert!(!needs_trace::<Never>());
+    assert!(!needs_trace::<Whole<Foreign>>());
+    assert!(needs_trace::<Partly<'_, Foreign>>());
+    assert!(!needs_trace::<Bound<u8>>());
+    assert!(needs_trace::<Bound<Gc<'_, u8>>>());
+    assert!(needs_trace::<NoBound<'_, u8>>());
+    assert!(needs_trace::<TwoLifetimes<'_, '_>>());
+    assert!(needs_trace::<Sized2<'_, u8, 3>>());
 }
 
 #[derive(Collect)]

@@ -117,8 +117,8 @@ impl Marker {
             let slots = slots_in(page, index);
             let (marked, scanned) = (&page.marked()[index], &page.scanned()[index]);
             let first = bucket(page, index);
+            let before = scanned.load(Relaxed);
             let mut at = 0;
-            let mut traced = 0;
             loop {
                 let done = scanned.load(Relaxed);
                 let piece = self.walk.next_piece(marked.load(Relaxed) & !done, &mut at, slots);
@@ -126,11 +126,11 @@ impl Marker {
                     break;
                 }
                 scanned.store(done | piece, Relaxed);
-                traced += piece.count_ones();
                 // SAFETY: marked slots hold live objects of the page's type.
                 unsafe { (table.trace)(first.as_ptr(), piece, self) };
             }
-            let looked_at = self.walk.looked_at(slots, traced);
+            let traced = scanned.load(Relaxed) & !before;
+            let looked_at = self.walk.looked_at(slots, traced.count_ones());
             self.scanned += looked_at as usize;
             self.skipped += (slots - looked_at) as usize;
         }
