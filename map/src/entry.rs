@@ -170,7 +170,10 @@ impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for Entry<'_, K, V, L> 
 
 impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for OccupiedEntry<'_, K, V, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OccupiedEntry").field("key", self.key()).field("value", self.get()).finish_non_exhaustive()
+        f.debug_struct("OccupiedEntry")
+            .field("key", self.key())
+            .field("value", self.get())
+            .finish_non_exhaustive()
     }
 }
 

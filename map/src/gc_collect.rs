@@ -13,7 +13,9 @@ use bucketmask_gc::collect::Trace;
 
 // SAFETY: all keys and values are traced; the hasher is 'static, so it holds no pointer. Dropping a table drops its
 // entries and looks at none of them.
-unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, L: Layout> Collect<'gc> for HashMap<K, V, S, L> {
+unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, L: Layout> Collect<'gc>
+    for HashMap<K, V, S, L>
+{
     const NEEDS_TRACE: bool = K::NEEDS_TRACE || V::NEEDS_TRACE;
 
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {

@@ -75,7 +75,9 @@ impl<K, V, S> Clone for GcMap<'_, K, V, S> {
 impl<K, V, S> Copy for GcMap<'_, K, V, S> {}
 
 // SAFETY: the handle owns its body's pointer and nothing else.
-unsafe impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> Collect<'gc> for GcMap<'gc, K, V, S> {
+unsafe impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> Collect<'gc>
+    for GcMap<'gc, K, V, S>
+{
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
         cc.trace(&self.body);
     }
@@ -145,7 +147,7 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
 
     /// The table, to change: the collector is told that the body takes up pointers.
     #[inline(always)]
-    fn change<R>(&self, mc: &Mutation<'gc>, change: impl FnOnce(&mut Table<K, V>, &S) -> R) -> R {
+    fn change<R>(self, mc: &Mutation<'gc>, change: impl FnOnce(&mut Table<K, V>, &S) -> R) -> R {
         mc.backward_barrier(Gc::erase(self.body), None);
         change(&mut self.body.table.borrow_mut(), &self.body.build)
     }
@@ -186,7 +188,9 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
     }
 }
 
-impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHasher + 'static> GcMap<'gc, K, V, S> {
+impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHasher + 'static>
+    GcMap<'gc, K, V, S>
+{
     /// A copy of the value of `key`.
     #[inline]
     pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
@@ -219,7 +223,6 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
 
     /// Sets the value of `key` and returns the one it had.
     #[inline]
-    #[expect(clippy::must_use_candidate, reason = "what was there before is often of no interest")]
     pub fn insert(&self, mc: &Mutation<'gc>, key: K, value: V) -> Option<V> {
         self.change(mc, |table, build| {
             let hash = make_ready(table, build, &key);
@@ -249,7 +252,6 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
 
     /// Takes `key` out and returns its value.
     #[inline]
-    #[expect(clippy::must_use_candidate, reason = "what was there before is often of no interest")]
     pub fn remove<Q: Hash + Eq + ?Sized>(&self, mc: &Mutation<'gc>, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

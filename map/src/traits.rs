@@ -65,7 +65,9 @@ impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> Extend<(K, V)> for HashMap<K, V
     }
 }
 
-impl<'a, K: Eq + Hash + Copy, V: Copy, S: BuildHasher, L: Layout> Extend<(&'a K, &'a V)> for HashMap<K, V, S, L> {
+impl<'a, K: Eq + Hash + Copy, V: Copy, S: BuildHasher, L: Layout> Extend<(&'a K, &'a V)>
+    for HashMap<K, V, S, L>
+{
     fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
         self.extend(entries.into_iter().map(|(key, value)| (*key, *value)));
     }

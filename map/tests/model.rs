@@ -112,8 +112,9 @@ fn apply<L: Layout>(map: &mut Map<L>, model: &mut Model<u64, u64>, op: &Op, stam
             model.extend((from..from + len).map(|key| (key, stamp)));
         }
         Op::IterMut => {
-            map.iter_mut().for_each(|(_, value)| *value ^= 1);
-            model.iter_mut().for_each(|(_, value)| *value ^= 1);
+            for (_, value) in map.iter_mut().chain(&mut *model) {
+                *value ^= 1;
+            }
         }
     }
 }

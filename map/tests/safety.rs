@@ -18,16 +18,16 @@ fn drops_are_exact<L: Layout>() {
     for id in 0..6000 {
         map.insert(seeded.below(3000), Counted::new(id, &alive));
         map.remove(&seeded.below(3000));
-        assert_eq!(alive.get(), map.len() as isize);
+        assert_eq!(alive.get(), map.len());
     }
     let clone = map.clone();
-    assert_eq!(alive.get(), 2 * map.len() as isize);
+    assert_eq!(alive.get(), 2 * map.len());
     let mut owned = clone.into_iter();
     owned.by_ref().take(10).for_each(drop);
     drop(owned);
-    assert_eq!(alive.get(), map.len() as isize);
+    assert_eq!(alive.get(), map.len());
     map.retain(|key, _| key % 3 == 0);
-    assert_eq!(alive.get(), map.len() as isize);
+    assert_eq!(alive.get(), map.len());
     let half = map.len() / 2;
     map.drain().take(half).for_each(drop);
     assert_eq!((alive.get(), map.len()), (0, 0));
@@ -132,7 +132,7 @@ fn panics_leave_a_whole_map<L: Layout>() {
             map.check();
             assert_eq!(map.len(), model.len());
         }
-        assert_eq!(alive.get(), map.len() as isize);
+        assert_eq!(alive.get(), map.len());
     }
     assert!(caught > 100);
     assert!(model.iter().all(|id| map.contains_key(&key(*id))));
@@ -176,6 +176,19 @@ fn a_panicking_drop_loses_no_memory_safety() {
     assert_eq!(dropped.get(), before + 1);
 }
 
+/// Never equal, not even to itself: only iteration finds it.
+#[derive(Debug)]
+struct Zero;
+impl Hash for Zero {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+impl PartialEq for Zero {
+    fn eq(&self, _: &Self) -> bool {
+        false
+    }
+}
+impl Eq for Zero {}
+
 #[test]
 fn zero_sized_keys_and_values() {
     let mut map: HashMap<(), ()> = HashMap::new();
@@ -189,19 +202,6 @@ fn zero_sized_keys_and_values() {
     }
     assert_eq!(many.iter().count(), 300);
     many.check();
-
-    /// Never equal, not even to itself: only iteration finds it.
-    #[derive(Debug)]
-    struct Zero;
-    impl Hash for Zero {
-        fn hash<H: Hasher>(&self, _: &mut H) {}
-    }
-    impl PartialEq for Zero {
-        fn eq(&self, _: &Self) -> bool {
-            false
-        }
-    }
-    impl Eq for Zero {}
 }
 
 fn aligned<L: Layout, T: From<u8> + PartialEq + Copy + std::fmt::Debug>() {

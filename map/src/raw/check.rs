@@ -84,12 +84,18 @@ impl<T, L: Layout> RawTable<T, L> {
             assert!(home <= spot.bucket, "entry in bucket {} is at home in {home}", spot.bucket);
             // SAFETY: as above. Zero-sized entries all have one address: the first is found for each.
             let found = table.find(hash, |entry| core::ptr::eq(entry, unsafe { table.at(spot) }));
-            assert!(found == Some(spot) || found.is_some() && size_of::<T>() == 0, "a lookup does not find {spot:?}");
+            assert!(
+                found == Some(spot) || found.is_some() && size_of::<T>() == 0,
+                "a lookup does not find {spot:?}"
+            );
             passes[home..spot.bucket].iter_mut().for_each(|passes| *passes += 1);
         });
         for (bucket, &passes) in passes.iter().enumerate() {
             let counted = usize::from(self.overflow(bucket));
-            assert!(counted >= passes.min(255), "bucket {bucket} counts {counted}, {passes} entries passed it");
+            assert!(
+                counted >= passes.min(255),
+                "bucket {bucket} counts {counted}, {passes} entries passed it"
+            );
         }
         assert!(self.buckets == 0 || self.overflow(self.buckets - 1) == 0, "the last bucket overflows");
         assert!(self.buckets == 0 || self.upper.max(self.lower) <= self.buckets);

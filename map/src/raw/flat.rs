@@ -13,7 +13,12 @@ use super::layout::{Geometry, LANE_BITS, LANES, Layout, SLOTS, Zones};
 /// # Safety
 /// These buckets are open, `offset` is that of an initialised, aligned `usize` in every slot.
 #[inline(always)]
-pub(crate) unsafe fn occupied<T, L: Layout>(zones: &Zones<T>, word: usize, buckets: usize, offset: usize) -> u64 {
+pub(crate) unsafe fn occupied<T, L: Layout>(
+    zones: &Zones<T>,
+    word: usize,
+    buckets: usize,
+    offset: usize,
+) -> u64 {
     let mut mask = 0;
     for lane in 0..buckets {
         // SAFETY: an open bucket; its 15 slots lie in a row.
@@ -29,10 +34,11 @@ pub(crate) unsafe fn occupied<T, L: Layout>(zones: &Zones<T>, word: usize, bucke
 /// Which of the 15 words at `first`, `first + stride`, ... are not zero.
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
 #[inline(always)]
+#[expect(clippy::cast_sign_loss, reason = "4 bits of a mask")]
 unsafe fn nonzero(first: *const usize, stride: usize) -> u64 {
     use core::arch::x86_64::{
-        _mm_castpd_ps, _mm_castps_si128, _mm_cmpeq_epi32, _mm_loadh_pd, _mm_load_sd, _mm_movemask_ps, _mm_or_si128,
-        _mm_setzero_si128, _mm_shuffle_ps, _mm_castsi128_ps,
+        _mm_castpd_ps, _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_sd, _mm_loadh_pd,
+        _mm_movemask_ps, _mm_or_si128, _mm_setzero_si128, _mm_shuffle_ps,
     };
     let mut mask = 0;
     // Four slots at a time; the last three go with the one before them.
@@ -48,7 +54,7 @@ unsafe fn nonzero(first: *const usize, stride: usize) -> u64 {
                 _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(low, high)),
             );
             let zero = _mm_castsi128_ps(_mm_cmpeq_epi32(halves, _mm_setzero_si128()));
-            mask |= u64::from(!_mm_movemask_ps(zero) as u32 & 0xf) << group;
+            mask |= u64::from(_mm_movemask_ps(zero) as u8 ^ 0xf) << group;
         }
     }
     mask

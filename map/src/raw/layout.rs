@@ -59,11 +59,14 @@ impl<T> Zones<T> {
     ///
     /// # Safety
     /// `base` starts `plan.bytes` bytes, aligned to `plan.align`.
-    #[expect(clippy::cast_ptr_alignment, reason = "plans align every zone")]
     pub(crate) unsafe fn at(base: NonNull<u8>, plan: &Plan) -> Self {
         // SAFETY: the offsets of a plan lie inside its bytes.
         unsafe {
-            Self { heads: base.add(plan.heads), masks: base.add(plan.masks).cast(), slots: base.add(plan.slots).cast() }
+            Self {
+                heads: base.add(plan.heads),
+                masks: base.add(plan.masks).cast(),
+                slots: base.add(plan.slots).cast(),
+            }
         }
     }
 }
@@ -267,34 +270,39 @@ impl Geometry for Inline {
 mod tests {
     use super::*;
 
-    fn bytes_never_overlap<L: Layout, T>() {
-        let entry = Block::new::<T>();
-        for room in [1usize, 2, 4, 5, 31] {
-            let plan = L::Geometry::plan(entry, room, 64).expect("small");
-            let mut owned = vec![0u8; plan.bytes];
-            let base = NonNull::<u8>::dangling().as_ptr() as usize;
-            // SAFETY: addresses are only computed, and lie inside the plan.
-            let zones = unsafe { Zones::<T>::at(NonNull::dangling(), &plan) };
-            let mut take = |address: usize, len: usize, what: &str| {
-                assert!(address >= base && address + len <= base + plan.bytes, "{what} outside");
-                for byte in &mut owned[address - base..address - base + len] {
-                    assert_eq!(*byte, 0, "{what} overlaps");
-                    *byte = 1;
-                }
-            };
+    /// Every head, slot and mask of a plan, as (name, address, length, alignment); addresses count from the start.
+    fn pieces<L: Layout, T>(room: usize, plan: &Plan) -> Vec<(&'static str, usize, usize, usize)> {
+        let block = Block::from_size_align(plan.bytes, plan.align).expect("small");
+        // SAFETY: not empty; given back below. All addresses lie inside, which is what the caller asserts.
+        unsafe {
+            let base = NonNull::new(std::alloc::alloc(block)).expect("memory");
+            let zones = Zones::<T>::at(base, plan);
+            let from = |at: usize| at - base.as_ptr() as usize;
+            let mut pieces = vec![("mask", from(zones.masks.as_ptr() as usize), mask_bytes(room), 8)];
             for bucket in 0..room {
-                let head = unsafe { L::Geometry::head(&zones, bucket) } as usize;
-                assert_eq!((head - base) % HEAD, 0);
-                take(head, HEAD, "head");
+                pieces.push(("head", from(L::Geometry::head(&zones, bucket) as usize), HEAD, HEAD));
                 for slot in 0..SLOTS {
-                    let at = unsafe { L::Geometry::slot(&zones, bucket, slot) };
+                    let at = L::Geometry::slot(&zones, bucket, slot);
                     let bit = bucket % LANES * LANE_BITS + slot;
-                    assert_eq!(at, unsafe { L::Geometry::slot_of_bit(&zones, bucket / LANES, bit) });
-                    assert_eq!((at as usize - base) % align_of::<T>(), 0);
-                    take(at as usize, size_of::<T>(), "slot");
+                    assert_eq!(at, L::Geometry::slot_of_bit(&zones, bucket / LANES, bit));
+                    pieces.push(("slot", from(at as usize), size_of::<T>(), align_of::<T>()));
                 }
             }
-            take(zones.masks.as_ptr() as usize, mask_bytes(room), "mask");
+            std::alloc::dealloc(base.as_ptr(), block);
+            pieces
+        }
+    }
+
+    fn bytes_never_overlap<L: Layout, T>() {
+        for room in [1usize, 2, 4, 5, 31] {
+            let plan = L::Geometry::plan(Block::new::<T>(), room, 64).expect("small");
+            let mut owned = vec![false; plan.bytes];
+            for (what, at, len, align) in pieces::<L, T>(room, &plan) {
+                assert_eq!(at % align, 0, "{what} is not aligned");
+                for byte in &mut owned[at..at + len] {
+                    assert!(!std::mem::replace(byte, true), "{what} overlaps");
+                }
+            }
         }
     }
 

@@ -38,7 +38,9 @@ impl<T, L: Layout> RawTable<T, L> {
 
     /// Starts to grow to `homes` home buckets, which are open. Nothing moves before the first step.
     pub(crate) fn begin(&mut self, homes: usize) {
-        debug_assert!(!self.is_growing() && self.upper == self.lower && homes > self.upper && homes <= self.buckets);
+        debug_assert!(
+            !self.is_growing() && self.upper == self.lower && homes > self.upper && homes <= self.buckets
+        );
         self.care.target = homes;
         self.care.frontier = self.lower;
         self.trigger = 0;

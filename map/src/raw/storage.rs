@@ -79,15 +79,18 @@ impl Storage {
 
     /// Zeroed memory for `buckets` buckets; large tables get a range with room to grow, if one is to be had.
     pub(crate) fn allocate<T, L: Layout>(buckets: usize) -> Result<Self, TryReserveError> {
-        let exact = L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
+        let exact =
+            L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
         if is_elastic::<L>(&exact) {
             if let Some(storage) = Self::reserve::<T, L>(buckets, exact.bytes) {
                 return Ok(storage);
             }
         }
-        let block = Block::from_size_align(exact.bytes, exact.align).map_err(|_| TryReserveError::CapacityOverflow)?;
+        let block = Block::from_size_align(exact.bytes, exact.align)
+            .map_err(|_| TryReserveError::CapacityOverflow)?;
         // SAFETY: a plan for one bucket or more is not empty.
-        let base = NonNull::new(unsafe { alloc_zeroed(block) }).ok_or(TryReserveError::AllocError { layout: block })?;
+        let base = NonNull::new(unsafe { alloc_zeroed(block) })
+            .ok_or(TryReserveError::AllocError { layout: block })?;
         Ok(Self { source: Source::Block(block), base, plan: exact, room: buckets })
     }
 

@@ -285,7 +285,8 @@ impl<T, L: Layout> RawTable<T, L> {
         // SAFETY: the caller's promise.
         unsafe {
             L::Geometry::slot(&self.zones, bucket, slot).write(entry);
-            *L::Geometry::head(&self.zones, bucket).add(slot) = *L::Geometry::head(&other.zones, bucket).add(slot);
+            *L::Geometry::head(&self.zones, bucket).add(slot) =
+                *L::Geometry::head(&other.zones, bucket).add(slot);
             *self.zones.masks.as_ptr().add(bucket / LANES) |= 1 << (bucket % LANES * LANE_BITS + slot);
         }
         self.len += 1;

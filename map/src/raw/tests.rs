@@ -72,9 +72,9 @@ fn every_watermark<L: Layout>() {
     for homes in [17, 29, 64] {
         let mut table = Table::<L>::allocate(homes, 2).expect("memory");
         let keys: BTreeSet<u64> = (0..homes as u64 * 12).collect();
-        keys.iter().for_each(|key| {
+        for key in &keys {
             table.place(hash(key), *key).expect("memory");
-        });
+        }
         table.make_room(homes * 2 + 4).expect("memory");
         table.begin(homes + homes / 2);
         let mut steps = 0;
@@ -112,9 +112,9 @@ fn removals_at_every_watermark<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
     let mut table = Table::<L>::allocate(40, 2).expect("memory");
     let mut keys: BTreeSet<u64> = (0..500).collect();
-    keys.iter().for_each(|key| {
+    for key in &keys {
         table.place(hash(key), *key).expect("memory");
-    });
+    }
     table.make_room(64).expect("memory");
     table.begin(60);
     let mut next = 1000;
@@ -158,7 +158,9 @@ fn saturated_counts<L: Layout>() {
     let mut table = Table::<L>::new();
     let mut keys: BTreeSet<u64> = (0..700).collect();
     let hash = |_: &u64| 1u64 << 63;
-    keys.iter().for_each(|key| insert(&mut table, *key, hash));
+    for key in &keys {
+        insert(&mut table, *key, hash);
+    }
     assert_holds(&table, &keys, hash);
     for key in 0..690 {
         assert_eq!(table.remove(hash(&key), |held| *held == key), Some(key));
@@ -220,7 +222,8 @@ fn retain_leaves_counts_that_are_repaired<L: Layout>() {
     let keys: BTreeSet<u64> = (0..4000).filter(|key| key % 100 == 0).collect();
     table.retain(|key| *key % 100 == 0);
     assert_holds(&table, &keys, hash);
-    let passed = |table: &Table<L>| (0..table.buckets).filter(|&bucket| table.trail_end(bucket) != bucket).count();
+    let passed =
+        |table: &Table<L>| (0..table.buckets).filter(|&bucket| table.trail_end(bucket) != bucket).count();
     let before = passed(&table);
     assert_eq!(table.trigger, 0, "a repair is due");
     table.ready(hash).expect("memory");

@@ -118,7 +118,11 @@ impl<T, L: Layout> RawTable<T, L> {
     }
 
     /// Makes room for `additional` more entries.
-    pub(crate) fn reserve(&mut self, additional: usize, hash: impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+    pub(crate) fn reserve(
+        &mut self,
+        additional: usize,
+        hash: impl Fn(&T) -> u64,
+    ) -> Result<(), TryReserveError> {
         let len = self.len.checked_add(additional).ok_or(TryReserveError::CapacityOverflow)?;
         if len <= self.capacity() {
             return Ok(());
@@ -148,7 +152,8 @@ impl<T, L: Layout> RawTable<T, L> {
 
     /// Asks for attention at the next insert if there is anything to do, at the load limit otherwise.
     pub(crate) fn set_trigger(&mut self) {
-        let busy = self.is_growing() || self.care.crowded.is_some() || self.repair_pays() || self.buckets == 0;
+        let busy =
+            self.is_growing() || self.care.crowded.is_some() || self.repair_pays() || self.buckets == 0;
         self.trigger = if busy { 0 } else { limit(self.upper) };
     }
 
@@ -173,7 +178,8 @@ impl<T, L: Layout> RawTable<T, L> {
     fn grow_to(&mut self, homes: usize, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
         self.finish(hash);
         let buckets = homes.checked_add(spill(homes)).ok_or(TryReserveError::CapacityOverflow)?;
-        let plan = L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
+        let plan =
+            L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
         if self.len == 0 || !is_elastic::<L>(&plan) {
             return self.rebuild(homes, hash);
         }

@@ -35,7 +35,7 @@ impl Hasher for ByHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            self.1 = (self.1 << 8 | self.1 >> 56) ^ u64::from(*byte);
+            self.1 = self.1.rotate_left(8) ^ u64::from(*byte);
         }
     }
 
@@ -66,11 +66,11 @@ impl Seeded {
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) id: u64,
-    alive: Rc<Cell<isize>>,
+    alive: Rc<Cell<usize>>,
 }
 
 impl Counted {
-    pub(crate) fn new(id: u64, alive: &Rc<Cell<isize>>) -> Self {
+    pub(crate) fn new(id: u64, alive: &Rc<Cell<usize>>) -> Self {
         alive.set(alive.get() + 1);
         Self { id, alive: Rc::clone(alive) }
     }

@@ -7,10 +7,13 @@
 
 use super::layout::SLOTS;
 
-#[cfg_attr(all(target_arch = "x86_64", not(bucketmask_portable), not(test)), expect(dead_code, reason = "the other form is in use"))]
-mod word;
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
 mod sse2;
+#[cfg_attr(
+    all(target_arch = "x86_64", not(bucketmask_portable), not(test)),
+    expect(dead_code, reason = "the other form is in use")
+)]
+mod word;
 
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
 pub(crate) use sse2::{Head, Tag};

@@ -3,7 +3,9 @@
 //! Invariant: as in `group`; loads need 16-byte alignment.
 
 use super::ALL;
-use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_setzero_si128};
+use core::arch::x86_64::{
+    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_setzero_si128,
+};
 
 /// A tophash, broadcast.
 #[derive(Clone, Copy)]
@@ -25,7 +27,6 @@ impl Head {
     /// # Safety
     /// `head` points to 16 readable bytes and is 16-aligned.
     #[inline(always)]
-    #[expect(clippy::cast_ptr_alignment, reason = "the caller vouches for 16")]
     pub(crate) unsafe fn load(head: *const u8) -> Self {
         // SAFETY: the caller's promise.
         Self(unsafe { _mm_load_si128(head.cast()) })
@@ -35,14 +36,14 @@ impl Head {
     #[inline(always)]
     pub(crate) fn matches(self, tag: Tag) -> u16 {
         // SAFETY: SSE2 is part of x86_64.
-        (unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, tag.0)) }) as u16 & ALL
+        bits(unsafe { _mm_cmpeq_epi8(self.0, tag.0) })
     }
 
     /// Slots that hold nothing.
     #[inline(always)]
     pub(crate) fn empty(self) -> u16 {
         // SAFETY: SSE2 is part of x86_64.
-        (unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_setzero_si128())) }) as u16 & ALL
+        bits(unsafe { _mm_cmpeq_epi8(self.0, _mm_setzero_si128()) })
     }
 
     /// Slots that hold an entry.
@@ -50,4 +51,12 @@ impl Head {
     pub(crate) fn occupied(self) -> u16 {
         self.empty() ^ ALL
     }
+}
+
+/// The sign bits of the slots' bytes.
+#[inline(always)]
+#[expect(clippy::cast_sign_loss, reason = "16 bits of a mask")]
+fn bits(compared: __m128i) -> u16 {
+    // SAFETY: SSE2 is part of x86_64.
+    (unsafe { _mm_movemask_epi8(compared) }) as u16 & ALL
 }
