@@ -20,7 +20,8 @@ impl Drop for Tracked {
     }
 }
 
-/// Three kinds of objects, on three kinds of pages: pointers and a destructor, pointers alone, a destructor alone.
+/// Three kinds of objects, on three kinds of pages: pointers and a destructor, pointers alone (so its drops cannot be
+/// counted), a destructor alone.
 #[derive(Clone, Copy, Collect)]
 #[collect(no_drop)]
 enum Any<'gc> {
@@ -142,19 +143,17 @@ fn change(arena: &mut Heap, model: &mut Model, drops: &Drops, random: &mut Rando
             0..=5 => {
                 let number = model.records.len();
                 drops.borrow_mut().push(0);
-                let tracked = Tracked(number, drops.clone());
+                let tracked = || Tracked(number, drops.clone());
                 let (object, kind) = match random.below(3) {
                     0 => {
                         let (edges, weak) = (RefLock::default(), RefLock::default());
-                        (Any::Node(Gc::new(mc, Node { edges, weak, tracked })), Kind::Node)
+                        (Any::Node(Gc::new(mc, Node { edges, weak, tracked: tracked() })), Kind::Node)
                     }
                     1 => {
                         let (left, right) = (Lock::new(None), Lock::new(None));
-                        // A pair has no destructor, so its drop is not counted.
-                        std::mem::forget(tracked);
                         (Any::Pair(Gc::new(mc, Pair { number, left, right, padding: [7; 3] })), Kind::Pair)
                     }
-                    _ => (Any::Leaf(Gc::new(mc, Leaf { tracked })), Kind::Leaf),
+                    _ => (Any::Leaf(Gc::new(mc, Leaf { tracked: tracked() })), Kind::Leaf),
                 };
                 model.records.push(Record { kind, edges: Vec::new(), weak: Vec::new(), alive: true });
                 match here {

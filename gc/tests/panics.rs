@@ -104,3 +104,31 @@ fn a_closures_panic_leaves_the_arena_usable() {
         catch_unwind(|| Arena::<Rootable![u8]>::new(|mc| *Gc::new(mc, 1_u8) / *Gc::new(mc, 0_u8))).is_err()
     );
 }
+
+#[test]
+fn a_payload_may_panic_too() {
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("a payload panics");
+        }
+    }
+    struct Thrower(Rc<Cell<usize>>);
+    impl Drop for Thrower {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            std::panic::panic_any(Payload);
+        }
+    }
+    let drops = Rc::new(Cell::new(0));
+    let mut arena = Arena::<Rootable![u8]>::new(|mc| {
+        for _ in 0..3 {
+            Gc::new_static(mc, Thrower(drops.clone()));
+        }
+        0
+    });
+    let first = catch_unwind(AssertUnwindSafe(|| arena.finish_cycle())).unwrap_err();
+    assert!(first.is::<Payload>());
+    std::mem::forget(first);
+    assert_eq!((drops.get(), arena.verify().unwrap().live), (3, 0));
+}

@@ -42,8 +42,7 @@ impl Destructors {
             let run = catch_unwind(AssertUnwindSafe(|| unsafe { drop_run(first.as_ptr(), &mut left) }));
             if let Err(panic) = run {
                 match self.panic {
-                    // A payload may panic when it is dropped.
-                    Some(_) => std::mem::forget(panic),
+                    Some(_) => discard(panic),
                     None => self.panic = Some(panic),
                 }
             }
@@ -55,6 +54,13 @@ impl Destructors {
         if let Some(panic) = self.panic {
             resume_unwind(panic);
         }
+    }
+}
+
+/// Drops a panic's payload, which may panic in turn, and then is leaked.
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+        std::mem::forget(again);
     }
 }
 
