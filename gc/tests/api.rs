@@ -122,7 +122,7 @@ fn weak_pointers_see_their_target_go() {
         (Some(strong), vec![Gc::downgrade(strong), Gc::downgrade(lost), Gc::downgrade(lost)])
     });
     arena.mutate(|mc, root| {
-        assert!(root.1.iter().all(|weak| weak.upgrade(mc).is_some() && !weak.is_dropped()))
+        assert!(root.1.iter().all(|weak| weak.upgrade(mc).is_some() && !weak.is_dropped()));
     });
     for _ in 0..3 {
         arena.finish_cycle();

@@ -21,7 +21,9 @@ impl Drop for Bomb {
 
 bucketmask_gc::static_collect!(Bomb);
 
-fn bombs(drops: &Rc<Cell<usize>>) -> Arena<Rootable![Vec<Gc<'_, Bomb>>]> {
+type Bombs = Arena<Rootable![Vec<Gc<'_, Bomb>>]>;
+
+fn bombs(drops: &Rc<Cell<usize>>) -> Bombs {
     let drops = drops.clone();
     Arena::new(|mc| {
         (0..1_000).map(|number| Gc::new(mc, Bomb { armed: number % 10 == 3, drops: drops.clone() })).collect()
