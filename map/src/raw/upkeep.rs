@@ -252,7 +252,7 @@ impl<T, L: Layout> RawTable<T, L> {
             return None;
         }
         let mut hashes = Vec::new();
-        for bucket in home..=self.trail_end(home) {
+        for bucket in self.trail_start(home)..=self.trail_end(home) {
             self.each_spot_of(bucket, |table, spot| {
                 // SAFETY: the walk yields occupied spots.
                 hashes.push(hash(unsafe { table.at(spot) }));
@@ -260,15 +260,19 @@ impl<T, L: Layout> RawTable<T, L> {
         }
         hashes.sort_unstable();
         let present = farthest(&hashes, self.upper);
-        let most = homes_for(self.len.saturating_mul(EARLY_FLOOR));
-        let mut homes = next_homes(self.upper);
-        while homes <= most {
-            if farthest(&hashes, homes) <= present.max(LONG_TRAIL) / 2 {
-                return Some(homes);
+        // By chance, and in the order of arrival, trails grow longer than their entries would need; growth for these
+        // would only waste a tenth of the memory.
+        if present > LONG_TRAIL / 2 {
+            let most = homes_for(self.len.saturating_mul(EARLY_FLOOR));
+            let mut homes = next_homes(self.upper);
+            while homes <= most {
+                if farthest(&hashes, homes) <= present / 2 {
+                    return Some(homes);
+                }
+                homes = next_homes(homes);
             }
-            homes = next_homes(homes);
         }
-        self.care.calm_until = self.len + self.len / 4 + 1;
+        self.care.calm_until = self.len + self.len / 16 + 1;
         None
     }
 
@@ -277,6 +281,15 @@ impl<T, L: Layout> RawTable<T, L> {
         // SAFETY: open buckets; the last one's count is 0.
         while unsafe { *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) } != 0 {
             bucket += 1;
+        }
+        bucket
+    }
+
+    /// The first bucket from which trails lead, one into the next, to `bucket`.
+    fn trail_start(&self, mut bucket: usize) -> usize {
+        // SAFETY: buckets before an open bucket are open.
+        while bucket > 0 && unsafe { *L::Geometry::head(&self.zones, bucket - 1).add(OVERFLOW) } != 0 {
+            bucket -= 1;
         }
         bucket
     }
