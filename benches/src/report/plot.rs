@@ -8,7 +8,7 @@ use plotters::prelude::{
 /// Width and height in SVG units; the page scales it.
 const SIZE: (u32, u32) = (680, 420);
 /// Text in SVG units: still legible when a phone halves it.
-const TEXT: (&str, u32) = ("sans-serif", 19);
+const TEXT: (&str, u32) = ("sans-serif", 24);
 
 const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
@@ -59,8 +59,8 @@ impl Plot {
         let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .x_label_area_size(56)
-            .y_label_area_size(84)
+            .x_label_area_size(64)
+            .y_label_area_size(96)
             .build_cartesian_2d(x.log_scale(), y.log_scale())?;
         chart
             .configure_mesh()
@@ -69,6 +69,8 @@ impl Plot {
             .light_line_style(ShapeStyle { color: GRID.into(), filled: false, stroke_width: 0 })
             .label_style((TEXT.0, TEXT.1, &INK))
             .axis_desc_style((TEXT.0, TEXT.1, &INK))
+            .x_labels(6)
+            .y_labels(5)
             .x_desc(self.x)
             .y_desc(self.y)
             .x_label_formatter(&|value| short(*value))
