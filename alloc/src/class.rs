@@ -22,6 +22,36 @@ const FINE_CLASSES: usize = FINE / 16;
 /// Classes a doubling above [`FINE`].
 const STEPS: usize = 8;
 
+/// The index of a class, below [`CLASSES`]: made here alone, so that looking a class up needs no check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ClassIdx(u8);
+
+impl ClassIdx {
+    /// The class of a slab page's tag; `None` for what is none.
+    pub(crate) fn from_tag(tag: u8) -> Option<Self> {
+        (usize::from(tag) < CLASSES).then_some(Self(tag))
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub(crate) fn tag(self) -> u8 {
+        self.0
+    }
+
+    /// What the class is.
+    pub(crate) fn about(self) -> &'static Class {
+        &TABLE[self.get()]
+    }
+
+    /// The alignment that every slot has: a power of two up to 4 KiB.
+    pub(crate) fn align(self) -> usize {
+        LARGEST_ALIGN.min(1 << self.about().slot_size.trailing_zeros())
+    }
+}
+
 /// What a class is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Class {
@@ -93,6 +123,7 @@ const fn small() -> [u8; 65] {
 }
 
 /// The class by arithmetic, for 1 to [`LARGEST`] bytes.
+#[inline(always)]
 const fn class_by_shift(size: usize) -> usize {
     if size <= FINE {
         size.div_ceil(16) - 1
@@ -106,24 +137,25 @@ const fn class_by_shift(size: usize) -> usize {
 /// The class that serves `size` bytes at `align`, or `None` where pages don't: more than 32 KiB, or
 /// aligned over 4 KiB. Constant time for alignments up to 16, a few steps above.
 #[inline(always)]
-pub(crate) fn class_of(size: usize, align: usize) -> Option<usize> {
+pub(crate) fn class_of(size: usize, align: usize) -> Option<ClassIdx> {
     if align > 16 {
         return aligned_class(size, align);
     }
     if size <= 1024 {
-        return Some(usize::from(SMALL[size.div_ceil(16)]));
+        return Some(ClassIdx(SMALL[size.div_ceil(16)]));
     }
-    if size <= LARGEST { Some(class_by_shift(size)) } else { None }
+    if size <= LARGEST { Some(ClassIdx(class_by_shift(size) as u8)) } else { None }
 }
 
 #[inline(never)]
-fn aligned_class(size: usize, align: usize) -> Option<usize> {
+fn aligned_class(size: usize, align: usize) -> Option<ClassIdx> {
     let size = size.max(align).checked_next_multiple_of(align)?;
     if size > LARGEST || align > LARGEST_ALIGN {
         return None;
     }
     // Every power of two is a class, so the search ends at the next one at the latest.
-    (class_by_shift(size)..CLASSES).find(|&class| TABLE[class].slot_size as usize % align == 0)
+    let mut classes = class_by_shift(size)..CLASSES;
+    classes.find(|&class| TABLE[class].slot_size as usize % align == 0).map(|class| ClassIdx(class as u8))
 }
 
 static_assertions::const_assert_eq!(slot_size(CLASSES - 1), LARGEST);
@@ -136,7 +168,7 @@ mod tests {
     #[test]
     fn every_request_gets_the_least_class_that_holds_it() {
         for size in 0..=LARGEST {
-            let class = class_of(size, 16).unwrap();
+            let class = class_of(size, 16).unwrap().get();
             assert!(TABLE[class].slot_size as usize >= size.max(1), "{size}");
             assert!(class == 0 || (TABLE[class - 1].slot_size as usize) < size.max(1), "{size}");
             if size >= 128 {
@@ -151,7 +183,9 @@ mod tests {
     fn every_alignment_is_met_by_every_slot_of_a_page() {
         for align in (0..=12).map(|shift| 1usize << shift) {
             for size in (0..=LARGEST).step_by(7) {
-                let class = class_of(size, align).unwrap();
+                let served = class_of(size, align).unwrap();
+                let class = served.get();
+                assert!(served.align() >= align);
                 assert!(TABLE[class].slot_size as usize >= size);
                 assert_eq!(TABLE[class].slot_size as usize % align.max(16), 0, "{size} at {align}");
             }

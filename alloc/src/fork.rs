@@ -2,11 +2,12 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers once. Invariant: locks are taken in the order
-//! heaps, then spans by node, and nowhere in the other order.
+//! ranges, heaps, spans by node, and nowhere in another order.
 #![allow(unsafe_code)]
 
 use lock_api::RawMutex;
 
+use crate::range::LIVE;
 use crate::region::REGION;
 use crate::registry;
 
@@ -18,6 +19,7 @@ pub(crate) fn register() {
 }
 
 extern "C" fn hold() {
+    core::mem::forget(LIVE.lock());
     registry::lock();
     for span in REGION.spans() {
         core::mem::forget(span.lock().lock());
@@ -30,5 +32,8 @@ extern "C" fn release() {
         unsafe { span.lock().raw().unlock() };
     }
     // SAFETY: as above.
-    unsafe { registry::unlock() };
+    unsafe {
+        registry::unlock();
+        LIVE.raw().unlock();
+    }
 }

@@ -5,10 +5,11 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use crate::class;
+use crate::class::{self, ClassIdx};
+use crate::heap::Heap;
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
-use crate::registry::with_heap;
+use crate::registry::{own_heap, with_heap};
 use crate::report::Report;
 
 /// The allocator. A value without content: all instances are the same allocator.
@@ -61,27 +62,20 @@ unsafe impl GlobalAlloc for BucketAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        let served = match class::class_of(size, align) {
-            Some(class) => with_heap(|heap| heap.malloc(class, size)),
-            None => with_heap(|heap| heap.malloc_large(size, align, size)),
-        };
-        // Without a heap there is no page either: mimalloc may still have memory.
-        served.unwrap_or_else(|| large::malloc(size, align))
+        match (class::class_of(size, align), own_heap()) {
+            (Some(class), Some(heap)) => heap.malloc(class, size),
+            (class, _) => malloc_slow(class, size, align),
+        }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let (size, align) = (layout.size(), layout.align());
-        let served = match class::class_of(size, align) {
+        match (class::class_of(size, align), own_heap()) {
             // SAFETY: by the trait's contract the block is ours and no longer used.
-            Some(class) => with_heap(|heap| unsafe { heap.free(block as usize, class, size) }),
-            // SAFETY: as above; what no class serves is mimalloc's.
-            None => with_heap(|heap| unsafe { heap.free_large(block as usize, size) }),
-        };
-        // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
-        if served.is_none() && crate::region::REGION.offset_of(block as usize).is_none() {
-            // SAFETY: not the region's, so mimalloc's.
-            unsafe { large::free(block) };
+            (Some(class), Some(heap)) => unsafe { heap.free(block as usize, class, size) },
+            // SAFETY: as above.
+            (class, _) => unsafe { free_slow(block, class, size) },
         }
     }
 
@@ -107,14 +101,18 @@ unsafe impl GlobalAlloc for BucketAlloc {
         let (old, new) = (class::class_of(size, align), class::class_of(new_size, align));
         match (old, new) {
             (Some(old), Some(new)) if old == new => {
-                with_heap(|heap| heap.window(new).count_resize(size, new_size));
+                if let Some(heap) = own_heap() {
+                    heap.window(new).count_resize(size, new_size);
+                } else {
+                    with_heap(|heap| heap.window(new).count_resize(size, new_size));
+                }
                 return block;
             }
             (None, None) => {
-                let moved = with_heap(|heap|
-                    // SAFETY: by the trait's contract; what no class serves is mimalloc's.
-                    unsafe { heap.realloc_large(block as usize, size, new_size, align) });
-                if let Some(moved) = moved {
+                // SAFETY: by the trait's contract; what no class serves is mimalloc's.
+                let resize =
+                    |heap: &Heap| unsafe { heap.realloc_large(block as usize, size, new_size, align) };
+                if let Some(moved) = with_heap(resize) {
                     return moved;
                 }
             }
@@ -130,5 +128,42 @@ unsafe impl GlobalAlloc for BucketAlloc {
             }
         }
         moved
+    }
+}
+
+/// Malloc of a thread without a heap yet, or of what no class serves.
+#[cold]
+#[inline(never)]
+fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
+    let served = with_heap(|heap| match class {
+        Some(class) => heap.malloc(class, size),
+        None => heap.malloc_large(size, align, size),
+    });
+    served.unwrap_or_else(|| {
+        // Without a heap there is no page either: mimalloc may still have memory. A block of the
+        // class's size, since it may be resized in place within the class.
+        let (size, align) =
+            class.map_or((size, align), |class| (class.about().slot_size as usize, class.align()));
+        large::malloc(size, align)
+    })
+}
+
+/// Free of a thread without a heap, or of what no class serves.
+///
+/// # Safety
+/// As [`GlobalAlloc::dealloc`].
+#[cold]
+#[inline(never)]
+unsafe fn free_slow(block: *mut u8, class: Option<ClassIdx>, size: usize) {
+    let served = with_heap(|heap| match class {
+        // SAFETY: by this function's contract.
+        Some(class) => unsafe { heap.free(block as usize, class, size) },
+        // SAFETY: as above; what no class serves is mimalloc's.
+        None => unsafe { heap.free_large(block as usize, size) },
+    });
+    // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
+    if served.is_none() && crate::region::REGION.offset_of(block as usize).is_none() {
+        // SAFETY: not the region's, so mimalloc's.
+        unsafe { large::free(block) };
     }
 }

@@ -7,13 +7,16 @@
 //! the page was made).
 //!
 //! ```text
-//! bit   0..28   index of the granule's first page metadata
-//!      28..32   page shift - 10; 6 = the page is whole granules
-//!      32..34   kind
-//!      34..40   back: granules from the page's first granule to this one
-//!      40..56   reciprocal: ceil(65536 / (slot size / 8))
-//!      56..64   tag: size class of a slab page; bit 0 of a lent page = leaf
+//! bit   0..5    page shift, 13 to 16; 16 = the page is whole granules
+//!       5..7    kind
+//!       7..13   back: granules from the page's first granule to this one
+//!      13..20   tag: size class of a slab page; bit 0 of a lent page = leaf
+//!      20..36   reciprocal: ceil(65536 / (slot size / 8))
+//!      36..64   index of the granule's first page metadata
 //! ```
+//!
+//! The shift lies lowest so that a shift by the entry's low word needs no masking, the index highest
+//! so that one shift gives it.
 
 use crate::class::GRANULE;
 
@@ -35,22 +38,22 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Entry(u64);
 
-const META_BITS: u32 = 28;
-const SHIFT_AT: u32 = 28;
-const KIND_AT: u32 = 32;
-const BACK_AT: u32 = 34;
-const RECIPROCAL_AT: u32 = 40;
-const TAG_AT: u32 = 56;
+const KIND_AT: u32 = 5;
+const BACK_AT: u32 = 7;
+const TAG_AT: u32 = 13;
+const RECIPROCAL_AT: u32 = 20;
+const META_AT: u32 = 36;
 
 /// Page metadata that entries can name.
-pub(crate) const META_LIMIT: usize = 1 << META_BITS;
+pub(crate) const META_LIMIT: usize = 1 << (u64::BITS - META_AT);
 
 impl Entry {
     /// An entry of a granule without pages.
     pub(crate) const NONE: Self = Self(0);
 
-    /// The entry of the granule `back` granules behind its page's first one. `page_shift` is 10 to
-    /// 16; 16 says that the page is whole granules. `slot_size` is a multiple of 8, at least 16.
+    /// The entry of the granule `back` granules behind its page's first one. `page_shift` is at most
+    /// 16, which says that the page is whole granules. `slot_size` is a multiple of 8, at least 16;
+    /// `tag` is below 128.
     pub(crate) const fn new(
         meta: usize,
         page_shift: u32,
@@ -59,16 +62,16 @@ impl Entry {
         slot_size: u32,
         tag: u8,
     ) -> Self {
-        debug_assert!(meta < META_LIMIT && back < 64 && page_shift >= 10 && page_shift <= GRANULE_SHIFT);
+        debug_assert!(meta < META_LIMIT && back < 64 && page_shift <= GRANULE_SHIFT && tag < 128);
         debug_assert!(slot_size >= 16 && slot_size % 8 == 0);
         let reciprocal = (1u64 << 16).div_ceil(slot_size as u64 / 8);
         Self(
-            meta as u64
-                | ((page_shift - 10) as u64) << SHIFT_AT
+            page_shift as u64
                 | (kind as u64) << KIND_AT
                 | (back as u64) << BACK_AT
+                | (tag as u64) << TAG_AT
                 | reciprocal << RECIPROCAL_AT
-                | (tag as u64) << TAG_AT,
+                | (meta as u64) << META_AT,
         )
     }
 
@@ -91,11 +94,13 @@ impl Entry {
 
     #[inline(always)]
     pub(crate) const fn tag(self) -> u8 {
-        (self.0 >> TAG_AT) as u8
+        (self.0 >> TAG_AT & 0x7f) as u8
     }
 
+    /// log2 of the page's bytes, 16 for pages of whole granules.
+    #[inline(always)]
     pub(crate) const fn page_shift(self) -> u32 {
-        (self.0 >> SHIFT_AT & 15) as u32 + 10
+        (self.0 & 31) as u32
     }
 
     pub(crate) const fn back(self) -> usize {
@@ -103,29 +108,33 @@ impl Entry {
     }
 
     /// The granule's first page metadata.
+    #[inline(always)]
     pub(crate) const fn first_meta(self) -> usize {
-        (self.0 & (META_LIMIT as u64 - 1)) as usize
+        (self.0 >> META_AT) as usize
     }
 
     /// Index of the metadata of the page that holds the address `offset` bytes into the region.
     #[inline(always)]
     pub(crate) const fn meta(self, offset: usize) -> usize {
-        self.first_meta() + ((offset & (GRANULE - 1)) >> self.page_shift())
+        // The processor takes a 32-bit shift modulo 32, as `wrapping_shr` does: no masking.
+        self.first_meta() + ((offset & (GRANULE - 1)) as u32).wrapping_shr(self.0 as u32) as usize
     }
 
     /// Bytes from the page's base to the address `offset` bytes into the region.
     #[inline(always)]
     pub(crate) const fn in_page(self, offset: usize) -> usize {
-        self.back() << GRANULE_SHIFT | offset & ((1 << self.page_shift()) - 1)
+        let back_bytes = (self.0 << (GRANULE_SHIFT - BACK_AT)) as u32 & 63 << GRANULE_SHIFT;
+        let low_bits = 1u32.wrapping_shl(self.0 as u32).wrapping_sub(1);
+        (back_bytes | offset as u32 & low_bits) as usize
     }
 
     /// The slot that begins `in_page` bytes into its page; for an address inside a slot, a slot at
     /// or before the right one plus one. Exact for slot starts: with d = slot size / 8 and
-    /// r = ceil(2^16 / d), slot * d * r / 2^16 exceeds `slot` by less than one while the page
+    /// r = ceil(2^16 / d), slot * 8d * r / 2^19 exceeds `slot` by less than one while the page
     /// offset stays below 2^19 bytes.
     #[inline(always)]
     pub(crate) const fn slot(self, in_page: usize) -> usize {
-        ((in_page >> 3) * (self.0 >> RECIPROCAL_AT & 0xffff) as usize) >> 16
+        (in_page * (self.0 >> RECIPROCAL_AT & 0xffff) as usize) >> 19
     }
 }
 
@@ -136,14 +145,14 @@ mod tests {
     #[test]
     fn fields_come_back_as_they_went_in() {
         for meta in [0, 1, META_LIMIT - 1] {
-            for shift in 10..=16 {
+            for shift in 13..=16 {
                 for back in [0, 1, 63] {
-                    let entry = Entry::new(meta, shift, Kind::Lent, back, 24, 200);
+                    let entry = Entry::new(meta, shift, Kind::Lent, back, 24, 100);
                     assert_eq!(Entry::from_word(entry.word()), entry);
                     assert_eq!(entry.first_meta(), meta);
                     assert_eq!(entry.page_shift(), shift);
                     assert_eq!(entry.back(), back);
-                    assert_eq!((entry.kind(), entry.tag()), (Kind::Lent, 200));
+                    assert_eq!((entry.kind(), entry.tag()), (Kind::Lent, 100));
                 }
             }
         }

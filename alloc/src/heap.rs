@@ -16,7 +16,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-use crate::class::{CLASSES, TABLE};
+use crate::class::{CLASSES, ClassIdx};
 use crate::fault::{Fault, fatal};
 use crate::granule::Kind;
 use crate::large;
@@ -25,6 +25,7 @@ use crate::node::current_node;
 use crate::page::{PageMeta, PageSpec};
 use crate::pending::{Flush, Pending};
 use crate::region::REGION;
+use crate::registry;
 use crate::remote::{self, Inbox};
 use crate::window::{Place, Window};
 
@@ -68,26 +69,26 @@ static_assertions::const_assert!(memoffset::offset_of!(Heap, inbox) % 128 == 0);
 impl Heap {
     /// A block of `class`, or null. The fast path: a window's word, and nothing shared.
     #[inline(always)]
-    pub(crate) fn malloc(&self, class: usize, bytes: usize) -> *mut u8 {
-        let window = &self.windows[class];
-        let address = window.take();
-        if address == 0 {
+    pub(crate) fn malloc(&self, class: ClassIdx, bytes: usize) -> *mut u8 {
+        let window = self.window(class);
+        let free = window.free();
+        if free == 0 {
             return self.malloc_slow(class, bytes);
         }
         window.count_malloc(bytes);
-        address as *mut u8
+        window.take(free) as *mut u8
     }
 
     #[cold]
     #[inline(never)]
-    fn malloc_slow(&self, class: usize, bytes: usize) -> *mut u8 {
+    fn malloc_slow(&self, class: ClassIdx, bytes: usize) -> *mut u8 {
         if !self.refill(class) {
             // No page to be had: no region, or it is full. mimalloc may still find memory.
-            return self.malloc_large(TABLE[class].slot_size as usize, 4096.min(largest_align(class)), bytes);
+            return self.malloc_large(class.about().slot_size as usize, class.align(), bytes);
         }
-        let window = &self.windows[class];
+        let window = self.window(class);
         window.count_malloc(bytes);
-        window.take() as *mut u8
+        window.take(window.free()) as *mut u8
     }
 
     /// Frees a block that was requested with `bytes`, of `class` if a page serves it.
@@ -96,16 +97,18 @@ impl Heap {
     /// The block came from this allocator and is not used any more. What is noticed of the contrary
     /// ends the process.
     #[inline(always)]
-    pub(crate) unsafe fn free(&self, address: usize, class: usize, bytes: usize) {
-        let window = &self.windows[class];
+    pub(crate) unsafe fn free(&self, address: usize, class: ClassIdx, bytes: usize) {
+        let window = self.window(class);
         match window.place(address) {
             Place::Slot(slot) => {
-                // SAFETY: a window with a place has a page.
-                let page = unsafe { &*window.page() };
-                // Slots freed remotely and not drained are free as well. Relaxed: only a look.
-                let remote = page.remote.0[window.bucket() & 7].load(Ordering::Relaxed);
-                if (window.free() | remote) & slot != 0 {
-                    fatal(Fault::DoubleFree, address, Some(page));
+                // Slots freed remotely and not drained are free as well; those drained are in the
+                // window, since the bucket is current. Relaxed: only a look.
+                // SAFETY: a window with a place has a page, and a page's words are never unmapped.
+                let remote = unsafe { &*window.remote() }.load(Ordering::Relaxed);
+                let free = window.free();
+                if (free | remote) & slot != 0 {
+                    // SAFETY: as above.
+                    fatal(Fault::DoubleFree, address, Some(unsafe { &*window.page() }));
                 }
                 window.put(slot);
                 window.count_free(bytes);
@@ -119,7 +122,7 @@ impl Heap {
     /// A free outside the current bucket: in another bucket or page of ours, of another heap's, or
     /// none of the region's.
     #[inline(never)]
-    fn free_elsewhere(&self, address: usize, class: usize, bytes: usize) {
+    fn free_elsewhere(&self, address: usize, class: ClassIdx, bytes: usize) {
         let Some(offset) = REGION.offset_of(address) else {
             // SAFETY: not the region's, so by `free`'s contract mimalloc's.
             return unsafe { self.free_large(address, bytes) };
@@ -129,10 +132,11 @@ impl Heap {
         if entry.kind() != Kind::Slab {
             fatal(Fault::Foreign, address, None);
         }
-        if usize::from(entry.tag()) != class {
+        if entry.tag() != class.tag() {
             // Freed with another layout than it was made with: the page knows better.
+            let Some(class) = ClassIdx::from_tag(entry.tag()) else { fatal(Fault::Foreign, address, None) };
             // SAFETY: by `free`'s contract.
-            return unsafe { self.free(address, usize::from(entry.tag()), bytes) };
+            return unsafe { self.free(address, class, bytes) };
         }
         // SAFETY: an entry of slab kind names opened metadata.
         let page: &'static PageMeta = unsafe { REGION.meta(entry.meta(offset)).as_ref() };
@@ -144,7 +148,7 @@ impl Heap {
         if slot * page.slot_size() != in_page {
             fatal(Fault::Misaligned, address, Some(page));
         }
-        self.windows[class].count_free(bytes);
+        self.window(class).count_free(bytes);
         let (bucket, bit) = (slot / 64, 1u64 << (slot % 64));
         if page.header.owner.load(Ordering::Relaxed) == self.id() {
             self.free_own(page, bucket, bit, address);
@@ -199,8 +203,8 @@ impl Heap {
     }
 
     /// Turns the window of `class` to free slots. `false`: no memory.
-    fn refill(&self, class: usize) -> bool {
-        let window = &self.windows[class];
+    fn refill(&self, class: ClassIdx) -> bool {
+        let window = self.window(class);
         loop {
             // SAFETY: the window's page, which is ours.
             if let Some(page) = unsafe { window.page().as_ref() } {
@@ -211,7 +215,7 @@ impl Heap {
                 page.header.state.store(PageState::Full as u8, Ordering::Relaxed);
             }
             self.take_inbox();
-            let Some(page) = self.lists[class].take_fullest().or_else(|| self.fresh_page(class)) else {
+            let Some(page) = self.next_page(class) else {
                 return false;
             };
             page.header.state.store(PageState::Current as u8, Ordering::Relaxed);
@@ -219,12 +223,22 @@ impl Heap {
         }
     }
 
+    /// A page with a free slot: one of ours, or a fresh one once nothing is left in idle heaps' inboxes
+    /// that might be given back first.
+    fn next_page(&self, class: ClassIdx) -> Option<&'static PageMeta> {
+        let listed = self.lists[class.get()].take_fullest();
+        listed.or_else(|| {
+            registry::drain_idle();
+            self.fresh_page(class)
+        })
+    }
+
     /// A page of this thread's node, or of the next that has one.
-    fn fresh_page(&self, class: usize) -> Option<&'static PageMeta> {
-        let about = TABLE[class];
+    fn fresh_page(&self, class: ClassIdx) -> Option<&'static PageMeta> {
+        let about = class.about();
         let spec = PageSpec {
             kind: Kind::Slab,
-            tag: class as u8,
+            tag: class.tag(),
             slot_size: about.slot_size,
             bytes: about.page_bytes,
         };
@@ -235,9 +249,14 @@ impl Heap {
         Some(page)
     }
 
+    /// Whether other threads freed slots of this heap's pages.
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.inbox.0.is_empty()
+    }
+
     /// Drains the pages that other threads freed slots of.
     pub(crate) fn take_inbox(&self) {
-        if self.inbox.0.is_empty() {
+        if !self.has_mail() {
             return;
         }
         let mut posted = self.inbox.0.take();
@@ -246,26 +265,34 @@ impl Heap {
             // Read before the acknowledgement, after which the page may be posted again.
             posted = page.header.posted_next.load(Ordering::Relaxed);
             page.header.signals.acknowledge();
-            let drained: u32 = (0..page.buckets()).map(|bucket| self.drain(page, bucket).count_ones()).sum();
-            self.slots_freed(page, drained);
+            let freed: u32 = (0..page.buckets()).map(|bucket| self.drain(page, bucket)).sum();
+            self.slots_freed(page, freed);
         }
     }
 
-    /// Moves the remote frees of a bucket to `local_free`.
-    fn drain(&self, page: &'static PageMeta, bucket: usize) -> u64 {
-        remote::drain(&page.remote.0[bucket], |bits| {
-            let window = &self.windows[class_of(page)];
-            let current = core::ptr::eq(window.page(), page) && window.bucket() == bucket;
-            let local_free = page.local_free.0[bucket].load(Ordering::Relaxed);
+    /// Moves the remote frees of a bucket to the window that looks at it, or to `local_free`; how many
+    /// slots left use by that (those in a window are in use).
+    fn drain(&self, page: &'static PageMeta, bucket: usize) -> u32 {
+        let window = &self.windows[class_of(page)];
+        let current = core::ptr::eq(window.page(), page) && window.bucket() == bucket;
+        let local_free = &page.local_free.0[bucket];
+        let drained = remote::drain(&page.remote.0[bucket], |bits| {
+            let free = local_free.load(Ordering::Relaxed);
             let never = !page.taken.0[bucket].load(Ordering::Relaxed);
-            let twice = bits & (local_free | never | if current { window.free() } else { 0 });
+            let twice = bits & (free | never | if current { window.free() } else { 0 });
             if twice != 0 {
                 let slot = bucket * 64 + twice.trailing_zeros() as usize;
                 fatal(Fault::DoubleFree, page.base() + slot * page.slot_size(), Some(page));
             }
-            // Release pairs with a report's acquire.
-            page.local_free.0[bucket].store(local_free | bits, Ordering::Release);
-        })
+            if current {
+                // So that a free into the current bucket need not look at `local_free`.
+                window.put(bits);
+            } else {
+                // Release pairs with a report's acquire.
+                local_free.store(free | bits, Ordering::Release);
+            }
+        });
+        if current { 0 } else { drained.count_ones() }
     }
 
     /// Puts everything away for another thread to find: no slot stays in a window or pending, and
@@ -278,7 +305,8 @@ impl Heap {
             let Some(page) = (unsafe { window.page().as_ref() }) else { continue };
             let (bucket, free) = (window.bucket(), window.free());
             let local_free = &page.local_free.0[bucket];
-            // Release, and in this order: a report sees each slot here or there.
+            // Release, and in this order. This goes against the order in which masks are read, which
+            // is why a report looks at windows twice.
             local_free.store(local_free.load(Ordering::Relaxed) | free, Ordering::Release);
             window.empty();
             window.look_at(None, 0);
@@ -291,10 +319,11 @@ impl Heap {
         self.knows_large.store(false, Ordering::Relaxed);
     }
 
-    /// The window of a class, for counting.
+    /// The window of a class.
     #[inline(always)]
-    pub(crate) fn window(&self, class: usize) -> &Window {
-        &self.windows[class]
+    pub(crate) fn window(&self, class: ClassIdx) -> &Window {
+        // SAFETY: a class index is below the number of classes.
+        unsafe { self.windows.get_unchecked(class.get()) }
     }
 
     /// All windows, by class.
@@ -336,6 +365,7 @@ impl Heap {
     /// # Safety
     /// mimalloc made the block, and nobody uses it any more.
     pub(crate) unsafe fn free_large(&self, address: usize, bytes: usize) {
+        refuse_slot(address);
         self.meet_large();
         self.count_large((bytes as u64).wrapping_neg(), u64::MAX);
         // SAFETY: by this function's contract.
@@ -353,6 +383,7 @@ impl Heap {
         new: usize,
         align: usize,
     ) -> *mut u8 {
+        refuse_slot(address);
         self.meet_large();
         // SAFETY: by this function's contract.
         let block = unsafe { large::realloc(address as *mut u8, new, align) };
@@ -384,13 +415,16 @@ impl Heap {
     }
 }
 
-fn class_of(page: &PageMeta) -> usize {
-    usize::from(page.header.class.load(Ordering::Relaxed))
+/// Ends the process for an address of the region that was freed or resized as a large block: a layout
+/// that is not the block's.
+fn refuse_slot(address: usize) {
+    if REGION.offset_of(address).is_some() {
+        fatal(Fault::Foreign, address, None);
+    }
 }
 
-/// The alignment that every slot of a class has.
-fn largest_align(class: usize) -> usize {
-    1 << TABLE[class].slot_size.trailing_zeros()
+fn class_of(page: &PageMeta) -> usize {
+    usize::from(page.header.class.load(Ordering::Relaxed))
 }
 
 /// Turns an empty window to the next bucket of its page that has a free slot.

@@ -5,14 +5,16 @@
 
 use core::ffi::c_void;
 
-/// Up to this alignment mimalloc's plain calls do.
-const NATURAL_ALIGN: usize = 16;
+/// Whether mimalloc's plain calls align a block of that size enough.
+fn is_natural(size: usize, align: usize) -> bool {
+    align <= 16 && align <= size
+}
 
 /// A block of `size` bytes at `align`, or null.
 pub(crate) fn malloc(size: usize, align: usize) -> *mut u8 {
     // SAFETY: any size and any power of two will do; failure is null.
     let block: *mut c_void = unsafe {
-        if align <= NATURAL_ALIGN {
+        if is_natural(size, align) {
             libmimalloc_sys::mi_malloc(size)
         } else {
             libmimalloc_sys::mi_malloc_aligned(size, align)
@@ -25,7 +27,7 @@ pub(crate) fn malloc(size: usize, align: usize) -> *mut u8 {
 pub(crate) fn malloc_zeroed(size: usize, align: usize) -> *mut u8 {
     // SAFETY: as in `malloc`.
     let block: *mut c_void = unsafe {
-        if align <= NATURAL_ALIGN {
+        if is_natural(size, align) {
             libmimalloc_sys::mi_zalloc(size)
         } else {
             libmimalloc_sys::mi_zalloc_aligned(size, align)
@@ -41,7 +43,7 @@ pub(crate) fn malloc_zeroed(size: usize, align: usize) -> *mut u8 {
 pub(crate) unsafe fn realloc(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     // SAFETY: by this function's contract.
     let block: *mut c_void = unsafe {
-        if align <= NATURAL_ALIGN {
+        if is_natural(size, align) {
             libmimalloc_sys::mi_realloc(block.cast(), size)
         } else {
             libmimalloc_sys::mi_realloc_aligned(block.cast(), size, align)

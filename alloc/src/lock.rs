@@ -92,15 +92,16 @@ mod tests {
     #[test]
     fn a_counter_under_the_lock_loses_no_step() {
         static COUNTER: FutexMutex<u64> = FutexMutex::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..20_000 {
-                        *COUNTER.lock() += 1;
-                    }
-                });
-            }
+        let threads = [(); 4].map(|()| {
+            std::thread::spawn(|| {
+                for _ in 0..20_000 {
+                    *COUNTER.lock() += 1;
+                }
+            })
         });
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(*COUNTER.lock(), 80_000);
     }
 

@@ -3,7 +3,9 @@
 //! `live = taken & !window & !local_free & !remote & !pending`. A slot moves from mask to mask along
 //! one way, `pending -> remote -> local_free -> window -> live`, and is set where it goes before it is
 //! cleared where it comes from; here each mask is read before the one that its slots go to, so that
-//! no free slot is missed by all of them.
+//! no free slot is missed by all of them. Two things go another way, and are read accordingly: a slot
+//! enters `taken` after its window, so `taken` is read first; an exiting thread's windows go back to
+//! `local_free`, so windows are looked at before and after.
 
 use core::sync::atomic::Ordering;
 
@@ -13,7 +15,7 @@ use crate::node::NodeId;
 use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::region::REGION;
 use crate::registry::for_each_heap;
-use crate::window::View;
+use crate::window::{View, Window};
 
 /// What a page serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,35 +91,50 @@ fn words(line: &MaskLine) -> [u64; WORDS] {
     core::array::from_fn(|word| line.0[word].load(Ordering::Acquire))
 }
 
+fn windows(views: &mut Vec<(usize, usize, u64)>) {
+    for_each_heap(|heap| views.extend(heap.windows().iter().map(Window::view).map(triple)));
+}
+
+/// A page's masks as read: taken once, and free by what was read before the windows.
+struct Read {
+    page: &'static PageMeta,
+    kind: Kind,
+    taken: [u64; WORDS],
+    free: [u64; WORDS],
+}
+
 /// The occupancy of every page in use, by node and address.
 pub(crate) fn take() -> Vec<PageOccupancy> {
     REGION.get();
-    let mut pending = Vec::new();
+    let mut pages = Vec::new();
+    for (node, span) in REGION.spans().iter().enumerate() {
+        span.for_each_page(NodeId(node as u8), |kind, page| {
+            pages.push(Read { page, kind, taken: [0; WORDS], free: [0; WORDS] });
+        });
+    }
+    for read in &mut pages {
+        read.taken = words(&read.page.taken);
+    }
+    let (mut pending, mut hidden) = (Vec::new(), Vec::new());
+    windows(&mut hidden);
     for_each_heap(|heap| pending.extend(heap.pending().views().map(triple)));
     let pending = Views::new(pending);
-    let mut pages: Vec<(&'static PageMeta, Kind, [u64; WORDS])> = Vec::new();
-    for (node, span) in REGION.spans().iter().enumerate() {
-        span.for_each_page(NodeId(node as u8), |kind, page| pages.push((page, kind, [0; WORDS])));
-    }
-    for (page, kind, free) in &mut pages {
+    for Read { page, kind, free, .. } in &mut pages {
         if *kind == Kind::Slab {
             let remote = words(&page.remote);
             let local_free = words(&page.local_free);
             *free = core::array::from_fn(|word| remote[word] | local_free[word] | pending.word(page, word));
         }
     }
-    let mut windows = Vec::new();
-    for_each_heap(|heap| {
-        windows.extend(heap.windows().iter().map(super::window::Window::view).map(triple));
-    });
-    let windows = Views::new(windows);
-    pages.into_iter().map(|(page, kind, free)| one(page, kind, free, &windows)).collect()
+    windows(&mut hidden);
+    let hidden = Views::new(hidden);
+    pages.into_iter().map(|read| one(&read, &hidden)).collect()
 }
 
-fn one(page: &PageMeta, kind: Kind, free: [u64; WORDS], windows: &Views) -> PageOccupancy {
+fn one(read: &Read, windows: &Views) -> PageOccupancy {
+    let &Read { page, kind, taken, free } = read;
     let slab = kind == Kind::Slab;
     let hidden: [u64; WORDS] = core::array::from_fn(|word| if slab { windows.word(page, word) } else { 0 });
-    let taken = words(&page.taken);
     PageOccupancy {
         usage: if slab { PageUse::Slab } else { PageUse::Lent },
         node: page.node(),
@@ -126,6 +143,6 @@ fn one(page: &PageMeta, kind: Kind, free: [u64; WORDS], windows: &Views) -> Page
         slot_size: page.slot_size(),
         slots: page.slots(),
         live: core::array::from_fn(|word| BucketMask::from_word(taken[word] & !free[word] & !hidden[word])),
-        window: hidden.iter().map(|word| word.count_ones()).sum(),
+        window: (0..WORDS).map(|word| (hidden[word] & taken[word] & !free[word]).count_ones()).sum(),
     }
 }

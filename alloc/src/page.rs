@@ -110,7 +110,8 @@ impl PageMeta {
         self.taken.clear();
         self.local_free.clear();
         self.remote.clear();
-        header.in_use.store(1, Ordering::Relaxed);
+        // Release pairs with the acquire of a walk without the span's lock.
+        header.in_use.store(1, Ordering::Release);
     }
 
     pub(crate) fn base(&self) -> usize {

@@ -43,8 +43,9 @@ impl Pending {
         if place.page.load(Ordering::Relaxed) != page || place.bucket.load(Ordering::Relaxed) != bucket as u32
         {
             place.flush(&flush);
-            place.page.store(page, Ordering::Relaxed);
-            place.bucket.store(bucket as u32, Ordering::Relaxed);
+            // Release pairs with the acquires in `view`.
+            place.page.store(page, Ordering::Release);
+            place.bucket.store(bucket as u32, Ordering::Release);
         }
         let bits = place.bits.load(Ordering::Relaxed);
         if bits & bit != 0 {

@@ -8,8 +8,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
+use crate::lock::FutexMutex;
 use crate::node::{NodeId, current_node};
 use crate::region::REGION;
 use crate::side::CHUNK;
@@ -32,9 +31,10 @@ unsafe impl Send for Range {}
 // SAFETY: shared methods only change page protection, which the kernel serialises, and an atomic.
 unsafe impl Sync for Range {}
 
-/// Where ranges lie, for reports. Ranges are made and dropped by their users, never by the allocator
-/// itself, so this lock is never taken inside malloc or free, and may allocate under it.
-static LIVE: Mutex<Vec<(usize, usize, NodeId)>> = Mutex::new(Vec::new());
+/// Where ranges lie, for reports: base, chunks and node. Ranges are made and dropped by their users,
+/// never by the allocator itself, so this lock is never taken inside malloc or free, and its holder may
+/// allocate. Held over a fork like the others, and before them.
+pub(crate) static LIVE: FutexMutex<Vec<(usize, usize, NodeId)>> = FutexMutex::new(Vec::new());
 
 impl Range {
     /// Room of at least `room` bytes (rounded up to 4 MiB) on this thread's node, nothing of it open.

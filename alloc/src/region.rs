@@ -230,10 +230,9 @@ impl Region {
     /// As [`entry_word`](Self::entry_word).
     #[inline(always)]
     pub(crate) unsafe fn entry(&self, offset: usize) -> Entry {
-        // Relaxed: whoever holds an address of a page got it through something that ordered the
-        // page's making before it; for a wild address any answer is as good.
+        // Acquire pairs with the release in `span::set_entry`, for walks without the span's lock.
         // SAFETY: by this function's contract.
-        Entry::from_word(unsafe { self.entry_word(offset) }.load(Ordering::Relaxed))
+        Entry::from_word(unsafe { self.entry_word(offset) }.load(Ordering::Acquire))
     }
 
     /// The page metadata of index `meta`.

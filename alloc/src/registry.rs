@@ -13,6 +13,7 @@ use lock_api::RawMutex;
 
 use crate::heap::Heap;
 use crate::lock::FutexMutex;
+use crate::region::REGION;
 use crate::sys;
 
 thread_local! {
@@ -21,7 +22,7 @@ thread_local! {
 }
 
 /// What `HEAP` holds once the thread gave its heap back. Frees that come later borrow one.
-const EXITED: *const Heap = core::ptr::dangling();
+const EXITED: *const Heap = core::ptr::without_provenance(1);
 
 /// All heaps ever made, newest first.
 static HEAPS: AtomicPtr<Heap> = AtomicPtr::new(core::ptr::null_mut());
@@ -38,23 +39,30 @@ struct IdleHeaps {
 // SAFETY: heaps live for ever, and idle ones belong to whoever holds the lock.
 unsafe impl Send for IdleHeaps {}
 
-/// Calls `work` with this thread's heap. `None` if there is none and no memory for one.
+/// This thread's heap, if it has one by now: one load and one comparison.
 #[inline(always)]
-pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
+pub(crate) fn own_heap() -> Option<&'static Heap> {
     let heap = HEAP.with(Cell::get);
-    if heap.is_null() || heap == EXITED {
-        return with_heap_slow(heap, work);
+    // Null and the mark of exited threads are the two lowest values.
+    if heap.addr() <= EXITED.addr() {
+        return None;
     }
     // SAFETY: heaps live for ever; this one is the thread's own.
-    Some(work(unsafe { &*heap }))
+    Some(unsafe { &*heap })
 }
 
+/// Calls `work` with this thread's heap, got now if need be. `None` if there is no memory for one.
 #[cold]
 #[inline(never)]
-fn with_heap_slow<R>(heap: *const Heap, work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
-    if heap == EXITED {
+pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
+    if let Some(heap) = own_heap() {
+        return Some(work(heap));
+    }
+    if HEAP.with(Cell::get) == EXITED {
         return borrowed(work);
     }
+    // Before a heap is there: making the region may allocate.
+    REGION.get();
     let heap = IDLE.lock().take()?;
     // Before the key is set: setting it may allocate.
     HEAP.with(|own| own.set(heap));
@@ -111,7 +119,8 @@ static_assertions::const_assert!(align_of::<Heap>() <= sys::OS_PAGE);
 
 /// Makes the thread's exit hand `heap` back. `false`: no key to be had.
 fn hand_back_at_exit(heap: &'static Heap) -> bool {
-    let mut key = EXIT_KEY.load(Ordering::Relaxed);
+    // Acquire pairs with the release below.
+    let mut key = EXIT_KEY.load(Ordering::Acquire);
     if key == 0 {
         let guard = IDLE.lock();
         key = EXIT_KEY.load(Ordering::Relaxed);
@@ -122,7 +131,8 @@ fn hand_back_at_exit(heap: &'static Heap) -> bool {
                 return false;
             }
             key = u64::from(made) + 1;
-            EXIT_KEY.store(key, Ordering::Relaxed);
+            // Release pairs with the acquire above: who sees the number has the key.
+            EXIT_KEY.store(key, Ordering::Release);
         }
         drop(guard);
     }
@@ -138,6 +148,22 @@ extern "C" fn at_exit(heap: *mut c_void) {
     let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
     heap.park();
     IDLE.lock().put(heap);
+}
+
+/// Drains the inbox of one idle heap, if one has news: its empty pages go back before a fresh one is
+/// taken. Gives way where another thread is at the list.
+pub(crate) fn drain_idle() {
+    /// Heaps looked at: a bound on the time under the lock.
+    const LOOK: usize = 64;
+    let Some(idle) = IDLE.try_lock() else { return };
+    // SAFETY: heaps live for ever.
+    let next = |heap: *mut Heap| unsafe { heap.as_ref() };
+    let mut heaps =
+        core::iter::successors(next(idle.first), |heap| next(heap.next_idle.load(Ordering::Relaxed)))
+            .take(LOOK);
+    if let Some(heap) = heaps.find(|heap| heap.has_mail()) {
+        heap.take_inbox();
+    }
 }
 
 /// Calls `visit` with each heap ever made, used or idle.

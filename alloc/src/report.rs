@@ -153,7 +153,7 @@ impl Report {
         let (mut bytes, mut blocks) = (0u64, 0u64);
         for_each_heap(|heap| {
             for (sum, window) in requested.iter_mut().zip(heap.windows()) {
-                *sum = sum.wrapping_add(window.counted().0);
+                *sum = sum.wrapping_add(window.counted());
             }
             let large = heap.counted_large();
             (bytes, blocks) = (bytes.wrapping_add(large.0), blocks.wrapping_add(large.1));

@@ -24,8 +24,9 @@ impl Residency {
             self.chunk = chunk;
         }
         let first = (base - chunk) / sys::OS_PAGE;
-        let pages = &self.states[first..first + bytes / sys::OS_PAGE];
-        pages.iter().filter(|&state| state & 1 != 0).count() * sys::OS_PAGE
+        // A page that is given back and taken anew meanwhile may seem to run over its chunk's end.
+        let pages = self.states[first..].iter().take(bytes / sys::OS_PAGE);
+        pages.filter(|&state| state & 1 != 0).count() * sys::OS_PAGE
     }
 
     /// Bytes in memory of a range, which is whole chunks.

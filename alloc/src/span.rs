@@ -129,7 +129,8 @@ impl Span {
             }
             for page in 0..GRANULE >> entry.page_shift() {
                 let meta = meta_at(entry.first_meta() + page);
-                if meta.header.in_use.load(Ordering::Relaxed) != 0 {
+                // Acquire pairs with the release in `PageMeta::reset`.
+                if meta.header.in_use.load(Ordering::Acquire) != 0 {
                     visit(entry.kind(), meta);
                 }
             }

@@ -1,13 +1,13 @@
 //! The kernel's calls, each wrapped once, with failure as a value.
 //!
-//! Owned by `region`, `span`, `range`, `node` and `lock`. Invariant: nothing here allocates, panics
-//! or touches `errno` of a caller that did not ask for it.
+//! Owned by `region`, `span`, `range`, `node` and `lock`. Invariant: nothing here allocates or panics.
+//! A call that fails sets the thread's `errno`, as it would anywhere.
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
 
-/// Bytes of an OS page. Linux on x86-64 has no other base size; elsewhere a larger real page only
-/// makes the kernel round, which every caller here allows for by working in 64 KiB granules.
+/// Bytes of an OS page. Linux on x86-64 has no other base size. Where the real one is larger, opening
+/// part of one is refused, which callers take for a range that can't be had.
 pub(crate) const OS_PAGE: usize = 4096;
 
 /// Reserves `bytes` of address space, aligned to `align` (a power of two, at least an OS page),

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use crate::page::PageMeta;
 
 /// One cache line: all that malloc and a free into the current bucket read and write, but for the
-/// remote word.
+/// remote word that `remote` points to.
 #[repr(C, align(64))]
 pub(crate) struct Window {
     /// Free slots of the bucket.
@@ -25,8 +25,8 @@ pub(crate) struct Window {
     page: AtomicPtr<PageMeta>,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
-    /// As `requested`, in blocks.
-    blocks: AtomicU64,
+    /// The page's remote word of the bucket.
+    remote: AtomicPtr<AtomicU64>,
 }
 
 static_assertions::const_assert_eq!(size_of::<Window>(), 64);
@@ -51,13 +51,10 @@ pub(crate) enum Place {
 }
 
 impl Window {
-    /// Takes a free slot; 0 if there is none. A bit scan, a multiplication and two stores.
+    /// Takes the first of the `free` slots, which are the window's and not none. A bit scan, a
+    /// multiplication and a store.
     #[inline(always)]
-    pub(crate) fn take(&self) -> usize {
-        let free = self.free.load(Ordering::Relaxed);
-        if free == 0 {
-            return 0;
-        }
+    pub(crate) fn take(&self, free: u64) -> usize {
         // Relaxed: the slot is live from here on, which no other mask says.
         self.free.store(free & (free - 1), Ordering::Relaxed);
         let slot = free.trailing_zeros() as usize;
@@ -71,7 +68,7 @@ impl Window {
         if in_bucket >= self.limit.load(Ordering::Relaxed) as usize {
             return Place::Outside;
         }
-        let slot = ((in_bucket >> 3) * self.reciprocal.load(Ordering::Relaxed) as usize) >> 16;
+        let slot = (in_bucket * self.reciprocal.load(Ordering::Relaxed) as usize) >> 19;
         if slot * self.slot_size.load(Ordering::Relaxed) as usize != in_bucket {
             return Place::Misaligned;
         }
@@ -107,11 +104,14 @@ impl Window {
         self.base.store(base, Ordering::Relaxed);
         self.slot_size.store(slot_size as u32, Ordering::Relaxed);
         self.reciprocal.store((1u32 << 16).div_ceil(slot_size as u32 / 8), Ordering::Relaxed);
-        self.bucket.store(bucket as u32, Ordering::Relaxed);
-        self.page.store(
-            page.map_or(core::ptr::null_mut(), |page| core::ptr::from_ref(page).cast_mut()),
-            Ordering::Relaxed,
-        );
+        let null = core::ptr::null_mut();
+        let remote = page.map_or(null, |page| core::ptr::from_ref(&page.remote.0[bucket]).cast_mut());
+        self.remote.store(remote, Ordering::Relaxed);
+        // Release pairs with the acquires in `view`: a reader that sees the slots put in later sees
+        // where they are.
+        self.bucket.store(bucket as u32, Ordering::Release);
+        let page = page.map_or(core::ptr::null_mut(), |page| core::ptr::from_ref(page).cast_mut());
+        self.page.store(page, Ordering::Release);
     }
 
     /// The page looked at, or null.
@@ -120,6 +120,14 @@ impl Window {
         self.page.load(Ordering::Relaxed)
     }
 
+    /// The remote word of the bucket; null without a page.
+    #[inline(always)]
+    pub(crate) fn remote(&self) -> *mut AtomicU64 {
+        self.remote.load(Ordering::Relaxed)
+    }
+
+    /// The bucket looked at.
+    #[inline(always)]
     pub(crate) fn bucket(&self) -> usize {
         self.bucket.load(Ordering::Relaxed) as usize
     }
@@ -127,31 +135,30 @@ impl Window {
     /// Counts a block of `bytes` handed out.
     #[inline(always)]
     pub(crate) fn count_malloc(&self, bytes: usize) {
-        self.add(bytes as u64, 1);
+        self.add(bytes as u64);
     }
 
     /// Counts a block of `bytes` freed.
     #[inline(always)]
     pub(crate) fn count_free(&self, bytes: usize) {
-        self.add((bytes as u64).wrapping_neg(), u64::MAX);
+        self.add((bytes as u64).wrapping_neg());
     }
 
     /// Counts a block that stays where it is but was requested anew.
     #[inline(always)]
     pub(crate) fn count_resize(&self, old: usize, new: usize) {
-        self.add((new as u64).wrapping_sub(old as u64), 0);
+        self.add((new as u64).wrapping_sub(old as u64));
     }
 
     #[inline(always)]
-    fn add(&self, bytes: u64, blocks: u64) {
+    fn add(&self, bytes: u64) {
         // One writer, so load and store do: no read-modify-write.
         self.requested.store(self.requested.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
-        self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(blocks), Ordering::Relaxed);
     }
 
-    /// Bytes requested less bytes freed, and blocks, modulo 2^64.
-    pub(crate) fn counted(&self) -> (u64, u64) {
-        (self.requested.load(Ordering::Relaxed), self.blocks.load(Ordering::Relaxed))
+    /// Bytes requested less bytes freed, modulo 2^64.
+    pub(crate) fn counted(&self) -> u64 {
+        self.requested.load(Ordering::Relaxed)
     }
 
     /// Where the window looks now, for a report in another thread. A window that turns meanwhile is

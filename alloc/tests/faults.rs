@@ -48,6 +48,14 @@ fn break_it(part: &str) {
             std::thread::spawn(move || free(first as *mut u8)).join().unwrap();
             free(blocks[0]);
         }
+        "by another thread, drained, then by the owner" => {
+            let block = block() as usize;
+            std::thread::spawn(move || free(block as *mut u8)).join().unwrap();
+            // A class that has no page yet: getting one drains what others freed.
+            // SAFETY: not of size 0.
+            assert!(!unsafe { BucketAlloc.alloc(Layout::new::<[u64; 32]>()) }.is_null());
+            free(block as *mut u8);
+        }
         "by the owner, then by another thread" => {
             let blocks = blocks();
             let first = blocks[0] as usize;
@@ -61,6 +69,10 @@ fn break_it(part: &str) {
         "into the middle of the current bucket" => free(block().wrapping_add(8)),
         "into the middle of another bucket" => free(blocks()[0].wrapping_add(16)),
         "never allocated" => free(block().wrapping_add(1 << 30)),
+        "with the layout of a large block" => {
+            // SAFETY: none: the layout is not the block's.
+            unsafe { BucketAlloc.dealloc(block(), Layout::from_size_align(1 << 20, 8).unwrap()) };
+        }
         "behind the page's last slot" => {
             // 48-byte slots leave 16 bytes at the end of a 16 KiB page.
             let layout = Layout::from_size_align(48, 8).unwrap();
@@ -94,6 +106,7 @@ fn a_second_free_ends_the_process() {
         "twice in another bucket",
         "twice by another thread",
         "by another thread, then by the owner",
+        "by another thread, drained, then by the owner",
         "by the owner, then by another thread",
     ] {
         check("a_second_free_ends_the_process", part, "bucketmask: double free of 0x");
@@ -109,7 +122,7 @@ fn a_free_into_the_middle_ends_the_process() {
 
 #[test]
 fn a_free_of_what_was_never_allocated_ends_the_process() {
-    for part in ["never allocated", "behind the page's last slot"] {
+    for part in ["never allocated", "with the layout of a large block", "behind the page's last slot"] {
         check("a_free_of_what_was_never_allocated_ends_the_process", part, "was not allocated, 0x");
     }
 }

@@ -1,14 +1,17 @@
 //! The allocator as the global allocator of a real program: collections, threads, zeroed and resized
 //! blocks, blocks too large for pages, and a report of it all.
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use bucketmask_alloc::BucketAlloc;
+use parking_lot::Mutex;
 
 #[global_allocator]
 static ALLOCATOR: BucketAlloc = BucketAlloc::new();
 
-#[test]
 fn collections_keep_what_they_are_given() {
     let mut map = HashMap::new();
     let mut tree = BTreeMap::new();
@@ -29,7 +32,6 @@ fn collections_keep_what_they_are_given() {
     assert!(report.committed() >= report.live_bytes());
 }
 
-#[test]
 fn large_and_over_aligned_blocks_come_and_go() {
     #[repr(align(16384))]
     struct Aligned([u8; 12_000]);
@@ -47,22 +49,34 @@ fn large_and_over_aligned_blocks_come_and_go() {
     }
 }
 
-#[test]
 fn threads_pass_blocks_on() {
-    let (send, receive) = std::sync::mpsc::channel::<Box<[u64; 5]>>();
-    let consumer = std::thread::spawn(move || receive.iter().map(|block| block[4]).sum::<u64>());
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            let send = send.clone();
-            scope.spawn(move || (0..30_000).for_each(|number| send.send(Box::new([number; 5])).unwrap()));
-        }
+    const BLOCKS: u64 = 30_000;
+    static PASSED: Mutex<Vec<Arc<[u64; 5]>>> = Mutex::new(Vec::new());
+    let makers = [(); 3].map(|()| {
+        std::thread::spawn(|| (0..BLOCKS).for_each(|number| PASSED.lock().push(Arc::new([number; 5]))))
     });
-    drop(send);
-    assert_eq!(consumer.join().unwrap(), 3 * (0..30_000).sum::<u64>());
+    let (mut sum, mut freed) = (0, 0);
+    while freed < 3 * BLOCKS {
+        let Some(block) = PASSED.lock().pop() else { continue };
+        sum += block[4];
+        freed += 1;
+    }
+    for maker in makers {
+        maker.join().unwrap();
+    }
+    assert_eq!(sum, 3 * (0..BLOCKS).sum::<u64>());
 }
 
-#[test]
 fn a_report_reads_well() {
     let text = ALLOCATOR.report().to_string();
     assert!(text.starts_with("node 0\n") && text.contains("blocks") && text.contains("large:"), "{text}");
+}
+
+fn main() {
+    common::run(&[
+        ("collections_keep_what_they_are_given", collections_keep_what_they_are_given),
+        ("large_and_over_aligned_blocks_come_and_go", large_and_over_aligned_blocks_come_and_go),
+        ("threads_pass_blocks_on", threads_pass_blocks_on),
+        ("a_report_reads_well", a_report_reads_well),
+    ]);
 }

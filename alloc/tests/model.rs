@@ -6,12 +6,13 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::{Barrier, Mutex};
 
 use bucketmask_alloc::{BucketAlloc, PageUse, Report};
-use common::Random;
+use common::{Meeting, Random};
+use parking_lot::Mutex;
 
 const THREADS: usize = 4;
+/// Operations of each thread, unless `BUCKETMASK_STEPS` says otherwise.
 const STEPS: usize = 2_500_000;
 const SAFEPOINTS: usize = 10;
 /// Blocks a thread holds at most.
@@ -109,10 +110,10 @@ fn work(seed: u64, gift: &Mutex<Vec<Block>>, held: &mut Vec<Block>, steps: usize
             // Leave a block for another thread to free, or free one that was left.
             52..=57 if !held.is_empty() => {
                 let block = held.swap_remove(random.below(held.len()));
-                gift.lock().unwrap().push(block);
+                gift.lock().push(block);
             }
             58..=63 => {
-                let given = gift.lock().unwrap().pop();
+                let given = gift.lock().pop();
                 given.into_iter().for_each(Block::free);
             }
             _ if !held.is_empty() => held.swap_remove(random.below(held.len())).free(),
@@ -166,7 +167,6 @@ fn check_report(report: &Report, small: &[&&Block], large: &[&&Block]) {
     }
 }
 
-#[test]
 fn ten_million_operations_agree_with_the_model() {
     // A thread that fails would leave the others waiting at the barrier.
     let report = std::panic::take_hook();
@@ -176,29 +176,43 @@ fn ten_million_operations_agree_with_the_model() {
     }));
     let gift = Mutex::new(Vec::new());
     let held: Vec<Mutex<Vec<Block>>> = (0..THREADS).map(|_| Mutex::default()).collect();
-    let barrier = Barrier::new(THREADS);
+    let barrier = Meeting::default();
+    let steps = std::env::var("BUCKETMASK_STEPS").map_or(STEPS, |steps| steps.parse().unwrap());
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (gift, held, barrier) = (&gift, &held, &barrier);
-            scope.spawn(move || {
-                for round in 0..SAFEPOINTS {
-                    let seed = (thread * SAFEPOINTS + round) as u64;
-                    work(seed, gift, &mut held[thread].lock().unwrap(), STEPS / SAFEPOINTS);
-                    if barrier.wait().is_leader() {
-                        let guards: Vec<_> =
-                            held.iter().chain([gift]).map(|blocks| blocks.lock().unwrap()).collect();
-                        let blocks: Vec<&Block> = guards.iter().flat_map(|blocks| blocks.iter()).collect();
-                        assert!(blocks.len() > HELD);
-                        safepoint(&blocks);
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (gift, held, barrier) = (&gift, &held, &barrier);
+                scope.spawn(move || {
+                    for round in 0..SAFEPOINTS {
+                        let seed = (thread * SAFEPOINTS + round) as u64;
+                        work(seed, gift, &mut held[thread].lock(), steps / SAFEPOINTS);
+                        if barrier.wait(THREADS) {
+                            let guards: Vec<_> =
+                                held.iter().chain([gift]).map(|blocks| blocks.lock()).collect();
+                            let blocks: Vec<&Block> =
+                                guards.iter().flat_map(|blocks| blocks.iter()).collect();
+                            assert!(blocks.len() > steps / 1000);
+                            safepoint(&blocks);
+                        }
+                        barrier.wait(THREADS);
                     }
-                    barrier.wait();
-                }
-            });
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
         }
     });
     // The threads are gone; what they held is freed by this one.
     for blocks in held.into_iter().chain([gift]) {
-        blocks.into_inner().unwrap().into_iter().for_each(Block::free);
+        blocks.into_inner().into_iter().for_each(Block::free);
     }
     safepoint(&[]);
+}
+
+fn main() {
+    common::run(&[(
+        "ten_million_operations_agree_with_the_model",
+        ten_million_operations_agree_with_the_model,
+    )]);
 }

@@ -1,8 +1,11 @@
 //! Threads that come and go: heaps are handed on, blocks outlive their thread, and destructors that
 //! run after the thread's heap is gone still allocate and free.
 
+mod common;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bucketmask_alloc::BucketAlloc;
 
@@ -35,13 +38,6 @@ impl Drop for Owned {
     }
 }
 
-/// Live blocks of the class of `LAYOUT`, and its pages.
-fn live_and_pages() -> (usize, usize) {
-    let report = BucketAlloc.report();
-    let classes = report.nodes.iter().flat_map(|node| &node.classes).filter(|class| class.slot_size == 32);
-    classes.fold((0, 0), |sum, class| (sum.0 + class.live, sum.1 + class.pages))
-}
-
 thread_local! {
     static LATE: RefCell<Vec<Owned>> = const { RefCell::new(Vec::new()) };
 }
@@ -66,8 +62,6 @@ extern "C" fn very_late(block: *mut libc::c_void) {
     drop(Owned::new());
 }
 
-// One test: the parts count live blocks of the whole process.
-#[test]
 fn threads_come_and_go() {
     // The allocator's key exists before this test's.
     std::thread::spawn(|| drop(Owned::new())).join().unwrap();
@@ -93,13 +87,84 @@ fn threads_come_and_go() {
             .into_iter()
             .flat_map(|thread| thread.join().unwrap())
             .collect();
-        let (live, pages) = live_and_pages();
+        let (live, pages) = of_class(32);
         assert_eq!(live, outliving.len(), "round {round}");
         // What threads leave behind is used by those that come after.
         let first = *pages_after_first_round.get_or_insert(pages);
         assert!(pages <= first + 8, "{pages} pages in round {round}, {first} in the first");
         drop(outliving);
         // Frees of this thread are on their way to idle heaps; they count as free all the same.
-        assert_eq!(live_and_pages().0, 0, "round {round}");
+        assert_eq!(of_class(32).0, 0, "round {round}");
     }
+}
+
+/// Live blocks and pages of a class.
+fn of_class(slot_size: usize) -> (usize, usize) {
+    let report = BucketAlloc.report();
+    let classes =
+        report.nodes.iter().flat_map(|node| &node.classes).filter(|class| class.slot_size == slot_size);
+    classes.fold((0, 0), |sum, class| (sum.0 + class.live, sum.1 + class.pages))
+}
+
+/// Blocks of 512 bytes, made by the calling thread.
+fn many_blocks() -> Vec<usize> {
+    // SAFETY: not of size 0.
+    (0..40_000).map(|_| unsafe { BucketAlloc.alloc(Layout::new::<[u64; 64]>()) } as usize).collect()
+}
+
+fn free_blocks(blocks: Vec<usize>) {
+    for block in blocks {
+        // SAFETY: of `many_blocks`, each freed once.
+        unsafe { BucketAlloc.dealloc(block as *mut u8, Layout::new::<[u64; 64]>()) };
+    }
+}
+
+/// What an exited thread's blocks leave when another thread frees them is used again by that thread.
+fn memory_of_exited_threads_is_not_stranded() {
+    free_blocks(std::thread::spawn(many_blocks).join().unwrap());
+    let blocks = many_blocks();
+    let (live, pages) = of_class(512);
+    assert_eq!(live, blocks.len());
+    assert!(pages * 128 <= live * 12 / 10, "{pages} pages of 128 slots for {live} blocks");
+    free_blocks(blocks);
+}
+
+/// A report beside a busy thread, that also exits, reads each mask truly: only slots that were live at
+/// some moment while it was read count as live. The thread uses the same few slots again and again.
+fn a_slot_that_is_never_live_is_never_reported() {
+    const HELD: usize = 8;
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let layout = Layout::new::<[u64; 18]>();
+    let work = move || {
+        for _ in 0..20 {
+            // SAFETY: not of size 0; freed once with the same layout.
+            unsafe {
+                for block in [(); HELD].map(|()| BucketAlloc.alloc(layout)) {
+                    BucketAlloc.dealloc(block, layout);
+                }
+            }
+        }
+    };
+    let busy = std::thread::spawn(move || {
+        while !STOP.load(Ordering::Relaxed) {
+            std::thread::spawn(work).join().unwrap();
+        }
+    });
+    for _ in 0..500 {
+        for page in BucketAlloc.occupancy().iter().filter(|page| page.slot_size == 144) {
+            let most = page.live.iter().map(|mask| mask.count() as usize).max().unwrap();
+            assert!(most <= HELD, "{most} live slots in a bucket, of {HELD} ever used");
+        }
+    }
+    STOP.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+    assert_eq!(of_class(144).0, 0);
+}
+
+fn main() {
+    common::run(&[
+        ("threads_come_and_go", threads_come_and_go),
+        ("memory_of_exited_threads_is_not_stranded", memory_of_exited_threads_is_not_stranded),
+        ("a_slot_that_is_never_live_is_never_reported", a_slot_that_is_never_live_is_never_reported),
+    ]);
 }

@@ -3,6 +3,9 @@
 
 use std::process::{Command, Output};
 
+use libtest_mimic::{Arguments, Trial};
+use parking_lot::{Condvar, Mutex};
+
 /// `SplitMix64` (Steele, Lea, Flood 2014): the same numbers on every machine.
 pub(crate) struct Random(u64);
 
@@ -23,6 +26,42 @@ impl Random {
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
+}
+
+/// Where threads wait for each other. Built of locks that a race detector sees through, which the
+/// standard library's own barrier is not.
+#[derive(Default)]
+pub(crate) struct Meeting {
+    /// Threads that wait, and meetings that were held.
+    state: Mutex<(usize, usize)>,
+    held: Condvar,
+}
+
+impl Meeting {
+    /// Waits until `threads` threads wait here; true for the last to come.
+    pub(crate) fn wait(&self, threads: usize) -> bool {
+        let mut state = self.state.lock();
+        state.0 += 1;
+        if state.0 == threads {
+            *state = (0, state.1 + 1);
+            self.held.notify_all();
+            return true;
+        }
+        let meeting = state.1;
+        self.held.wait_while(&mut state, |state| state.1 == meeting);
+        false
+    }
+}
+
+/// The main function of a test that brings its own harness: runs the tests named.
+pub(crate) fn run(tests: &[(&'static str, fn())]) {
+    let trial = |&(name, test): &(&'static str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    libtest_mimic::run(&Arguments::from_args(), tests.iter().map(trial).collect()).exit();
 }
 
 /// The variable that tells a test that it is the child.
