@@ -35,7 +35,7 @@ impl Walk {
     }
 
     /// The slots that are occupied and not marked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dead(self, occupied: u64, marked: u64, slots: u32) -> u64 {
         match self {
             Self::Mask => occupied & !marked,
