@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bucketmask_alloc::BucketAlloc;
+use bucketmask_alloc::{BucketAlloc, LentPage, PageRequest, Range, current_node, give_back, lend};
 
 const LAYOUT: Layout = Layout::new::<[u64; 3]>();
 
@@ -161,10 +161,39 @@ fn a_slot_that_is_never_live_is_never_reported() {
     assert_eq!(of_class(144).0, 0);
 }
 
+/// Threads that lend pages and reserve ranges at once get memory that nobody else has.
+fn several_threads_lend_pages_and_reserve_ranges() {
+    let work = |mark: u8| {
+        for round in 0..200 {
+            let request = PageRequest { bytes: 8192 << (round % 4), slot_size: 64, leaf: round % 3 == 0 };
+            let pages: Vec<LentPage> = (0..10).map(|_| lend(current_node(), request).unwrap()).collect();
+            let range = Range::reserve(1 << 20).unwrap();
+            assert!(range.open(0, 4096));
+            // SAFETY: lent to and opened for this thread alone.
+            unsafe {
+                range.base().as_ptr().write_bytes(mark, 4096);
+                for page in &pages {
+                    page.base().as_ptr().write_bytes(mark, page.bytes());
+                }
+                std::thread::yield_now();
+                assert_eq!(range.base().as_ptr().add(4095).read(), mark);
+                for page in pages {
+                    assert_eq!(page.base().as_ptr().add(page.bytes() - 1).read(), mark);
+                    give_back(page);
+                }
+            }
+        }
+    };
+    for thread in [1, 2, 3].map(|mark| std::thread::spawn(move || work(mark))) {
+        thread.join().unwrap();
+    }
+}
+
 fn main() {
     common::run(&[
         ("threads_come_and_go", threads_come_and_go),
         ("memory_of_exited_threads_is_not_stranded", memory_of_exited_threads_is_not_stranded),
+        ("several_threads_lend_pages_and_reserve_ranges", several_threads_lend_pages_and_reserve_ranges),
         ("a_slot_that_is_never_live_is_never_reported", a_slot_that_is_never_live_is_never_reported),
     ]);
 }

@@ -36,3 +36,8 @@ pub use raw::layout::{Blocks, Scrubbed, Tiny};
 pub use raw::layout::{Inline, Layout, Split};
 pub use raw::storage::TryReserveError;
 pub use set::{HashSet, SetDrain, SetIntoIter, SetIter};
+
+/// The README's examples, run as tests.
+#[cfg(all(doctest, feature = "gc"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
