@@ -52,7 +52,9 @@ impl BucketAlloc {
     /// The masks themselves: which slots of which page are live. As exact as
     /// [`report`](Self::report).
     pub fn occupancy(&self) -> Vec<PageOccupancy> {
-        occupancy::take()
+        let mut pages = Vec::new();
+        occupancy::for_each_page(|page| pages.push(page));
+        pages
     }
 }
 

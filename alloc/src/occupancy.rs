@@ -9,6 +9,8 @@
 
 use core::sync::atomic::Ordering;
 
+use parking_lot::Mutex;
+
 use crate::granule::Kind;
 use crate::mask::BucketMask;
 use crate::node::NodeId;
@@ -62,37 +64,25 @@ impl PageOccupancy {
     }
 }
 
-/// Words of some buckets, to be looked up by page and bucket.
-struct Views(Vec<(usize, usize, u64)>);
+/// Slots of a bucket seen somewhere: page, bucket, slots. Sorted, a list of them is looked up by page
+/// and bucket.
+type Seen = (usize, usize, u64);
 
-impl Views {
-    fn new(mut views: Vec<(usize, usize, u64)>) -> Self {
-        views.sort_unstable();
-        Self(views)
-    }
-
-    /// The union of all views of a bucket.
-    fn word(&self, page: &PageMeta, bucket: usize) -> u64 {
-        let key = (core::ptr::from_ref(page) as usize, bucket);
-        let first = self.0.partition_point(|&(page, bucket, _)| (page, bucket) < key);
-        self.0[first..]
-            .iter()
-            .take_while(|&&(page, bucket, _)| (page, bucket) == key)
-            .fold(0, |all, view| all | view.2)
-    }
+fn seen(view: View) -> Seen {
+    (view.page as usize, view.bucket, view.free)
 }
 
-fn triple(view: View) -> (usize, usize, u64) {
-    (view.page as usize, view.bucket, view.free)
+/// The union of all that was seen of a bucket.
+fn union_of(sorted: &[Seen], page: &PageMeta, bucket: usize) -> u64 {
+    let key = (core::ptr::from_ref(page) as usize, bucket);
+    let first = sorted.partition_point(|&(page, bucket, _)| (page, bucket) < key);
+    let same = sorted[first..].iter().take_while(|&&(page, bucket, _)| (page, bucket) == key);
+    same.fold(0, |all, &(_, _, slots)| all | slots)
 }
 
 fn words(line: &MaskLine) -> [u64; WORDS] {
     // Acquire pairs with the releases of whoever moves slots.
     core::array::from_fn(|word| line.0[word].load(Ordering::Acquire))
-}
-
-fn windows(views: &mut Vec<(usize, usize, u64)>) {
-    for_each_heap(|heap| views.extend(heap.windows().iter().map(Window::view).map(triple)));
 }
 
 /// A page's masks as read: taken once, and free by what was read before the windows.
@@ -103,46 +93,89 @@ struct Read {
     free: [u64; WORDS],
 }
 
-/// The occupancy of every page in use, by node and address.
-pub(crate) fn take() -> Vec<PageOccupancy> {
-    REGION.get();
-    let mut pages = Vec::new();
-    for (node, span) in REGION.spans().iter().enumerate() {
-        span.for_each_page(NodeId(node as u8), |kind, page| {
-            pages.push(Read { page, kind, taken: [0; WORDS], free: [0; WORDS] });
-        });
-    }
-    for read in &mut pages {
-        read.taken = words(&read.page.taken);
-    }
-    let (mut pending, mut hidden) = (Vec::new(), Vec::new());
-    windows(&mut hidden);
-    for_each_heap(|heap| pending.extend(heap.pending().views().map(triple)));
-    let pending = Views::new(pending);
-    for Read { page, kind, free, .. } in &mut pages {
-        if *kind == Kind::Slab {
-            let remote = words(&page.remote);
-            let local_free = words(&page.local_free);
-            *free = core::array::from_fn(|word| remote[word] | local_free[word] | pending.word(page, word));
-        }
-    }
-    windows(&mut hidden);
-    let hidden = Views::new(hidden);
-    pages.into_iter().map(|read| one(&read, &hidden)).collect()
+/// What a look at all pages needs to remember.
+struct Look {
+    pages: Vec<Read>,
+    pending: Vec<Seen>,
+    windows: Vec<Seen>,
 }
 
-fn one(read: &Read, windows: &Views) -> PageOccupancy {
-    let &Read { page, kind, taken, free } = read;
-    let slab = kind == Kind::Slab;
-    let hidden: [u64; WORDS] = core::array::from_fn(|word| if slab { windows.word(page, word) } else { 0 });
-    PageOccupancy {
-        usage: if slab { PageUse::Slab } else { PageUse::Lent },
-        node: page.node(),
-        base: page.base(),
-        bytes: page.bytes(),
-        slot_size: page.slot_size(),
-        slots: page.slots(),
-        live: core::array::from_fn(|word| BucketMask::from_word(taken[word] & !free[word] & !hidden[word])),
-        window: (0..WORDS).map(|word| (hidden[word] & taken[word] & !free[word]).count_ones()).sum(),
+/// The buffers of the last look, kept for the next: a report must not disturb what it reports. The
+/// allocator itself never takes this lock.
+static KEPT: Mutex<Look> = Mutex::new(Look { pages: Vec::new(), pending: Vec::new(), windows: Vec::new() });
+
+/// Calls `visit` with each page in use, by node and address.
+pub(crate) fn for_each_page(mut visit: impl FnMut(PageOccupancy)) {
+    REGION.get();
+    // Who finds the buffers in use, by another thread or by one that a fork left behind, makes its own.
+    match KEPT.try_lock() {
+        Some(mut look) => look.at_all(&mut visit),
+        None => {
+            Look { pages: Vec::new(), pending: Vec::new(), windows: Vec::new() }.at_all(&mut visit);
+        }
+    }
+}
+
+impl Look {
+    fn at_all(&mut self, visit: &mut impl FnMut(PageOccupancy)) {
+        self.at_pages();
+        self.windows.clear();
+        self.at_windows();
+        self.at_pending();
+        for Read { page, kind, free, .. } in &mut self.pages {
+            if *kind == Kind::Slab {
+                let (remote, local_free) = (words(&page.remote), words(&page.local_free));
+                *free = core::array::from_fn(|word| {
+                    remote[word] | local_free[word] | union_of(&self.pending, page, word)
+                });
+            }
+        }
+        self.at_windows();
+        self.windows.sort_unstable();
+        for read in &self.pages {
+            visit(self.judge(read));
+        }
+    }
+
+    /// Lists the pages, and reads what is taken of them.
+    fn at_pages(&mut self) {
+        self.pages.clear();
+        for (node, span) in REGION.spans().iter().enumerate() {
+            span.for_each_page(NodeId(node as u8), |kind, page| {
+                self.pages.push(Read { page, kind, taken: [0; WORDS], free: [0; WORDS] });
+            });
+        }
+        for read in &mut self.pages {
+            read.taken = words(&read.page.taken);
+        }
+    }
+
+    fn at_windows(&mut self) {
+        for_each_heap(|heap| self.windows.extend(heap.windows().iter().map(Window::view).map(seen)));
+    }
+
+    fn at_pending(&mut self) {
+        self.pending.clear();
+        for_each_heap(|heap| self.pending.extend(heap.pending().views().map(seen)));
+        self.pending.sort_unstable();
+    }
+
+    fn judge(&self, read: &Read) -> PageOccupancy {
+        let &Read { page, kind, taken, free } = read;
+        let slab = kind == Kind::Slab;
+        let hidden: [u64; WORDS] =
+            core::array::from_fn(|word| if slab { union_of(&self.windows, page, word) } else { 0 });
+        PageOccupancy {
+            usage: if slab { PageUse::Slab } else { PageUse::Lent },
+            node: page.node(),
+            base: page.base(),
+            bytes: page.bytes(),
+            slot_size: page.slot_size(),
+            slots: page.slots(),
+            live: core::array::from_fn(|word| {
+                BucketMask::from_word(taken[word] & !free[word] & !hidden[word])
+            }),
+            window: (0..WORDS).map(|word| (hidden[word] & taken[word] & !free[word]).count_ones()).sum(),
+        }
     }
 }

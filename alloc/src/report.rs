@@ -115,12 +115,11 @@ fn waste(used: usize, of: usize) -> f64 {
 
 impl Report {
     pub(crate) fn take() -> Self {
-        let pages = occupancy::take();
         let mut residency = Residency::new();
-        let mut nodes: Vec<NodeReport> = (0..REGION.spans().len())
+        let mut nodes: Vec<NodeReport> = (0..REGION.get().spans().len())
             .map(|node| NodeReport { node: NodeId(node as u8), ..NodeReport::default() })
             .collect();
-        for page in &pages {
+        occupancy::for_each_page(|page| {
             let node = &mut nodes[usize::from(page.node.0)];
             let slots = match page.usage {
                 PageUse::Slab => &mut node.classes,
@@ -131,8 +130,8 @@ impl Report {
                 slots.insert(place, SlotsReport::default());
                 place
             });
-            slots[place].add(page, residency.of_page(page.base, page.bytes));
-        }
+            slots[place].add(&page, residency.of_page(page.base, page.bytes));
+        });
         for (base, room, node) in range::live() {
             let ranges = &mut nodes[usize::from(node.0)].ranges;
             ranges.count += 1;
