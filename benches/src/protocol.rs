@@ -37,7 +37,7 @@ pub struct Plan {
     pub side: Side,
     /// Percent of the identifiers that each wave keeps, falling.
     pub keeps: Vec<u32>,
-    /// Collections of the settled heap to time at each step, for each walk.
+    /// Collections of the settled heap to time at each step; one flat one comes with them.
     pub cycles: u32,
     /// How many texts follow, each with its length before it.
     pub texts: u64,
