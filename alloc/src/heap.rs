@@ -22,7 +22,7 @@ use crate::granule::Kind;
 use crate::large;
 use crate::list::PageList;
 use crate::node::current_node;
-use crate::page::{PageMeta, PageSpec};
+use crate::page::{PageMeta, PageSpec, WORDS};
 use crate::pending::{Flush, Pending};
 use crate::region::REGION;
 use crate::registry;
@@ -141,18 +141,28 @@ impl Heap {
         // SAFETY: an entry of slab kind names opened metadata.
         let page: &'static PageMeta = unsafe { REGION.meta(entry.meta(offset)).as_ref() };
         let in_page = entry.in_page(offset);
-        let slot = entry.slot(in_page);
-        if page.header.in_use.load(Ordering::Relaxed) == 0 || slot >= page.slots() {
-            fatal(Fault::Foreign, address, Some(page));
-        }
-        if slot * page.slot_size() != in_page {
+        // A page has at most 512 slots' worth of bytes, so there are at most eight buckets.
+        let slot = entry.slot(in_page) & (64 * WORDS - 1);
+        let window = self.window(class);
+        if slot * class.about().slot_size as usize != in_page {
             fatal(Fault::Misaligned, address, Some(page));
         }
-        self.window(class).count_free(bytes);
+        window.count_free(bytes);
         let (bucket, bit) = (slot / 64, 1u64 << (slot % 64));
         if page.header.owner.load(Ordering::Relaxed) == self.id() {
             self.free_own(page, bucket, bit, address);
-        } else if !self.pending.add(core::ptr::from_ref(page).cast_mut(), bucket, bit, send) {
+        } else {
+            self.free_remote(page, slot, address);
+        }
+    }
+
+    /// Sends a slot of another heap's page on its way.
+    fn free_remote(&self, page: &'static PageMeta, slot: usize, address: usize) {
+        if page.header.in_use.load(Ordering::Relaxed) == 0 || slot >= page.slots() {
+            fatal(Fault::Foreign, address, Some(page));
+        }
+        let page_ptr = core::ptr::from_ref(page).cast_mut();
+        if !self.pending.add(page_ptr, slot / 64, 1 << (slot % 64), send) {
             fatal(Fault::DoubleFree, address, Some(page));
         }
     }
@@ -164,7 +174,8 @@ impl Heap {
         let (free, taken) =
             (local_free.load(Ordering::Relaxed), page.taken.0[bucket].load(Ordering::Relaxed));
         if (free | page.remote.0[bucket].load(Ordering::Relaxed) | !taken) & bit != 0 {
-            fatal(Fault::DoubleFree, address, Some(page));
+            let never = taken & bit == 0;
+            fatal(if never { Fault::Foreign } else { Fault::DoubleFree }, address, Some(page));
         }
         // Release pairs with a report's acquire.
         local_free.store(free | bit, Ordering::Release);
@@ -427,29 +438,35 @@ fn class_of(page: &PageMeta) -> usize {
     usize::from(page.header.class.load(Ordering::Relaxed))
 }
 
-/// Turns an empty window to the next bucket of its page that has a free slot.
+/// Turns an empty window to a bucket of its page that has a free slot: the first with a few slots freed
+/// before any that was never used, so that live slots stay together, in as few lines as they need.
 fn turn(window: &Window, page: &PageMeta) -> bool {
     let buckets = page.buckets();
-    let first = window.bucket();
-    for step in 0..buckets {
-        let bucket = (first + step) % buckets;
-        let (taken, local_free) = (&page.taken.0[bucket], &page.local_free.0[bucket]);
-        let before = taken.load(Ordering::Relaxed);
-        let free = (local_free.load(Ordering::Relaxed) | !before) & page.bucket_slots(bucket).word();
-        if free == 0 {
-            continue;
-        }
-        window.look_at(Some(page), bucket);
-        // First where they go, then where they come from; a slot never taken becomes taken only
-        // when the window hides it.
-        window.put(free);
-        taken.store(before | free, Ordering::Release);
-        local_free.store(0, Ordering::Release);
-        let used = page.header.used.load(Ordering::Relaxed) + free.count_ones() as u16;
-        page.header.used.store(used, Ordering::Relaxed);
-        return true;
-    }
-    false
+    let freed = |&bucket: &usize| page.local_free.0[bucket].load(Ordering::Relaxed);
+    let unused = |&bucket: &usize| {
+        !page.taken.0[bucket].load(Ordering::Relaxed) & page.bucket_slots(bucket).word() != 0
+    };
+    let worth_it = |bucket: &usize| {
+        // Three slots taken away, is there a fourth?
+        let three_less = (0..3).fold(freed(bucket), |left, _| left & left.wrapping_sub(1));
+        three_less != 0
+    };
+    let found = (0..buckets).find(worth_it).or_else(|| (0..buckets).find(unused));
+    let Some(bucket) = found.or_else(|| (0..buckets).find(|bucket| freed(bucket) != 0)) else {
+        return false;
+    };
+    let (taken, local_free) = (&page.taken.0[bucket], &page.local_free.0[bucket]);
+    let before = taken.load(Ordering::Relaxed);
+    let free = (local_free.load(Ordering::Relaxed) | !before) & page.bucket_slots(bucket).word();
+    window.look_at(Some(page), bucket);
+    // First where they go, then where they come from; a slot never taken becomes taken only when the
+    // window hides it.
+    window.put(free);
+    taken.store(before | free, Ordering::Release);
+    local_free.store(0, Ordering::Release);
+    let used = page.header.used.load(Ordering::Relaxed) + free.count_ones() as u16;
+    page.header.used.store(used, Ordering::Relaxed);
+    true
 }
 
 /// Sends gathered frees to their page, and tells its owner.
