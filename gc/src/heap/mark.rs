@@ -1,15 +1,17 @@
 //! [`Marker`]: finds what the root reaches. Owns the queue of pages with grey objects.
 //!
 //! ```text
-//! mark(object): set its bit in `marked`; its page goes to the end of the queue, unless it is there or its type has
-//!               no pointers
+//! mark(object): set its bit in `marked`; unless its type has no pointers, its page goes to the end of the queue with
+//!               it as its first object, or, if it is there, is known to have more
 //! drain: while a page is first in the queue
-//!          for each word of the page: while todo = marked & !scanned is not empty
+//!          if it has no more than its first object: scanned |= it; trace it
+//!          else for each word of the page: while todo = marked & !scanned is not empty
 //!            scanned |= todo; trace the objects in todo
 //! ```
 //!
 //! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
-//! the graph. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
+//! the graph. Lists and other thin shapes find one object on a page at a time; it is traced without a look at the
+//! page's masks. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
 //! collector.) Invariant: `scanned` is a subset of `marked` on pages of types that are traced; an object that is marked
 //! and not scanned lies on a page that is in the queue, or that is being traced.
 #![allow(unsafe_code)]
@@ -20,15 +22,23 @@ use super::{Heap, huge, is_huge};
 use crate::collect::Trace;
 use crate::walk::Walk;
 use crate::{Gc, GcWeak};
-use bucketmask_alloc::{LentPage, Located, Locator};
+use bucketmask_alloc::{LentPage, Located, Locator, prefetch};
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// States of a page's queue word.
+const NOT_QUEUED: usize = 0;
+/// Queued, and the object it is queued for is its only grey one.
+const QUEUED_FOR_ONE: usize = 1;
+/// Queued, or being traced, and it may have any number of grey objects.
+const QUEUED_FOR_MORE: usize = 2;
 
 pub(crate) struct Marker {
     /// Where pages lie, as of the start of the cycle; in registers while objects are traced.
     locator: Locator,
-    /// Pages with objects to trace, each once.
-    queue: VecDeque<LentPage>,
+    /// Pages with objects to trace, each once, and the slot of the object that each was queued for.
+    queue: VecDeque<(LentPage, u32)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
     /// Targets of weak pointers that were not marked when the pointer was traced.
@@ -73,16 +83,22 @@ impl Marker {
             return;
         }
         word.store(marked | bit, Relaxed);
-        if !leaf && page.user()[USER_QUEUED].load(Relaxed) == 0 {
-            self.enqueue(page);
+        if !leaf {
+            self.queue_for(page, slot, address);
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn enqueue(&mut self, page: LentPage) {
-        page.user()[USER_QUEUED].store(1, Relaxed);
-        self.queue.push_back(page);
+    /// Sees to it that a marked object is traced.
+    #[inline]
+    fn queue_for(&mut self, page: LentPage, slot: u32, address: *const u8) {
+        let queued = &page.user()[USER_QUEUED];
+        if queued.load(Relaxed) == NOT_QUEUED {
+            queued.store(QUEUED_FOR_ONE, Relaxed);
+            prefetch(address);
+            self.queue.push_back((page, slot));
+        } else {
+            queued.store(QUEUED_FOR_MORE, Relaxed);
+        }
     }
 
     #[cold]
@@ -98,8 +114,12 @@ impl Marker {
     /// Traces until nothing is grey.
     pub(super) fn drain(&mut self) {
         loop {
-            if let Some(page) = self.queue.pop_front() {
-                self.trace_page(page);
+            if let Some((page, slot)) = self.queue.pop_front() {
+                if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
+                    self.trace_one(page, slot);
+                } else {
+                    self.trace_page(page);
+                }
             } else if let Some(object) = self.huge.pop() {
                 // SAFETY: a marked huge object, so it is live.
                 unsafe { (huge::header(object).table.trace)(object, 1, self) };
@@ -107,6 +127,20 @@ impl Marker {
                 return;
             }
         }
+    }
+
+    /// Traces the one grey object of a page.
+    fn trace_one(&mut self, page: LentPage, slot: u32) {
+        // SAFETY: the user word of every page that a type heap lends.
+        let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
+        let (index, bit) = (slot as usize / 64, 1 << (slot % 64));
+        let scanned = &page.scanned()[index];
+        scanned.store(scanned.load(Relaxed) | bit, Relaxed);
+        // Before the object is traced: what it marks on this page queues the page anew.
+        page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
+        self.scanned += 1;
+        // SAFETY: a marked slot holds a live object of the page's type.
+        unsafe { (table.trace)(bucket(page, index).as_ptr(), bit, self) };
     }
 
     /// Traces the grey objects of a page, those included that become grey meanwhile.
@@ -134,15 +168,12 @@ impl Marker {
             self.scanned += looked_at as usize;
             self.skipped += (slots - looked_at) as usize;
         }
-        page.user()[USER_QUEUED].store(0, Relaxed);
         // A later word may have marked objects of an earlier one.
-        if page
-            .marked()
-            .iter()
-            .zip(page.scanned())
-            .any(|(marked, done)| marked.load(Relaxed) & !done.load(Relaxed) != 0)
-        {
-            self.enqueue(page);
+        let grey = |(marked, done): (&AtomicU64, &AtomicU64)| marked.load(Relaxed) & !done.load(Relaxed) != 0;
+        if page.marked().iter().zip(page.scanned()).any(grey) {
+            self.queue.push_back((page, 0));
+        } else {
+            page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
         }
     }
 }
@@ -191,7 +222,7 @@ impl Heap {
         marker.huge.clear();
         self.marker = Some(marker);
         for page in self.pages() {
-            page.user()[USER_QUEUED].store(0, Relaxed);
+            page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
             for (marked, scanned) in page.marked().iter().zip(page.scanned()) {
                 // What is left in `scanned` are the slots that are held for weak pointers, which are never marked.
                 scanned.store(scanned.load(Relaxed) & !marked.load(Relaxed), Relaxed);

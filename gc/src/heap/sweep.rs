@@ -56,11 +56,16 @@ impl Destructors {
     }
 }
 
-/// Drops a panic's payload, which may panic in turn, and then is leaked.
-fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-        std::mem::forget(again);
+/// Drops a panic's payload, which may panic in turn; one that does so for ever is leaked in the end.
+fn discard(mut payload: Box<dyn Any + Send>) {
+    const TRIES: usize = 16;
+    for _ in 0..TRIES {
+        match catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+            Ok(()) => return,
+            Err(again) => payload = again,
+        }
     }
+    std::mem::forget(payload);
 }
 
 impl Heap {

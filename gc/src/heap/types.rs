@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// The user words of a page's header.
 pub(super) const USER_TABLE: usize = 0;
-/// 1 while the page is in the marker's queue.
+/// Whether, and for how much, the page is in the marker's queue: see `mark.rs`.
 pub(super) const USER_QUEUED: usize = 2;
 
 pub(super) struct TypeHeap {
