@@ -78,9 +78,9 @@ impl Heap {
             slots_skipped: marker.skipped,
             ..CycleReport::default()
         };
-        let walk = self.walk;
+        let how = How { walk: self.walk, scans: self.holds };
         for heap in self.index.heaps_mut() {
-            heap.sweep(walk, &mut report, destructors);
+            heap.sweep(how, &mut report, destructors);
         }
         self.huge.sweep(&mut report, destructors);
         report
@@ -88,15 +88,16 @@ impl Heap {
 }
 
 impl TypeHeap {
-    fn sweep(&mut self, walk: Walk, report: &mut CycleReport, destructors: &mut Destructors) {
+    fn sweep(&mut self, how: How, report: &mut CycleReport, destructors: &mut Destructors) {
         self.close_window();
         let table = self.table();
+        let how = How { scans: how.scans || table.needs_trace, ..how };
         let (mut spare, mut live_here) = (false, 0);
         self.retain_pages(|page| {
-            let Tally { live, held, dead } = sweep_page(page, table, walk, destructors);
+            let Tally { live, held, dead } = sweep_page(page, table, how, destructors);
             live_here += live;
             report.swept += dead;
-            let looked_at = match walk {
+            let looked_at = match how.walk {
                 Walk::Flat => page.slots(),
                 Walk::Mask if table.drop.is_some() => dead,
                 Walk::Mask => 0,
@@ -126,6 +127,14 @@ impl TypeHeap {
 /// Mask words of a page.
 const WORDS: usize = 8;
 
+/// How to sweep.
+#[derive(Clone, Copy)]
+struct How {
+    walk: Walk,
+    /// Whether any slot may be scanned: objects of the type are traced, or some slots are held for weak pointers.
+    scans: bool,
+}
+
 /// What a page held when it was swept.
 #[derive(Default)]
 struct Tally {
@@ -136,43 +145,43 @@ struct Tally {
 }
 
 /// Sweeps a page. Counting bits is a good part of it, and one instruction where the processor has it.
-fn sweep_page(page: LentPage, table: &'static TypeTable, walk: Walk, destructors: &mut Destructors) -> Tally {
+fn sweep_page(page: LentPage, table: &'static TypeTable, how: How, destructors: &mut Destructors) -> Tally {
     /// The same, compiled for processors that count bits.
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
     #[target_feature(enable = "popcnt")]
     fn with_popcnt(
         page: LentPage,
         table: &'static TypeTable,
-        walk: Walk,
+        how: How,
         destructors: &mut Destructors,
     ) -> Tally {
-        sweep_line(page, table, walk, destructors)
+        sweep_line(page, table, how, destructors)
     }
 
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
     if std::arch::is_x86_feature_detected!("popcnt") {
         // SAFETY: the processor has the instruction.
-        return unsafe { with_popcnt(page, table, walk, destructors) };
+        return unsafe { with_popcnt(page, table, how, destructors) };
     }
-    sweep_line(page, table, walk, destructors)
+    sweep_line(page, table, how, destructors)
 }
 
 /// Sweeps the eight words of a page: those past its slots are zero in all its masks.
 #[inline(always)]
-fn sweep_line(page: LentPage, table: &'static TypeTable, walk: Walk, destructors: &mut Destructors) -> Tally {
+fn sweep_line(page: LentPage, table: &'static TypeTable, how: How, destructors: &mut Destructors) -> Tally {
     let slots = page.slots();
     let mut dead = [0; WORDS];
     // Most pages have nothing dead and hold nothing: one look at every word, without a branch, tells.
-    let (mut any_dead, mut any_scanned, mut occupied_slots) = (0, 0, 0);
+    let (mut any_dead, mut occupied_slots) = (0, 0);
     for (index, dead) in dead.iter_mut().enumerate() {
         let (occupied, marked) = (page.occupied()[index].load(Relaxed), page.marked()[index].load(Relaxed));
         debug_assert_eq!(marked & !occupied, 0, "a free slot is marked");
-        *dead = walk.dead(occupied, marked, slots.saturating_sub(index * 64).min(64) as u32);
+        *dead = how.walk.dead(occupied, marked, slots.saturating_sub(index * 64).min(64) as u32);
         any_dead |= *dead;
-        any_scanned |= page.scanned()[index].load(Relaxed);
         occupied_slots += occupied.count_ones() as usize;
     }
-    let held = if any_scanned == 0 { 0 } else { unscan(page) };
+    let scanned = how.scans && page.scanned().iter().fold(0, |any, word| any | word.load(Relaxed)) != 0;
+    let held = if scanned { unscan(page) } else { 0 };
     for word in page.marked() {
         word.store(0, Relaxed);
     }
