@@ -5,7 +5,8 @@
 //! and [`lend`](fn@lend) (bucket pages for a collector). All memory is of one region with a span for
 //! each NUMA node.
 //!
-//! From the outside in, each module knowing only those behind it:
+//! From the outside in. Two calls go outward, both on slow paths: a region that was made registers the
+//! fork handlers, and a heap that needs a fresh page has idle heaps' inboxes drained first.
 //!
 //! ```text
 //! global       BucketAlloc, the face             report, occupancy   what is where
