@@ -2,7 +2,7 @@
 //! that says whether the slot is occupied and whether it is reachable. Marking sets bits; sweeping is
 //! `dead = occupied & !marked`, 64 slots at a time, and touches an object only if its type has something to drop.
 //!
-//! The API has the names and meanings of the [gc-arena](https://crates.io/crates/gc-arena) crate, whose idea the branded
+//! The API has the names and meanings of the gc-arena crate, whose idea the branded
 //! closures are (in Rust, after *generativity* as in Kiselyov and Shan's *Lightweight monadic regions*): a program
 //! written for it ports by one line in its manifest, `gc-arena = { package = "bucketmask-gc", ... }`. The code behind the
 //! names is our own.
