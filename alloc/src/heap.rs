@@ -52,6 +52,9 @@ pub(crate) struct Heap {
     large_blocks: AtomicU64,
     /// Whether this thread was introduced to mimalloc.
     knows_large: AtomicBool,
+    /// Goes up when a parking begins and when it ends: the one time that slots leave a window for
+    /// `local_free`, against the order in which a report reads masks.
+    parkings: AtomicU64,
     /// Links of the registry.
     pub(crate) next_made: AtomicPtr<Heap>,
     pub(crate) next_idle: AtomicPtr<Heap>,
@@ -158,7 +161,7 @@ impl Heap {
 
     /// Sends a slot of another heap's page on its way.
     fn free_remote(&self, page: &'static PageMeta, slot: usize, address: usize) {
-        if page.header.in_use.load(Ordering::Relaxed) == 0 || slot >= page.slots() {
+        if page.kind() != Kind::Slab || slot >= page.slots() {
             fatal(Fault::Foreign, address, Some(page));
         }
         let page_ptr = core::ptr::from_ref(page).cast_mut();
@@ -311,23 +314,35 @@ impl Heap {
     pub(crate) fn park(&'static self) {
         self.pending.flush_all(send);
         self.take_inbox();
+        self.count_parking();
         for window in &self.windows {
             // SAFETY: the window's page, which is ours.
             let Some(page) = (unsafe { window.page().as_ref() }) else { continue };
             let (bucket, free) = (window.bucket(), window.free());
             let local_free = &page.local_free.0[bucket];
-            // Release, and in this order. This goes against the order in which masks are read, which
-            // is why a report looks at windows twice.
+            // Release, and in this order: who misses a slot in the window finds it here.
             local_free.store(local_free.load(Ordering::Relaxed) | free, Ordering::Release);
             window.empty();
             window.look_at(None, 0);
             self.list(page);
             self.slots_freed(page, free.count_ones());
         }
+        self.count_parking();
         for list in &self.lists {
             list.drain_empty(give);
         }
         self.knows_large.store(false, Ordering::Relaxed);
+    }
+
+    fn count_parking(&self) {
+        // Release pairs with the acquire in `parkings`; the stores to masks that follow are releases
+        // too, so they are not seen before this one.
+        self.parkings.store(self.parkings.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// How often a parking began or ended, for a report in another thread.
+    pub(crate) fn parkings(&self) -> u64 {
+        self.parkings.load(Ordering::Acquire)
     }
 
     /// The window of a class.
@@ -347,7 +362,7 @@ impl Heap {
     }
 
     /// The heap as a page's owner word.
-    fn id(&self) -> usize {
+    pub(crate) fn id(&self) -> usize {
         core::ptr::from_ref(self) as usize
     }
 

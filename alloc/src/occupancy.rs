@@ -3,15 +3,17 @@
 //! `live = taken & !window & !local_free & !remote & !pending`. A slot moves from mask to mask along
 //! one way, `pending -> remote -> local_free -> window -> live`, and is set where it goes before it is
 //! cleared where it comes from; here each mask is read before the one that its slots go to, so that
-//! no free slot is missed by all of them. Two things go another way, and are read accordingly: a slot
-//! enters `taken` after its window, so `taken` is read first; an exiting thread's windows go back to
-//! `local_free`, so windows are looked at before and after.
+//! no free slot is missed by all of them. Two things go another way. A slot enters `taken` after its
+//! window, so `taken` is read before it. A heap that is parked puts its windows back into `local_free`; so
+//! the window is looked at before and after `local_free`, which is enough for one parking, and if
+//! another one began or ended meanwhile, or the page was given back, it is read again.
 
 use core::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
 use crate::granule::Kind;
+use crate::heap::Heap;
 use crate::mask::BucketMask;
 use crate::node::NodeId;
 use crate::page::{MaskLine, PageMeta, WORDS};
@@ -64,8 +66,8 @@ impl PageOccupancy {
     }
 }
 
-/// Slots of a bucket seen somewhere: page, bucket, slots. Sorted, a list of them is looked up by page
-/// and bucket.
+/// Slots of a bucket seen pending: page, bucket, slots. Sorted, a list of them is looked up by page and
+/// bucket.
 type Seen = (usize, usize, u64);
 
 fn seen(view: View) -> Seen {
@@ -80,29 +82,35 @@ fn union_of(sorted: &[Seen], page: &PageMeta, bucket: usize) -> u64 {
     same.fold(0, |all, &(_, _, slots)| all | slots)
 }
 
-fn words(line: &MaskLine) -> [u64; WORDS] {
+fn words(line: &MaskLine) -> Line {
     // Acquire pairs with the releases of whoever moves slots.
     core::array::from_fn(|word| line.0[word].load(Ordering::Acquire))
 }
 
-/// A page's masks as read: taken once, and free by what was read before the windows.
-struct Read {
-    page: &'static PageMeta,
-    kind: Kind,
-    taken: [u64; WORDS],
-    free: [u64; WORDS],
-}
+/// A line of masks as read.
+type Line = [u64; WORDS];
 
 /// What a look at all pages needs to remember.
 struct Look {
-    pages: Vec<Read>,
+    pages: Vec<&'static PageMeta>,
     pending: Vec<Seen>,
-    windows: Vec<Seen>,
+    /// Addresses of all heaps, sorted: what an owner word must be to be believed, since a page may be
+    /// given back and lent to a collector while it is looked at.
+    heaps: Vec<usize>,
+}
+
+impl Look {
+    const fn empty() -> Self {
+        Self { pages: Vec::new(), pending: Vec::new(), heaps: Vec::new() }
+    }
 }
 
 /// The buffers of the last look, kept for the next: a report must not disturb what it reports. The
 /// allocator itself never takes this lock.
-static KEPT: Mutex<Look> = Mutex::new(Look { pages: Vec::new(), pending: Vec::new(), windows: Vec::new() });
+static KEPT: Mutex<Look> = Mutex::new(Look::empty());
+
+/// Times a page is read because it changes meanwhile, before it is taken as it is.
+const TRIES: usize = 1000;
 
 /// Calls `visit` with each page in use, by node and address.
 pub(crate) fn for_each_page(mut visit: impl FnMut(PageOccupancy)) {
@@ -110,72 +118,98 @@ pub(crate) fn for_each_page(mut visit: impl FnMut(PageOccupancy)) {
     // Who finds the buffers in use, by another thread or by one that a fork left behind, makes its own.
     match KEPT.try_lock() {
         Some(mut look) => look.at_all(&mut visit),
-        None => {
-            Look { pages: Vec::new(), pending: Vec::new(), windows: Vec::new() }.at_all(&mut visit);
-        }
+        None => Look::empty().at_all(&mut visit),
     }
 }
 
 impl Look {
     fn at_all(&mut self, visit: &mut impl FnMut(PageOccupancy)) {
-        self.at_pages();
-        self.windows.clear();
-        self.at_windows();
-        self.at_pending();
-        for Read { page, kind, free, .. } in &mut self.pages {
-            if *kind == Kind::Slab {
-                let (remote, local_free) = (words(&page.remote), words(&page.local_free));
-                *free = core::array::from_fn(|word| {
-                    remote[word] | local_free[word] | union_of(&self.pending, page, word)
-                });
-            }
-        }
-        self.at_windows();
-        self.windows.sort_unstable();
-        for read in &self.pages {
-            visit(self.judge(read));
-        }
+        self.list_pages();
+        self.list_heaps();
+        self.pages.iter().filter_map(|page| self.judge(page)).for_each(visit);
     }
 
-    /// Lists the pages, and reads what is taken of them.
-    fn at_pages(&mut self) {
+    fn list_pages(&mut self) {
         self.pages.clear();
         for (node, span) in REGION.spans().iter().enumerate() {
-            span.for_each_page(NodeId(node as u8), |kind, page| {
-                self.pages.push(Read { page, kind, taken: [0; WORDS], free: [0; WORDS] });
-            });
-        }
-        for read in &mut self.pages {
-            read.taken = words(&read.page.taken);
+            span.for_each_page(NodeId(node as u8), |page| self.pages.push(page));
         }
     }
 
-    fn at_windows(&mut self) {
-        for_each_heap(|heap| self.windows.extend(heap.windows().iter().map(Window::view).map(seen)));
-    }
-
-    fn at_pending(&mut self) {
+    /// Lists the heaps, and what is pending in them.
+    fn list_heaps(&mut self) {
+        self.heaps.clear();
         self.pending.clear();
-        for_each_heap(|heap| self.pending.extend(heap.pending().views().map(seen)));
+        for_each_heap(|heap| {
+            self.heaps.push(heap.id());
+            self.pending.extend(heap.pending().views().map(seen));
+        });
+        self.heaps.sort_unstable();
         self.pending.sort_unstable();
     }
 
-    fn judge(&self, read: &Read) -> PageOccupancy {
-        let &Read { page, kind, taken, free } = read;
-        let slab = kind == Kind::Slab;
-        let hidden: [u64; WORDS] =
-            core::array::from_fn(|word| if slab { union_of(&self.windows, page, word) } else { 0 });
-        PageOccupancy {
-            usage: if slab { PageUse::Slab } else { PageUse::Lent },
-            node: page.node(),
-            base: page.base(),
-            bytes: page.bytes(),
-            slot_size: page.slot_size(),
-            slots: page.slots(),
-            live: core::array::from_fn(|word| {
-                BucketMask::from_word(taken[word] & !free[word] & !hidden[word])
-            }),
-            window: (0..WORDS).map(|word| (hidden[word] & taken[word] & !free[word]).count_ones()).sum(),
+    /// What is live in a page; `None` if it was given back since it was listed.
+    fn judge(&self, page: &PageMeta) -> Option<PageOccupancy> {
+        let mut tries = 0;
+        loop {
+            let life = page.life();
+            let (usage, heap) = match page.kind() {
+                Kind::None => return None,
+                Kind::Slab => (PageUse::Slab, Some(self.owner(page)?)),
+                Kind::Lent => (PageUse::Lent, None),
+            };
+            let parkings = heap.map(Heap::parkings);
+            let taken = words(&page.taken);
+            let (free, window) =
+                heap.map_or(([0; WORDS], [0; WORDS]), |heap| self.free_and_window(heap, page));
+            let occupancy = PageOccupancy {
+                usage,
+                node: page.node(),
+                base: page.base(),
+                bytes: page.bytes(),
+                slot_size: page.slot_size(),
+                slots: page.slots(),
+                live: core::array::from_fn(|word| {
+                    BucketMask::from_word(taken[word] & !free[word] & !window[word])
+                }),
+                window: (0..WORDS).map(|word| (taken[word] & !free[word] & window[word]).count_ones()).sum(),
+            };
+            tries += 1;
+            let same = heap.is_none() || self.owner(page).map(Heap::id) == heap.map(Heap::id);
+            if same && heap.map(Heap::parkings) == parkings && page.life() == life || tries == TRIES {
+                return Some(occupancy);
+            }
         }
     }
+
+    /// The slots of a page that are pending, freed remotely or freed by the owner; and those that its
+    /// window hid before or after.
+    fn free_and_window(&self, heap: &Heap, page: &PageMeta) -> (Line, Line) {
+        let before = window_of(heap, page);
+        let (remote, local_free) = (words(&page.remote), words(&page.local_free));
+        let after = window_of(heap, page);
+        (
+            core::array::from_fn(|word| {
+                remote[word] | local_free[word] | union_of(&self.pending, page, word)
+            }),
+            core::array::from_fn(|word| before[word] | after[word]),
+        )
+    }
+
+    /// The heap that owns a slab page; `None` for one that was given back.
+    #[allow(unsafe_code)]
+    fn owner(&self, page: &PageMeta) -> Option<&'static Heap> {
+        let owner = page.header.owner.load(Ordering::Acquire);
+        self.heaps.binary_search(&owner).ok()?;
+        // SAFETY: one of the heaps listed, which live for ever.
+        Some(unsafe { &*(owner as *const Heap) })
+    }
+}
+
+/// What a heap's window hides of a page.
+fn window_of(heap: &Heap, page: &PageMeta) -> Line {
+    let class = usize::from(page.header.class.load(Ordering::Relaxed));
+    let Some(view) = heap.windows().get(class).map(Window::view) else { return [0; WORDS] };
+    let here = core::ptr::eq(view.page, page);
+    core::array::from_fn(|word| if here && word == view.bucket { view.free } else { 0 })
 }

@@ -41,7 +41,8 @@ pub(crate) struct MaskLine(pub(crate) [AtomicU64; WORDS]);
 impl MaskLine {
     fn clear(&self) {
         for word in &self.0 {
-            word.store(0, Ordering::Relaxed);
+            // Release: a reader that sees this sees the new life as well.
+            word.store(0, Ordering::Release);
         }
     }
 }
@@ -72,10 +73,13 @@ pub(crate) struct Header {
     pub used: AtomicU16,
     /// `heap::PageState`.
     pub state: AtomicU8,
-    /// Whether the page is in its span's hands (0) or somebody's (1).
-    pub in_use: AtomicU8,
+    /// Whose hands the page is in: the span's (0), or what `Kind` says.
+    pub kind: AtomicU8,
     /// Bytes of the page.
     pub bytes: AtomicU32,
+    /// How often this metadata was given to a page: tells a reader that what it reads is no longer the
+    /// page it began with.
+    pub life: AtomicU32,
 }
 
 /// Metadata of one page.
@@ -94,13 +98,16 @@ impl PageMeta {
     /// Prepares the metadata of a page just taken from its span.
     pub(crate) fn reset(&self, base: usize, spec: PageSpec, node: NodeId) {
         let header = &self.header;
-        header.base.store(base, Ordering::Relaxed);
-        header.bytes.store(spec.bytes, Ordering::Relaxed);
-        header.slot_size.store(spec.slot_size, Ordering::Relaxed);
-        header.slots.store(spec.slots(), Ordering::Relaxed);
-        header.class.store(spec.tag, Ordering::Relaxed);
-        header.node.store(node.0, Ordering::Relaxed);
-        header.owner.store(0, Ordering::Relaxed);
+        // One writer: the span's lock is held. Pairs with the acquires in `occupancy`.
+        header.life.store(header.life.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        // Release: whoever sees one of these sees the new life.
+        header.base.store(base, Ordering::Release);
+        header.bytes.store(spec.bytes, Ordering::Release);
+        header.slot_size.store(spec.slot_size, Ordering::Release);
+        header.slots.store(spec.slots(), Ordering::Release);
+        header.class.store(spec.tag, Ordering::Release);
+        header.node.store(node.0, Ordering::Release);
+        header.owner.store(0, Ordering::Release);
         header.previous.store(core::ptr::null_mut(), Ordering::Relaxed);
         header.next.store(core::ptr::null_mut(), Ordering::Relaxed);
         header.posted_next.store(core::ptr::null_mut(), Ordering::Relaxed);
@@ -110,8 +117,22 @@ impl PageMeta {
         self.taken.clear();
         self.local_free.clear();
         self.remote.clear();
-        // Release pairs with the acquire of a walk without the span's lock.
-        header.in_use.store(1, Ordering::Release);
+        // Release pairs with the acquire in `kind`.
+        header.kind.store(spec.kind as u8, Ordering::Release);
+    }
+
+    /// What the page serves now, if it is in use.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.header.kind.load(Ordering::Acquire) {
+            slab if slab == Kind::Slab as u8 => Kind::Slab,
+            lent if lent == Kind::Lent as u8 => Kind::Lent,
+            _ => Kind::None,
+        }
+    }
+
+    /// Which page of those that ever had this metadata it is.
+    pub(crate) fn life(&self) -> u32 {
+        self.header.life.load(Ordering::Acquire)
     }
 
     pub(crate) fn base(&self) -> usize {

@@ -103,7 +103,7 @@ impl Span {
     /// nobody's list.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn give_page(&self, page: &PageMeta) {
-        page.header.in_use.store(0, Ordering::Relaxed);
+        page.header.kind.store(Kind::None as u8, Ordering::Relaxed);
         self.state.lock().give(page);
     }
 
@@ -119,7 +119,7 @@ impl Span {
 
     /// Calls `visit` for each page in use, without the lock: a page that is taken or given
     /// meanwhile may or may not be seen.
-    pub(crate) fn for_each_page(&self, node: NodeId, mut visit: impl FnMut(Kind, &'static PageMeta)) {
+    pub(crate) fn for_each_page(&self, node: NodeId, mut visit: impl FnMut(&'static PageMeta)) {
         let first = usize::from(node.0) * REGION.span_bytes();
         let end = first + self.open_end.load(Ordering::Relaxed) * CHUNK;
         for offset in (first..end).step_by(GRANULE) {
@@ -129,9 +129,8 @@ impl Span {
             }
             for page in 0..GRANULE >> entry.page_shift() {
                 let meta = meta_at(entry.first_meta() + page);
-                // Acquire pairs with the release in `PageMeta::reset`.
-                if meta.header.in_use.load(Ordering::Acquire) != 0 {
-                    visit(entry.kind(), meta);
+                if meta.kind() != Kind::None {
+                    visit(meta);
                 }
             }
         }
@@ -205,7 +204,7 @@ impl SpanState {
             return None;
         };
         for page in 0..pages {
-            meta_at(metas + page).header.in_use.store(0, Ordering::Relaxed);
+            meta_at(metas + page).header.kind.store(Kind::None as u8, Ordering::Relaxed);
         }
         let entry = Entry::new(metas, spec.bytes.trailing_zeros(), spec.kind, 0, spec.slot_size, spec.tag);
         set_entry(offset_of(self.memory.address(granule)), entry);

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bucketmask_alloc::{BucketAlloc, LentPage, PageRequest, Range, current_node, give_back, lend};
+use parking_lot::Mutex;
 
 const LAYOUT: Layout = Layout::new::<[u64; 3]>();
 
@@ -63,6 +64,7 @@ extern "C" fn very_late(block: *mut libc::c_void) {
 }
 
 fn threads_come_and_go() {
+    let _alone = ALONE.lock();
     // The allocator's key exists before this test's.
     std::thread::spawn(|| drop(Owned::new())).join().unwrap();
     let mut key = 0;
@@ -121,6 +123,7 @@ fn free_blocks(blocks: Vec<usize>) {
 
 /// What an exited thread's blocks leave when another thread frees them is used again by that thread.
 fn memory_of_exited_threads_is_not_stranded() {
+    let _alone = ALONE.lock();
     free_blocks(std::thread::spawn(many_blocks).join().unwrap());
     let blocks = many_blocks();
     let (live, pages) = of_class(512);
@@ -134,6 +137,7 @@ fn memory_of_exited_threads_is_not_stranded() {
 fn a_slot_that_is_never_live_is_never_reported() {
     const HELD: usize = 8;
     static STOP: AtomicBool = AtomicBool::new(false);
+    let _alone = ALONE.lock();
     let layout = Layout::new::<[u64; 18]>();
     let work = move || {
         for _ in 0..20 {
@@ -163,6 +167,7 @@ fn a_slot_that_is_never_live_is_never_reported() {
 
 /// Threads that lend pages and reserve ranges at once get memory that nobody else has.
 fn several_threads_lend_pages_and_reserve_ranges() {
+    let _alone = ALONE.lock();
     let work = |mark: u8| {
         for round in 0..200 {
             let request = PageRequest { bytes: 8192 << (round % 4), slot_size: 64, leaf: round % 3 == 0 };
@@ -188,6 +193,9 @@ fn several_threads_lend_pages_and_reserve_ranges() {
         thread.join().unwrap();
     }
 }
+
+/// These tests count pages, and an idle heap goes to whichever thread comes next: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn main() {
     common::run(&[
