@@ -56,7 +56,8 @@ pub type Root<'a, R> = <R as Rootable<'a>>::Root;
 
 /// A garbage-collected heap with a root.
 ///
-/// Objects live as long as the root reaches them; those it does not reach are freed by the next cycle, and all of them
+/// The root must be [`Collect`], so that it has no destructor that looks at what is gone and keeps no reference to itself
+/// (gc-arena asks for that only where a cycle runs). Objects live as long as the root reaches them; those it does not reach are freed by the next cycle, and all of them
 /// with the arena. Any number of arenas may exist; each belongs to the thread that made it.
 ///
 /// ```
@@ -81,7 +82,7 @@ where
 impl<R> Arena<R>
 where
     R: for<'a> Rootable<'a>,
-    for<'a> Root<'a, R>: Sized,
+    for<'a> Root<'a, R>: Sized + Collect<'a>,
 {
     /// An arena with the root that the closure returns. Takes no page before the first object is allocated.
     pub fn new<F>(f: F) -> Self
@@ -118,7 +119,7 @@ where
     ) -> Arena<R2>
     where
         R2: for<'a> Rootable<'a>,
-        for<'a> Root<'a, R2>: Sized,
+        for<'a> Root<'a, R2>: Sized + Collect<'a>,
     {
         let Self { context, root } = self;
         // SAFETY: as in `new`; the root belongs to this context.
@@ -138,7 +139,7 @@ where
     ) -> Result<Arena<R2>, E>
     where
         R2: for<'a> Rootable<'a>,
-        for<'a> Root<'a, R2>: Sized,
+        for<'a> Root<'a, R2>: Sized + Collect<'a>,
     {
         let Self { context, root } = self;
         // SAFETY: as in `new`; the root belongs to this context.

@@ -217,3 +217,33 @@ struct ArenaIsSent;
 /// }
 /// ```
 struct WriteWithoutBarrier;
+
+/// A root with a destructor of its own could look at objects that are gone.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// Arena::<Rootable![Gc<'_, String>]>::new(|mc| Gc::new(mc, String::new()));
+/// ```
+///
+/// ```compile_fail,E0277
+/// use bucketmask_gc::{Arena, Gc, Rootable};
+/// struct Loud<'gc>(Gc<'gc, String>);
+/// impl Drop for Loud<'_> { fn drop(&mut self) { println!("{}", *self.0) } }
+/// Arena::<Rootable![Loud<'_>]>::new(|mc| Loud(Gc::new(mc, String::new())));
+/// ```
+struct RootWithoutCollect;
+
+/// Nor may a root that is not collectable come in by a change of roots: it could refer to itself, and be moved.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Rootable};
+/// Arena::<Rootable![u32]>::new(|_| 1).map_root::<Rootable![u64]>(|_, root| u64::from(root));
+/// ```
+///
+/// ```compile_fail,E0277
+/// use bucketmask_gc::{Arena, Rootable};
+/// struct Selfish<'gc>(std::cell::Cell<Option<&'gc u32>>, u32);
+/// Arena::<Rootable![u32]>::new(|_| 1)
+///     .map_root::<Rootable![Selfish<'_>]>(|_, root| Selfish(std::cell::Cell::new(None), root));
+/// ```
+struct MappedRootWithoutCollect;

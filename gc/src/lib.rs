@@ -58,6 +58,14 @@
 //! A cycle runs as one piece, with the program stopped: write barriers are called wherever an incremental collector
 //! needs them, and do nothing. Finalization, dynamic roots, `unsize!` and the step-wise methods of the arena come with
 //! incremental marking.
+//!
+//! # A weakness that is the compiler's
+//!
+//! The brand of an arena rests on closures that must accept any lifetime. A root type that contains a type like
+//! `&'static &'gc ()` makes the compiler believe, inside such a closure, that `'gc` is `'static` (implied bounds of types
+//! under a higher-ranked lifetime are not checked), so safe code that is out for it can carry a pointer out of its arena.
+//! No root written for its use does so.
+
 #![deny(unsafe_code)]
 
 extern crate self as bucketmask_gc;

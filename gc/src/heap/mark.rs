@@ -41,7 +41,7 @@ pub(crate) struct Marker {
     queue: VecDeque<(LentPage, u32)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
-    /// Targets of weak pointers that were not marked when the pointer was traced.
+    /// Targets of the weak pointers that were traced.
     pub(super) weak: Vec<*const u8>,
     walk: Walk,
     pub(super) scanned: usize,
