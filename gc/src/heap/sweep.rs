@@ -147,9 +147,13 @@ struct Tally {
 /// Sweeps a page. Counting bits is a good part of it, and one instruction where the processor has it.
 fn sweep_page(page: LentPage, table: &'static TypeTable, how: How, destructors: &mut Destructors) -> Tally {
     /// The same, compiled for processors that count bits.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instruction.
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
     #[target_feature(enable = "popcnt")]
-    fn with_popcnt(
+    unsafe fn with_popcnt(
         page: LentPage,
         table: &'static TypeTable,
         how: How,
