@@ -180,17 +180,6 @@ impl Locator {
         Located { page: LentPage(page), slot, leaf: entry.tag() & 1 != 0 }
     }
 
-    /// Asks the processor to fetch the mark word of the object at `address`. Only a hint.
-    ///
-    /// # Safety
-    /// As [`locate`](Self::locate).
-    #[inline(always)]
-    pub unsafe fn prefetch_marked(&self, address: *const u8) {
-        // SAFETY: by this function's contract.
-        let Located { page, slot, .. } = unsafe { self.locate(address) };
-        prefetch(&raw const page.marked()[slot as usize / 64 % WORDS]);
-    }
-
     #[inline(always)]
     fn entry(&self, address: *const u8) -> (Entry, usize) {
         let offset = (address as usize).wrapping_sub(self.base);
@@ -217,16 +206,6 @@ pub unsafe fn locate(address: *const u8) -> (LentPage, u32, bool) {
     // SAFETY: by this function's contract.
     let Located { page, slot, leaf } = unsafe { Locator::new().locate(address) };
     (page, slot, leaf)
-}
-
-/// Asks the processor to fetch the mark word of the object at `address`; see
-/// [`Locator::prefetch_marked`].
-///
-/// # Safety
-/// As [`Locator::locate`].
-pub unsafe fn prefetch_marked(address: *const u8) {
-    // SAFETY: by this function's contract.
-    unsafe { Locator::new().prefetch_marked(address) };
 }
 
 /// Asks the processor to fetch the cache line of `address`. Only a hint: any address will do.

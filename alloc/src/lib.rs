@@ -62,7 +62,7 @@ pub use mask::BucketMask;
 
 pub use crate::{
     global::BucketAlloc,
-    lend::{LentPage, Located, Locator, PageRequest, give_back, lend, locate, prefetch, prefetch_marked},
+    lend::{LentPage, Located, Locator, PageRequest, give_back, lend, locate, prefetch},
     node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on},
     occupancy::{PageOccupancy, PageUse},
     range::Range,

@@ -23,8 +23,6 @@ pub(crate) struct FutexLock(AtomicU32);
 // SAFETY: the word changes from FREE to another value in one compare-and-swap or swap of a single
 // thread, which holds the lock until that thread stores FREE: mutual exclusion.
 unsafe impl RawMutex for FutexLock {
-    // lock_api's way to make a lock in a static.
-    #[allow(clippy::declare_interior_mutable_const)]
     const INIT: Self = Self(AtomicU32::new(FREE));
     type GuardMarker = GuardNoSend;
 

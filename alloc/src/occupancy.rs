@@ -7,6 +7,7 @@
 //! window, so `taken` is read before it. A heap that is parked puts its windows back into `local_free`; so
 //! the window is looked at before and after `local_free`, which is enough for one parking, and if
 //! another one began or ended meanwhile, or the page was given back, it is read again.
+#![allow(unsafe_code)]
 
 use core::sync::atomic::Ordering;
 
@@ -197,7 +198,6 @@ impl Look {
     }
 
     /// The heap that owns a slab page; `None` for one that was given back.
-    #[allow(unsafe_code)]
     fn owner(&self, page: &PageMeta) -> Option<&'static Heap> {
         let owner = page.header.owner.load(Ordering::Acquire);
         self.heaps.binary_search(&owner).ok()?;

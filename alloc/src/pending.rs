@@ -92,15 +92,7 @@ impl Place {
     }
 
     fn view(&self) -> Option<View> {
-        loop {
-            let (page, bucket) = (self.page.load(Ordering::Acquire), self.bucket.load(Ordering::Acquire));
-            // Acquire pairs with the releases in `add` and `flush`.
-            let free = self.bits.load(Ordering::Acquire);
-            let same =
-                page == self.page.load(Ordering::Acquire) && bucket == self.bucket.load(Ordering::Acquire);
-            if same {
-                return (free != 0).then_some(View { page, bucket: bucket as usize, free });
-            }
-        }
+        let view = View::read(&self.page, &self.bucket, &self.bits);
+        (view.free != 0).then_some(view)
     }
 }

@@ -4,6 +4,7 @@
 //! span's lock. Invariant: a chunk is unused, opened for pages, or part of a range; pages come from
 //! the low end and ranges from the high end, so that either grows in one piece; a granule's bit is
 //! set in its chunk's mask exactly while a page covers it.
+#![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -101,7 +102,6 @@ impl Span {
     /// # Safety
     /// The page is of this span and in use; nothing points into it any more and its metadata is in
     /// nobody's list.
-    #[allow(unsafe_code)]
     pub(crate) unsafe fn give_page(&self, page: &PageMeta) {
         page.header.kind.store(Kind::None as u8, Ordering::Relaxed);
         self.state.lock().give(page);
@@ -137,20 +137,17 @@ impl Span {
     }
 }
 
-#[allow(unsafe_code)]
 fn entry_at(offset: usize) -> Entry {
     // SAFETY: callers walk offsets of opened chunks, inside the region.
     unsafe { REGION.entry(offset) }
 }
 
-#[allow(unsafe_code)]
 fn set_entry(offset: usize, entry: Entry) {
     // Release: a walker without the lock that sees the entry sees the metadata it names.
     // SAFETY: callers name granules of opened chunks, inside the region.
     unsafe { REGION.entry_word(offset) }.store(entry.word(), Ordering::Release);
 }
 
-#[allow(unsafe_code)]
 fn meta_at(idx: usize) -> &'static PageMeta {
     // SAFETY: callers take indexes from entries or from the pool; metadata is never unmapped and its
     // fields are atomics.

@@ -40,6 +40,22 @@ pub(crate) struct View {
     pub free: u64,
 }
 
+impl View {
+    /// What the three words of a place say together, for a report in another thread. A place that turns
+    /// to another bucket meanwhile is read again.
+    pub(crate) fn read(page: &AtomicPtr<PageMeta>, bucket: &AtomicU32, slots: &AtomicU64) -> Self {
+        // Acquire pairs with the releases of the place's owner, who turns it while it is empty.
+        let place = || (page.load(Ordering::Acquire), bucket.load(Ordering::Acquire));
+        loop {
+            let before = place();
+            let free = slots.load(Ordering::Acquire);
+            if place() == before {
+                return Self { page: before.0, bucket: before.1 as usize, free };
+            }
+        }
+    }
+}
+
 /// How an address lies to a window's bucket.
 pub(crate) enum Place {
     /// Elsewhere.
@@ -161,18 +177,8 @@ impl Window {
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// Where the window looks now, for a report in another thread. A window that turns meanwhile is
-    /// read again.
+    /// Where the window looks now, for a report in another thread.
     pub(crate) fn view(&self) -> View {
-        loop {
-            let (page, bucket) = (self.page.load(Ordering::Acquire), self.bucket.load(Ordering::Acquire));
-            // Acquire pairs with the release in `put` and `empty`.
-            let free = self.free.load(Ordering::Acquire);
-            let same =
-                page == self.page.load(Ordering::Acquire) && bucket == self.bucket.load(Ordering::Acquire);
-            if same {
-                return View { page, bucket: bucket as usize, free };
-            }
-        }
+        View::read(&self.page, &self.bucket, &self.free)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use bucketmask_alloc::{
     BucketAlloc, LentPage, Locator, PageRequest, PageUse, Range, current_node, give_back, lend, locate,
-    prefetch_marked,
+    prefetch,
 };
 
 fn page(bytes: usize, slot_size: usize, leaf: bool) -> LentPage {
@@ -32,7 +32,7 @@ fn every_slot_of_every_kind_of_page_is_located() {
                     // SAFETY: a slot start of a lent page; the page is this test's, so writing is fine.
                     let (found, located) = unsafe {
                         address.write(slot as u8);
-                        prefetch_marked(address);
+                        prefetch(address);
                         (locate(address), locator.locate(address))
                     };
                     assert_eq!(found, (lent, slot as u32, leaf));

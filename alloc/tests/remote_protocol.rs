@@ -6,7 +6,7 @@ mod sync {
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 }
 
-#[allow(dead_code, reason = "the allocator uses more of it than the model")]
+#[expect(dead_code, reason = "the allocator uses more of it than the model")]
 #[path = "../src/remote.rs"]
 mod remote;
 

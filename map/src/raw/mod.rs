@@ -13,7 +13,6 @@ pub(crate) mod group;
 pub(crate) mod layout;
 pub(crate) mod migrate;
 #[cfg(feature = "gc")]
-mod prefetch;
 pub(crate) mod storage;
 pub(crate) mod table;
 pub(crate) mod upkeep;

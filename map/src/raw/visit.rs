@@ -17,9 +17,8 @@
 
 use super::flat;
 use super::layout::{FULL_WORD, Geometry, LANES, Layout, SLOTS, Zones};
-use super::prefetch::prefetch;
 use super::table::RawTable;
-use bucketmask_alloc::BucketMask;
+use bucketmask_alloc::{BucketMask, prefetch};
 use core::ops::Range;
 
 /// Slots that are on their way from memory at a time.
