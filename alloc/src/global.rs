@@ -53,8 +53,15 @@ impl BucketAlloc {
     /// [`report`](Self::report).
     pub fn occupancy(&self) -> Vec<PageOccupancy> {
         let mut pages = Vec::new();
-        occupancy::for_each_page(|page| pages.push(page));
+        self.for_each_page(|page| pages.push(page.clone()));
         pages
+    }
+
+    /// Calls `visit` with each page in use and its live slots, by node and address. As exact as
+    /// [`report`](Self::report), and quick: a few cache lines a page, however many slots it has. Takes
+    /// nothing from the allocator itself; `visit` may.
+    pub fn for_each_page(&self, visit: impl FnMut(&PageOccupancy)) {
+        occupancy::for_each_page(visit);
     }
 }
 

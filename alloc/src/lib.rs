@@ -52,6 +52,7 @@ mod registry;
 mod remote;
 mod report;
 mod residency;
+mod roster;
 mod side;
 mod span;
 mod sync;

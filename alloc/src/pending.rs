@@ -9,7 +9,7 @@ use crate::page::PageMeta;
 use crate::window::View;
 
 /// Buckets gathered for at a time.
-const PLACES: usize = 16;
+pub(crate) const PLACES: usize = 16;
 /// Remote frees after which everything is flushed, so that little-used places do not hold slots back.
 const FLUSH_EVERY: u32 = 256;
 

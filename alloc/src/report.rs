@@ -130,7 +130,7 @@ impl Report {
                 slots.insert(place, SlotsReport::default());
                 place
             });
-            slots[place].add(&page, residency.of_page(page.base, page.bytes));
+            slots[place].add(page, residency.of_page(page.base, page.bytes));
         });
         for (base, room, node) in range::live() {
             let ranges = &mut nodes[usize::from(node.0)].ranges;

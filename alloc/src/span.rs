@@ -118,8 +118,9 @@ impl Span {
     }
 
     /// Calls `visit` for each page in use, without the lock: a page that is taken or given
-    /// meanwhile may or may not be seen.
-    pub(crate) fn for_each_page(&self, node: NodeId, mut visit: impl FnMut(&'static PageMeta)) {
+    /// meanwhile may or may not be seen. Pages come by address, which `visit` is told as the walk knows it:
+    /// the metadata may have become another page's.
+    pub(crate) fn for_each_page(&self, node: NodeId, mut visit: impl FnMut(&'static PageMeta, usize)) {
         let first = usize::from(node.0) * REGION.span_bytes();
         let end = first + self.open_end.load(Ordering::Relaxed) * CHUNK;
         for offset in (first..end).step_by(GRANULE) {
@@ -130,7 +131,7 @@ impl Span {
             for page in 0..GRANULE >> entry.page_shift() {
                 let meta = meta_at(entry.first_meta() + page);
                 if meta.kind() != Kind::None {
-                    visit(meta);
+                    visit(meta, REGION.base() + offset + (page << entry.page_shift()));
                 }
             }
         }
