@@ -14,14 +14,14 @@
 //! ```
 #![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use crate::class::{CLASSES, ClassIdx};
 use crate::fault::{Fault, fatal};
 use crate::granule::Kind;
 use crate::large;
 use crate::list::PageList;
-use crate::node::current_node;
+use crate::node::{MAX_NODES, NodeId, current_node};
 use crate::page::{PageMeta, PageSpec, WORDS};
 use crate::pending::{Flush, Pending};
 use crate::region::REGION;
@@ -55,6 +55,11 @@ pub(crate) struct Heap {
     /// Goes up when a parking begins and when it ends: the one time that slots leave a window for
     /// `local_free`, against the order in which a report reads masks.
     parkings: AtomicU64,
+    /// The node that the heap is idle for: that of the thread when it got the heap, or its last fresh page.
+    node: AtomicU8,
+    /// Blocks of each node's pages that this heap's threads freed from another node; written as a
+    /// window's counters are, by one thread.
+    crossed: [AtomicU64; MAX_NODES],
     /// Links of the registry.
     pub(crate) next_made: AtomicPtr<Heap>,
     pub(crate) next_idle: AtomicPtr<Heap>,
@@ -165,7 +170,7 @@ impl Heap {
             fatal(Fault::Foreign, address, Some(page));
         }
         let page_ptr = core::ptr::from_ref(page).cast_mut();
-        if !self.pending.add(page_ptr, slot / 64, 1 << (slot % 64), send) {
+        if !self.pending.add(page_ptr, slot / 64, 1 << (slot % 64), |flush| self.send(flush)) {
             fatal(Fault::DoubleFree, address, Some(page));
         }
     }
@@ -256,11 +261,40 @@ impl Heap {
             slot_size: about.slot_size,
             bytes: about.page_bytes,
         };
-        let first = usize::from(current_node().0);
+        let here = current_node();
+        self.settle(here);
+        let first = usize::from(here.0);
         let spans = REGION.spans();
         let page = (0..spans.len()).find_map(|step| spans[(first + step) % spans.len()].take_page(spec))?;
         page.header.owner.store(self.id(), Ordering::Relaxed);
         Some(page)
+    }
+
+    /// Says which node the heap's thread is on.
+    pub(crate) fn settle(&self, node: NodeId) {
+        self.node.store(node.0, Ordering::Relaxed);
+    }
+
+    /// The node that the heap was last used on, as far as it noticed.
+    pub(crate) fn node(&self) -> NodeId {
+        NodeId(self.node.load(Ordering::Relaxed))
+    }
+
+    /// Sends gathered frees on their way, and counts those that go to another node.
+    fn send(&self, flush: &Flush) {
+        // SAFETY: metadata is never unmapped.
+        let home = unsafe { &*flush.page }.node();
+        if home != self.node() {
+            let crossed = &self.crossed[usize::from(home.0) % MAX_NODES];
+            let frees = u64::from(flush.bits.count_ones());
+            crossed.store(crossed.load(Ordering::Relaxed) + frees, Ordering::Relaxed);
+        }
+        send(flush);
+    }
+
+    /// Blocks of each node's pages that were freed from another node, for a report in another thread.
+    pub(crate) fn crossed(&self) -> [u64; MAX_NODES] {
+        core::array::from_fn(|node| self.crossed[node].load(Ordering::Relaxed))
     }
 
     /// Whether other threads freed slots of this heap's pages.
@@ -312,7 +346,7 @@ impl Heap {
     /// Puts everything away for another thread to find: no slot stays in a window or pending, and
     /// empty pages go back.
     pub(crate) fn park(&'static self) {
-        self.pending.flush_all(send);
+        self.pending.flush_all(|flush| self.send(flush));
         self.take_inbox();
         self.count_parking();
         for window in &self.windows {

@@ -13,11 +13,13 @@
 //! registry     which thread has which heap       lend                pages for a collector
 //! heap         pages a thread owns               range               room for growing tables
 //! window       the free slots it hands out       residency           what of it is in memory
+//!                                                placement           ... and on which node
 //! pending      frees on their way to others      large               mimalloc, for what is large
 //! list         pages with free slots
 //! span         one node's memory, as pages
 //! side         ... as chunks and granules        metas               ... the pages' metadata
-//! region       the reserved address range        node                which nodes there are
+//! region       the reserved address range        node                which nodes there are, who serves whom
+//! node_set     nodes by the kernel's numbers     sysfs               what the system says of them
 //! page         a page's metadata                 granule             address -> page and slot
 //! remote       how frees reach another thread    class               size classes
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
@@ -43,9 +45,11 @@ mod list;
 mod lock;
 mod metas;
 mod node;
+mod node_set;
 mod occupancy;
 mod page;
 mod pending;
+mod placement;
 mod range;
 mod region;
 mod registry;
@@ -57,6 +61,7 @@ mod side;
 mod span;
 mod sync;
 mod sys;
+mod sysfs;
 mod window;
 
 pub use mask::BucketMask;
@@ -64,8 +69,9 @@ pub use mask::BucketMask;
 pub use crate::{
     global::BucketAlloc,
     lend::{LentPage, Located, Locator, PageRequest, give_back, lend, locate, prefetch},
-    node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on},
+    node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on, topology},
     occupancy::{PageOccupancy, PageUse},
+    placement::{NodePlacement, PagePlace, Placement},
     range::Range,
     report::{LargeReport, NodeReport, RangesReport, Report, SlotsReport},
 };

@@ -1,4 +1,4 @@
-//! NUMA nodes: how many there are, and which one this thread is on.
+//! NUMA nodes: how many there are, which of them serves whom, and which one this thread is on.
 //!
 //! Read by `region` once and by slow paths after that. Invariant: node numbers here are dense, 0 to
 //! count - 1, whatever the kernel's are; a machine without NUMA has one node and takes the same
@@ -8,9 +8,15 @@
 use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::lock::FutexMutex;
+use crate::node_set::{KERNEL_NODES, NodeSet, number};
+use crate::region::REGION;
 use crate::sys;
+use crate::sysfs::{self, Machine};
 
 /// Most nodes that are told apart; what the kernel numbers beyond shares the last one.
 pub(crate) const MAX_NODES: usize = 16;
@@ -20,16 +26,32 @@ pub(crate) const MAX_NODES: usize = 16;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct NodeId(pub u8);
 
-/// The nodes memory is taken from.
+/// The nodes memory is taken from, and which of them serves whom.
+///
+/// A node has memory of ours if it is the home of a node with processors: itself where it has memory
+/// that the process may use (its cpuset decides), otherwise the nearest such node by the machine's
+/// table of distances. At most 16 nodes are told apart; those beyond are served by the nearest of
+/// the 16.
 ///
 /// The system's is found by itself. A fake one lets any machine, and any test, run with as many
 /// nodes as it likes: everything but the placement by the kernel is then as on a real one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Topology {
     /// The kernel's number of each dense node.
-    kernel: [u8; MAX_NODES],
+    kernel: [u16; MAX_NODES],
+    /// The dense node that serves each of the kernel's.
+    homes: [u8; KERNEL_NODES],
     count: u8,
     fake: bool,
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topology")
+            .field("kernel", &&self.kernel[..self.nodes()])
+            .field("fake", &self.fake)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a topology could not be installed.
@@ -63,13 +85,49 @@ thread_local! {
 
 impl Topology {
     /// One node.
-    const SINGLE: Self = Self { kernel: [0; MAX_NODES], count: 1, fake: false };
+    const SINGLE: Self = Self { kernel: [0; MAX_NODES], homes: [0; KERNEL_NODES], count: 1, fake: false };
 
-    /// The machine's nodes that have memory, read from sysfs; one node where there is no sysfs.
+    /// The machine's, read from sysfs; one node where there is no sysfs or it can't be understood.
     pub fn system() -> Self {
-        let mut text = [0u8; 256];
-        let read = read_file(c"/sys/devices/system/node/has_memory", &mut text);
-        Self::parse(&text[..read]).unwrap_or(Self::SINGLE)
+        if cfg!(any(bucketmask_portable, not(target_os = "linux"))) {
+            return Self::SINGLE;
+        }
+        Machine::read(sysfs::SYSTEM, &sysfs::allowed()).map_or(Self::SINGLE, |machine| Self::of(&machine))
+    }
+
+    /// The topology that a machine would have whose `/sys/devices/system/node` is the directory `tree`,
+    /// for a process that may use the memory of the nodes `allowed` (in the kernel's list form, such as
+    /// `0-1,4`). It is a [fake](Self::is_fake) one: for tests, and to see what a machine would get.
+    ///
+    /// A tree or list that can't be understood gives one node, as on a system without one.
+    pub fn of_tree(tree: &Path, allowed: &str) -> Self {
+        let machine = CString::new(tree.as_os_str().as_bytes())
+            .ok()
+            .and_then(|tree| Machine::read(&tree, &NodeSet::parse(allowed.as_bytes())?));
+        Self { fake: true, ..machine.map_or(Self::SINGLE, |machine| Self::of(&machine)) }
+    }
+
+    fn of(machine: &Machine) -> Self {
+        let mut homes = NodeSet::EMPTY;
+        for node in machine.processors.iter() {
+            if let Some(home) = machine.nearest(node, &machine.memory) {
+                homes.add(home);
+            }
+        }
+        let homes = if homes.is_empty() { machine.memory } else { homes };
+        let mut told_apart = NodeSet::EMPTY;
+        let mut topology = Self { count: 0, ..Self::SINGLE };
+        for node in homes.iter().take(MAX_NODES) {
+            told_apart.add(node);
+            topology.kernel[topology.nodes()] = node as u16;
+            topology.count += 1;
+        }
+        for node in machine.online.iter() {
+            let home = machine.nearest(node, &told_apart);
+            let dense = home.and_then(|home| told_apart.iter().position(|other| other == home));
+            topology.homes[node] = dense.unwrap_or(0) as u8;
+        }
+        topology
     }
 
     /// `count` nodes that exist only here.
@@ -82,7 +140,8 @@ impl Topology {
         }
         let mut topology = Self { count: count as u8, fake: true, ..Self::SINGLE };
         for node in 0..count {
-            topology.kernel[node] = node as u8;
+            topology.kernel[node] = node as u16;
+            topology.homes[node] = node as u8;
         }
         Ok(topology)
     }
@@ -94,7 +153,7 @@ impl Topology {
     /// [`BucketAlloc`](crate::BucketAlloc), the first lent page or the first range.
     pub fn install(self) -> Result<(), TopologyError> {
         let mut installed = INSTALLED.lock();
-        if crate::region::REGION.is_decided() {
+        if REGION.is_decided() {
             return Err(TopologyError::TooLate);
         }
         *installed = Some(self);
@@ -111,9 +170,16 @@ impl Topology {
         self.fake
     }
 
-    /// The kernel's number of a node.
-    pub(crate) fn kernel_number(&self, node: NodeId) -> u8 {
-        self.kernel[usize::from(node.0) % MAX_NODES]
+    /// The kernel's number of a node; nodes that do not exist have that of node 0.
+    pub fn kernel_number(&self, node: NodeId) -> usize {
+        let exists = usize::from(node.0) < self.nodes();
+        usize::from(self.kernel[if exists { usize::from(node.0) } else { 0 }])
+    }
+
+    /// The node that serves threads on the kernel's node `kernel`: itself, or the nearest with memory;
+    /// node 0 for numbers that no node had when the topology was read.
+    pub fn home_of(&self, kernel: usize) -> NodeId {
+        NodeId(self.homes.get(kernel).copied().unwrap_or(0))
     }
 
     /// The topology the region is to be made for: the installed one, that of `BUCKETMASK_NODES`
@@ -135,67 +201,27 @@ impl Topology {
             }
             core::ffi::CStr::from_ptr(value)
         };
-        let count = text.to_bytes().iter().try_fold(0usize, |number, &digit| {
-            digit.is_ascii_digit().then(|| number.saturating_mul(10) + usize::from(digit - b'0'))
-        })?;
-        Self::fake(count).ok()
-    }
-
-    /// Reads the kernel's list form, such as `0-1,4`. `None` for a list that names no node.
-    fn parse(text: &[u8]) -> Option<Self> {
-        let mut topology = Self { count: 0, ..Self::SINGLE };
-        for part in text.trim_ascii().split(|&byte| byte == b',') {
-            let mut ends = part.split(|&byte| byte == b'-').map(number);
-            let first = ends.next()??;
-            let last = ends.next().unwrap_or(Some(first))?;
-            for kernel in first..=last {
-                if topology.nodes() < MAX_NODES {
-                    topology.kernel[topology.nodes()] = kernel;
-                    topology.count += 1;
-                }
-            }
-        }
-        (topology.count > 0).then_some(topology)
-    }
-
-    /// The dense number of the kernel's node; a node without memory of its own is served by node 0.
-    fn dense(&self, kernel: u32) -> NodeId {
-        let found = self.kernel[..self.nodes()].iter().position(|&number| u32::from(number) == kernel);
-        NodeId(found.unwrap_or(0) as u8)
+        Self::fake(number(text.to_bytes())?).ok()
     }
 }
 
-fn number(digits: &[u8]) -> Option<u8> {
-    core::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Reads the start of a file without allocating; 0 bytes if it can't be read.
-fn read_file(path: &core::ffi::CStr, buffer: &mut [u8]) -> usize {
-    // SAFETY: the path ends in a zero byte, the buffer is as long as said, and the descriptor is
-    // closed by the one who opened it.
-    unsafe {
-        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-        if file < 0 {
-            return 0;
-        }
-        let read = libc::read(file, buffer.as_mut_ptr().cast(), buffer.len());
-        libc::close(file);
-        usize::try_from(read).unwrap_or(0)
-    }
+/// The topology of the process: that of its region, which is made now if it wasn't.
+pub fn topology() -> Topology {
+    *REGION.get().topology()
 }
 
 /// Number of nodes that memory is taken from, 1 to 16.
 pub fn nodes() -> usize {
-    crate::region::REGION.get().topology().nodes()
+    REGION.get().topology().nodes()
 }
 
-/// The node this thread runs on now. A system call: for slow paths.
+/// The node that serves the processor this thread runs on now. Asks the kernel's vDSO: for slow paths.
 pub fn current_node() -> NodeId {
-    let topology = crate::region::REGION.get().topology();
+    let topology = REGION.get().topology();
     if FAKED.load(Ordering::Relaxed) {
         return NodeId(PRETENDED.with(Cell::get) % topology.count);
     }
-    if topology.nodes() == 1 { NodeId(0) } else { topology.dense(sys::kernel_node()) }
+    if topology.nodes() == 1 { NodeId(0) } else { topology.home_of(sys::kernel_node()) }
 }
 
 /// Under a fake topology, puts the calling thread on `node` (modulo the number of nodes).
@@ -206,21 +232,6 @@ pub fn pretend_on(node: NodeId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernels_lists_are_read() {
-        let read = |text: &str| Topology::parse(text.as_bytes());
-        let two = read("0-1\n").unwrap();
-        assert_eq!((two.nodes(), two.is_fake()), (2, false));
-        let sparse = read("0,2-3,8\n").unwrap();
-        assert_eq!(sparse.kernel[..sparse.nodes()], [0, 2, 3, 8]);
-        assert_eq!(sparse.dense(3), NodeId(2));
-        assert_eq!(sparse.dense(5), NodeId(0), "a node without memory is served by the first");
-        assert_eq!(read("0-63").unwrap().nodes(), MAX_NODES);
-        for bad in ["", "\n", "x", "1-", "-", "0,,1", "300"] {
-            assert_eq!(read(bad), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn fake_topologies_have_one_to_sixteen_nodes() {

@@ -46,6 +46,8 @@ pub(crate) struct Region {
     deciding: FutexMutex<()>,
     /// Written once, before `state` leaves UNDECIDED.
     topology: UnsafeCell<Option<Topology>>,
+    /// Bit i: the kernel refused to bind node i's memory. Written before `state` leaves UNDECIDED.
+    unbound: AtomicU32,
 }
 
 // SAFETY: `topology` is written under `deciding` before the release store of `state` and only read
@@ -63,6 +65,7 @@ impl Region {
             state: AtomicU8::new(UNDECIDED),
             deciding: FutexMutex::new(()),
             topology: UnsafeCell::new(None),
+            unbound: AtomicU32::new(0),
         }
     }
 
@@ -154,24 +157,36 @@ impl Region {
         true
     }
 
-    /// Asks the kernel to take each span's memory, and its metadata, from the span's node. Refusals
-    /// (no such call, no right) leave placement to the kernel.
+    /// Asks the kernel to take each span's memory, and what describes it, from the span's node.
+    /// Refusals (no such call, no right) leave placement to the kernel.
     fn bind(&self, nodes: usize, span: usize) {
         let topology = self.topology();
         if nodes == 1 || topology.is_fake() {
             return;
         }
+        let entries = (span >> GRANULE_SHIFT) * size_of::<Entry>();
         let metas = span / BYTES_PER_META * size_of::<PageMeta>();
+        let mut unbound = 0;
         for node in 0..nodes {
             let kernel = topology.kernel_number(NodeId(node as u8));
-            let memory = self.base.load(Ordering::Relaxed) + node * span;
-            let metadata = self.metas.load(Ordering::Relaxed) as usize + node * metas;
-            // SAFETY: the node's parts of two reservations made by the caller.
-            unsafe {
-                sys::prefer_node(memory as *mut u8, span, kernel);
-                sys::prefer_node(metadata as *mut u8, metas, kernel);
+            let part = |array: *mut u8, bytes: usize| {
+                // SAFETY: the node's part of an array that the caller mapped; parts are multiples of an
+                // OS page, as spans are of 64 MiB.
+                unsafe { sys::prefer_node(array.wrapping_add(node * bytes), bytes, kernel) }
+            };
+            part(self.entries.load(Ordering::Relaxed).cast(), entries);
+            part(self.metas.load(Ordering::Relaxed).cast(), metas);
+            if !part(self.base.load(Ordering::Relaxed) as *mut u8, span) {
+                unbound |= 1 << node;
             }
         }
+        self.unbound.store(unbound, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel was asked, and agreed, to take a node's memory from that node.
+    pub(crate) fn is_bound(&self, node: NodeId) -> bool {
+        let (nodes, fake) = (self.topology().nodes(), self.topology().is_fake());
+        nodes > 1 && !fake && self.unbound.load(Ordering::Relaxed) >> node.0 & 1 == 0
     }
 
     /// The topology the region was made for. Call on a decided region.

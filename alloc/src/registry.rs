@@ -13,6 +13,7 @@ use lock_api::RawMutex;
 
 use crate::heap::Heap;
 use crate::lock::FutexMutex;
+use crate::node::{MAX_NODES, current_node};
 use crate::region::REGION;
 use crate::sys;
 
@@ -27,13 +28,14 @@ const EXITED: *const Heap = core::ptr::without_provenance(1);
 /// All heaps ever made, newest first.
 static HEAPS: AtomicPtr<Heap> = AtomicPtr::new(core::ptr::null_mut());
 
-static IDLE: FutexMutex<IdleHeaps> = FutexMutex::new(IdleHeaps { first: core::ptr::null_mut() });
+static IDLE: FutexMutex<IdleHeaps> = FutexMutex::new(IdleHeaps { first: [core::ptr::null_mut(); MAX_NODES] });
 
 /// The pthread key plus one; 0 while there is none.
 static EXIT_KEY: AtomicU64 = AtomicU64::new(0);
 
+/// Idle heaps, by the node they were last used on: a thread goes on with pages of its own node.
 struct IdleHeaps {
-    first: *mut Heap,
+    first: [*mut Heap; MAX_NODES],
 }
 
 // SAFETY: heaps live for ever, and idle ones belong to whoever holds the lock.
@@ -86,16 +88,22 @@ fn borrowed<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
 }
 
 impl IdleHeaps {
-    /// An idle heap, or a new one.
+    /// An idle heap of the thread's node, a new one, or where there is no memory another node's.
     fn take(&mut self) -> Option<&'static Heap> {
+        let node = current_node();
+        let heap = self
+            .pop(usize::from(node.0))
+            .or_else(Self::make)
+            .or_else(|| (0..MAX_NODES).find_map(|other| self.pop(other)))?;
+        heap.settle(node);
+        Some(heap)
+    }
+
+    fn pop(&mut self, node: usize) -> Option<&'static Heap> {
         // SAFETY: heaps live for ever.
-        match unsafe { self.first.as_ref() } {
-            Some(heap) => {
-                self.first = heap.next_idle.load(Ordering::Relaxed);
-                Some(heap)
-            }
-            None => Self::make(),
-        }
+        let heap = unsafe { self.first[node].as_ref() }?;
+        self.first[node] = heap.next_idle.load(Ordering::Relaxed);
+        Some(heap)
     }
 
     fn make() -> Option<&'static Heap> {
@@ -110,8 +118,9 @@ impl IdleHeaps {
     }
 
     fn put(&mut self, heap: &'static Heap) {
-        heap.next_idle.store(self.first, Ordering::Relaxed);
-        self.first = core::ptr::from_ref(heap).cast_mut();
+        let first = &mut self.first[usize::from(heap.node().0) % MAX_NODES];
+        heap.next_idle.store(*first, Ordering::Relaxed);
+        *first = core::ptr::from_ref(heap).cast_mut();
     }
 }
 
@@ -158,9 +167,10 @@ pub(crate) fn drain_idle() {
     let Some(idle) = IDLE.try_lock() else { return };
     // SAFETY: heaps live for ever.
     let next = |heap: *mut Heap| unsafe { heap.as_ref() };
-    let mut heaps =
-        core::iter::successors(next(idle.first), |heap| next(heap.next_idle.load(Ordering::Relaxed)))
-            .take(LOOK);
+    let list = |&first: &*mut Heap| {
+        core::iter::successors(next(first), |heap| next(heap.next_idle.load(Ordering::Relaxed)))
+    };
+    let mut heaps = idle.first.iter().flat_map(list).take(LOOK);
     if let Some(heap) = heaps.find(|heap| heap.has_mail()) {
         heap.take_inbox();
     }

@@ -1,10 +1,13 @@
 //! The kernel's calls, each wrapped once, with failure as a value.
 //!
-//! Owned by `region`, `span`, `range`, `node` and `lock`. Invariant: nothing here allocates or panics.
+//! Owned by `region`, `span`, `range`, `node`, `sysfs`, `placement` and `lock`. Invariant: nothing here allocates or panics.
 //! A call that fails sets the thread's `errno`, as it would anywhere.
 #![allow(unsafe_code)]
 
+use core::ffi::CStr;
 use core::ptr::NonNull;
+
+use crate::node_set::{KERNEL_NODES, NodeSet};
 
 /// Bytes of an OS page. Linux on x86-64 has no other base size. Where the real one is larger, opening
 /// part of one is refused, which callers take for a range that can't be had.
@@ -99,36 +102,165 @@ pub(crate) fn residency(base: usize, states: &mut [u8]) {
 /// # Safety
 /// The range lies in a reservation of this module, OS-page aligned.
 #[cfg(all(target_os = "linux", not(bucketmask_portable)))]
-pub(crate) unsafe fn prefer_node(base: *mut u8, bytes: usize, node: u8) -> bool {
+pub(crate) unsafe fn prefer_node(base: *mut u8, bytes: usize, node: usize) -> bool {
     const MPOL_PREFERRED: libc::c_long = 1;
-    let mut mask = [0 as libc::c_ulong; 256 / libc::c_ulong::BITS as usize];
-    let bits = libc::c_ulong::BITS as usize;
-    mask[node as usize / bits] |= 1 << (node as usize % bits);
-    // SAFETY: mbind reads `mask`, whose length in bits (plus the one it takes off) is given.
-    unsafe {
-        libc::syscall(libc::SYS_mbind, base, bytes, MPOL_PREFERRED, mask.as_ptr(), 257usize, 0usize) == 0
-    }
+    let mut mask = [0u64; NODE_WORDS];
+    mask[node / 64] = 1 << (node % 64);
+    // SAFETY: mbind reads `mask`, whose length is given, and changes no content of the range.
+    keeping_errno(|| unsafe {
+        libc::syscall(libc::SYS_mbind, base, bytes, MPOL_PREFERRED, mask.as_ptr(), NODE_BITS, 0usize) == 0
+    })
 }
 
 #[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
-pub(crate) unsafe fn prefer_node(_base: *mut u8, _bytes: usize, _node: u8) -> bool {
+pub(crate) unsafe fn prefer_node(_base: *mut u8, _bytes: usize, _node: usize) -> bool {
     false
 }
 
-/// The kernel's number of the node this thread runs on now; 0 where it can't be told.
-pub(crate) fn kernel_node() -> u32 {
-    #[cfg(all(target_os = "linux", not(bucketmask_portable)))]
-    {
-        let (mut cpu, mut node) = (0u32, 0u32);
-        // SAFETY: getcpu writes two words that live here; the third argument is unused.
+/// Words of the kernel's node masks, and their length in bits plus the one that the kernel takes off.
+const NODE_WORDS: usize = KERNEL_NODES / 64;
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
+const NODE_BITS: usize = KERNEL_NODES + 1;
+
+/// The nodes whose memory this process may use, by its cpuset. `None` where the kernel has no such
+/// call or forbids it.
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
+pub(crate) fn allowed_nodes() -> Option<NodeSet> {
+    const MPOL_F_MEMS_ALLOWED: usize = 4;
+    let mut mask = [0u64; NODE_WORDS];
+    let nowhere = core::ptr::null_mut::<u8>();
+    // SAFETY: get_mempolicy writes `mask`, whose length is given; the other places may be null.
+    let done = keeping_errno(|| unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            nowhere,
+            mask.as_mut_ptr(),
+            NODE_BITS,
+            nowhere,
+            MPOL_F_MEMS_ALLOWED,
+        )
+    });
+    (done == 0).then(|| NodeSet::from_words(&mask))
+}
+
+#[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
+pub(crate) fn allowed_nodes() -> Option<NodeSet> {
+    None
+}
+
+/// Asks the kernel on which node each OS page is: for each address a node's number, or a negative
+/// error of that page alone (`-ENOENT`: not in memory). `Err`: the call's errno; it was refused.
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
+pub(crate) fn nodes_of_pages(addresses: &[usize], nodes: &mut [i32]) -> Result<(), i32> {
+    let count = addresses.len().min(nodes.len());
+    keeping_errno(|| {
+        // SAFETY: without a list of nodes to move to, move_pages only writes `count` words of `nodes`;
+        // it dereferences no address.
         let done = unsafe {
-            libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, core::ptr::null_mut::<u8>())
+            libc::syscall(
+                libc::SYS_move_pages,
+                0usize,
+                count,
+                addresses.as_ptr(),
+                core::ptr::null::<i32>(),
+                nodes.as_mut_ptr(),
+                0usize,
+            )
         };
-        if done == 0 {
-            return node;
+        // SAFETY: the thread's own errno.
+        if done == 0 { Ok(()) } else { Err(unsafe { *libc::__errno_location() }) }
+    })
+}
+
+#[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
+pub(crate) fn nodes_of_pages(_addresses: &[usize], _nodes: &mut [i32]) -> Result<(), i32> {
+    Err(libc::ENOSYS)
+}
+
+/// The kernel's number of the node this thread runs on now; 0 where it can't be told.
+pub(crate) fn kernel_node() -> usize {
+    let (mut cpu, mut node) = (0u32, 0u32);
+    let done = keeping_errno(|| getcpu(&mut cpu, &mut node));
+    if done == 0 { node as usize } else { 0 }
+}
+
+/// The C library's, which asks the vDSO and not the kernel.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(bucketmask_portable)))]
+fn getcpu(cpu: &mut u32, node: &mut u32) -> i64 {
+    mod c {
+        unsafe extern "C" {
+            pub(super) fn getcpu(cpu: *mut u32, node: *mut u32) -> i32;
         }
     }
-    0
+    // SAFETY: writes the two words.
+    i64::from(unsafe { c::getcpu(cpu, node) })
+}
+
+#[cfg(all(target_os = "linux", not(target_env = "gnu"), not(bucketmask_portable)))]
+fn getcpu(cpu: &mut u32, node: &mut u32) -> i64 {
+    let (cpu, node): (*mut u32, *mut u32) = (cpu, node);
+    // SAFETY: getcpu writes the two words; the third argument is unused.
+    unsafe { libc::syscall(libc::SYS_getcpu, cpu, node, core::ptr::null_mut::<u8>()) as i64 }
+}
+
+#[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
+fn getcpu(_cpu: &mut u32, _node: &mut u32) -> i64 {
+    -1
+}
+
+/// Runs `calls` and puts the thread's errno back: for what may fail without the caller's failing.
+pub(crate) fn keeping_errno<R>(calls: impl FnOnce() -> R) -> R {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: the thread's own errno, valid as long as the thread.
+        let errno = unsafe { &mut *libc::__errno_location() };
+        let before = *errno;
+        let result = calls();
+        *errno = before;
+        result
+    }
+    #[cfg(not(target_os = "linux"))]
+    calls()
+}
+
+/// An open file or directory, closed when dropped.
+pub(crate) struct File(i32);
+
+impl File {
+    pub(crate) fn open(path: &CStr) -> Option<Self> {
+        Self::open_at(libc::AT_FDCWD, path)
+    }
+
+    fn open_at(directory: i32, path: &CStr) -> Option<Self> {
+        // SAFETY: the path ends in a zero byte.
+        let file = keeping_errno(|| unsafe {
+            libc::openat(directory, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)
+        });
+        (file >= 0).then_some(Self(file))
+    }
+
+    /// The content of a file of this directory. `None` if it can't be read or does not fit.
+    pub(crate) fn read_all<'text>(&self, path: &CStr, text: &'text mut [u8]) -> Option<&'text [u8]> {
+        let file = Self::open_at(self.0, path)?;
+        let mut len = 0;
+        loop {
+            let rest = &mut text[len..];
+            // SAFETY: the place is as long as said.
+            let read = keeping_errno(|| unsafe { libc::read(file.0, rest.as_mut_ptr().cast(), rest.len()) });
+            match usize::try_from(read).ok()? {
+                0 if len == text.len() => return None,
+                0 => return Some(&text[..len]),
+                more => len += more,
+            }
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: opened by `open_at`, closed once.
+        keeping_errno(|| unsafe { libc::close(self.0) });
+    }
 }
 
 /// Writes `message` to standard error and ends the process. Allocates nothing.

@@ -34,9 +34,8 @@ fn on_each_node(count: usize) {
     let pages = BucketAlloc.occupancy();
     for &(block, node) in &held {
         let page = pages.iter().find(|page| (page.base..page.base + page.bytes).contains(&block)).unwrap();
-        // An exited thread's heap, with the pages it still has, may serve a thread of another node.
-        assert!(usize::from(page.node.0) < count);
-        assert!(page.node <= node);
+        // A new thread takes over an exited one's heap only if that was last used on its own node.
+        assert_eq!(page.node, node);
     }
     for node in 0..count {
         pretend_on(NodeId(node as u8));
