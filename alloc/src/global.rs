@@ -10,7 +10,7 @@ use crate::heap::Heap;
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
 use crate::registry::{own_heap, with_heap};
-use crate::report::Report;
+use crate::report::{self, PinningBlock, Report, request};
 
 /// The allocator. A value without content: all instances are the same allocator.
 ///
@@ -41,10 +41,11 @@ impl BucketAlloc {
         Self
     }
 
-    /// What is where: live, requested, committed and resident bytes by node and size class.
+    /// What is where: live, requested, committed and resident bytes by node and size class, how full pages are,
+    /// and what the kernel and mimalloc say.
     ///
     /// Exact when no other thread is inside the allocator; otherwise at most the operations in
-    /// flight away. Takes time in proportion to the pages in use.
+    /// flight away. Takes time in proportion to the pages in use and to the mappings of the process.
     pub fn report(&self) -> Report {
         Report::take()
     }
@@ -55,6 +56,26 @@ impl BucketAlloc {
         let mut pages = Vec::new();
         self.for_each_page(|page| pages.push(page.clone()));
         pages
+    }
+
+    /// The live blocks that keep the page which `address` lies in, ascending; none if it lies in no page.
+    /// `address` is any address of the page, such as [`PageOccupancy::base`]. As exact as
+    /// [`report`](Self::report).
+    pub fn who_pins(&self, address: usize) -> Vec<PinningBlock> {
+        report::who_pins(address)
+    }
+
+    /// Does what the environment asks for, unless that was done before: `BUCKETMASK_REPORT` is a list of `exit`
+    /// and `SIGUSR2`, set apart by commas. With `exit` a report is printed when the process ends, by `exit` or by
+    /// returning from `main`; with `SIGUSR2` whenever it gets that signal, from a thread that this starts, while
+    /// the program goes on. A handler that the program sets for the signal, before or later, takes its place;
+    /// a forked child prints none on the signal until it executes another program. Reports go to standard error,
+    /// or to the end of the file that `BUCKETMASK_REPORT_FILE` names.
+    ///
+    /// An installed allocator does this by itself when a thread allocates for the first time. Who calls the allocator
+    /// otherwise, from a library that is loaded before the C library is ready, calls this when it is.
+    pub fn report_on_request(&self) {
+        request::arm_once();
     }
 
     /// Calls `visit` with each page in use and its live slots, by node and address. As exact as
@@ -148,6 +169,7 @@ fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
         Some(class) => heap.malloc(class, size),
         None => heap.malloc_large(size, align, size),
     });
+    request::arm_once();
     served.unwrap_or_else(|| {
         // Without a heap there is no page either: mimalloc may still have memory. A block of the
         // class's size, since it may be resized in place within the class.

@@ -66,3 +66,12 @@ pub(crate) fn meet_thread() {
     // SAFETY: may be called at any time by any thread.
     unsafe { libmimalloc_sys::mi_thread_init() };
 }
+
+/// Bytes that mimalloc holds, by its own count.
+pub(crate) fn committed() -> usize {
+    let mut committed = 0;
+    let none = core::ptr::null_mut();
+    // SAFETY: writes the word that lives here; what is null is not told.
+    unsafe { libmimalloc_sys::mi_process_info(none, none, none, none, none, &raw mut committed, none, none) };
+    committed
+}

@@ -12,8 +12,8 @@
 //! global       BucketAlloc, the face             report, occupancy   what is where
 //! registry     which thread has which heap       lend                pages for a collector
 //! heap         pages a thread owns               range               room for growing tables
-//! window       the free slots it hands out       residency           what of it is in memory
-//!                                                placement           ... and on which node
+//! window       the free slots it hands out       roster              the heaps, for a look at all pages
+//!                                                placement           which node pages lie on
 //! pending      frees on their way to others      large               mimalloc, for what is large
 //! list         pages with free slots
 //! span         one node's memory, as pages
@@ -55,7 +55,6 @@ mod region;
 mod registry;
 mod remote;
 mod report;
-mod residency;
 mod roster;
 mod side;
 mod span;
@@ -73,5 +72,8 @@ pub use crate::{
     occupancy::{PageOccupancy, PageUse},
     placement::{NodePlacement, PagePlace, Placement},
     range::Range,
-    report::{LargeReport, NodeReport, RangesReport, Report, SlotsReport},
+    report::{
+        GranulesReport, LargeReport, MemoryReport, NodeReport, PinningBlock, RangesReport, Report,
+        SlotsReport,
+    },
 };

@@ -59,6 +59,24 @@ impl PageOccupancy {
         self.live.iter().map(|mask| mask.count() as usize).sum()
     }
 
+    /// The most neighbouring slots that are not live.
+    pub fn largest_free_run(&self) -> usize {
+        // `open` is the run that reaches up to the bucket looked at.
+        let (mut largest, mut open) = (0, 0);
+        for (bucket, &live) in self.live.iter().enumerate() {
+            let slots = self.slots.saturating_sub(bucket * 64).min(64) as u32;
+            let free = BucketMask::first(slots) - live;
+            if free.is_full() {
+                open += 64;
+                continue;
+            }
+            largest = largest.max(open + free.word().trailing_ones() as usize);
+            largest = free.runs().map(|run| run.len()).fold(largest, usize::max);
+            open = free.word().leading_ones() as usize;
+        }
+        largest.max(open)
+    }
+
     /// Addresses of the live slots, ascending.
     pub fn live_addresses(&self) -> impl Iterator<Item = usize> + '_ {
         self.live.iter().enumerate().flat_map(move |(bucket, mask)| {
@@ -91,6 +109,11 @@ pub(crate) fn for_each_page(mut visit: impl FnMut(&PageOccupancy)) {
             });
         }
     });
+}
+
+/// One page; `None` if it is not in use.
+pub(crate) fn of_page(page: &PageMeta) -> Option<PageOccupancy> {
+    with_roster(|roster| judge(roster, &mut roster.pending_in_order(), page, page.base()))
 }
 
 /// What is live in a page; `None` if it was given back meanwhile.

@@ -30,6 +30,10 @@ const SMALLEST_SPAN: usize = 64 << 20;
 /// Region bytes for each page metadata: pages of 8 KiB on average are provided for.
 const BYTES_PER_META: usize = 8 * 1024;
 
+/// Address space in front of the region and behind it that is never opened: it keeps the kernel from counting
+/// its first and last chunks as one mapping with somebody else's neighbouring memory.
+const GUARD: usize = CHUNK;
+
 const UNDECIDED: u8 = 0;
 const READY: u8 = 1;
 /// No size could be reserved, or not yet: the answer does not change.
@@ -117,9 +121,10 @@ impl Region {
         let granules = bytes >> GRANULE_SHIFT;
         let chunks = bytes / CHUNK;
         let mut mapped = Mapped::default();
+        let guarded = bytes + 2 * GUARD;
         let arrays = (|| {
             Some((
-                mapped.keep(sys::reserve(bytes, CHUNK), bytes)?,
+                mapped.keep(sys::reserve(guarded, CHUNK), guarded)?,
                 mapped.keep(sys::map(granules * size_of::<Entry>()), granules * size_of::<Entry>())?,
                 mapped.keep(
                     sys::reserve(bytes / BYTES_PER_META * size_of::<PageMeta>(), sys::OS_PAGE),
@@ -129,14 +134,14 @@ impl Region {
                 mapped.keep(sys::map(chunks * Side::BYTES_PER_CHUNK), chunks * Side::BYTES_PER_CHUNK)?,
             ))
         })();
-        let Some((base, entries, metas, splits, side)) = arrays else {
+        let Some((guard, entries, metas, splits, side)) = arrays else {
             mapped.release();
             return false;
         };
         self.span_shift.store(span.trailing_zeros(), Ordering::Relaxed);
         self.entries.store(entries.as_ptr().cast(), Ordering::Relaxed);
         self.metas.store(metas.as_ptr().cast(), Ordering::Relaxed);
-        self.base.store(base.as_ptr() as usize, Ordering::Relaxed);
+        self.base.store(guard.as_ptr() as usize + GUARD, Ordering::Relaxed);
         for (node, place) in SPANS[..nodes].iter().enumerate() {
             let (granules, chunks) = (granules / nodes, chunks / nodes);
             // SAFETY: the node's own, disjoint part of each zeroed array made above, used by no one else.

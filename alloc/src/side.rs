@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 
 use crate::class::GRANULE;
 use crate::mask::BucketMask;
+use crate::report::GranulesReport;
 use crate::sys;
 
 /// Bytes of a chunk: 64 granules, one mask word.
@@ -104,6 +105,22 @@ impl SpanMemory {
     /// The granule of an address of the span.
     pub(crate) fn granule(&self, address: usize) -> usize {
         (address - self.base) / GRANULE
+    }
+
+    /// How the granules of chunks opened for pages are used.
+    pub(crate) fn granules(&self) -> GranulesReport {
+        let mut report = GranulesReport::default();
+        for chunk in 0..self.open_end {
+            let taken = BucketMask::from_word(self.side.granules[chunk]);
+            let is_partial = self.side.partial[chunk / 64] >> (chunk % 64) & 1 != 0;
+            if is_partial || taken.is_full() {
+                report.open += 64;
+                report.free += 64 - taken.count() as usize;
+                let runs = taken.empty_runs().map(|run| run.len());
+                report.largest_free_run = runs.fold(report.largest_free_run, usize::max);
+            }
+        }
+        report
     }
 
     /// The first of `count` (1 to 64) neighbouring granules of one chunk, now taken.

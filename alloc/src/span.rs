@@ -17,6 +17,7 @@ use crate::node::NodeId;
 use crate::page::PageMeta;
 pub(crate) use crate::page::PageSpec;
 use crate::region::REGION;
+use crate::report::GranulesReport;
 use crate::side::SpanMemory;
 
 pub(crate) use crate::side::{CHUNK, Side, Split};
@@ -117,6 +118,11 @@ impl Span {
         self.state.lock().memory.give_chunks(base, chunks);
     }
 
+    /// How the granules of chunks opened for pages are used.
+    pub(crate) fn granules(&self) -> GranulesReport {
+        self.state.lock().memory.granules()
+    }
+
     /// Calls `visit` for each page in use, without the lock: a page that is taken or given
     /// meanwhile may or may not be seen. Pages come by address, which `visit` is told as the walk knows it:
     /// the metadata may have become another page's.
@@ -138,8 +144,15 @@ impl Span {
     }
 }
 
+/// The page that an address lies in, if it lies in one.
+pub(crate) fn page_at(address: usize) -> Option<&'static PageMeta> {
+    let offset = REGION.get().offset_of(address)?;
+    let entry = entry_at(offset);
+    (entry.kind() != Kind::None).then(|| meta_at(entry.meta(offset)))
+}
+
 fn entry_at(offset: usize) -> Entry {
-    // SAFETY: callers walk offsets of opened chunks, inside the region.
+    // SAFETY: callers walk offsets of opened chunks, or have checked that theirs is the region's.
     unsafe { REGION.entry(offset) }
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's calls, each wrapped once, with failure as a value.
 //!
-//! Owned by `region`, `span`, `range`, `node`, `sysfs`, `placement` and `lock`. Invariant: nothing here allocates or panics.
-//! A call that fails sets the thread's `errno`, as it would anywhere.
+//! Owned by `region`, `span`, `range`, `node`, `sysfs`, `placement` and `lock`. Invariant: nothing here allocates
+//! or panics. A call that fails sets the thread's `errno`, as it would anywhere; slow paths put it back.
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
@@ -260,6 +260,24 @@ impl Drop for File {
     fn drop(&mut self) {
         // SAFETY: opened by `open_at`, closed once.
         keeping_errno(|| unsafe { libc::close(self.0) });
+    }
+}
+
+/// The thread's `errno`, put back when dropped: slow paths call the kernel, and a malloc that succeeds, or a
+/// free, must not change it.
+pub(crate) struct Errno(i32);
+
+impl Errno {
+    pub(crate) fn keep() -> Self {
+        // SAFETY: each thread's own word.
+        Self(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl Drop for Errno {
+    fn drop(&mut self) {
+        // SAFETY: as in `keep`.
+        unsafe { *libc::__errno_location() = self.0 };
     }
 }
 

@@ -151,14 +151,17 @@ mod tests {
             requested: live * slot_size - 100,
             committed: 1024 * slot_size,
             resident: 512 * slot_size,
+            ..SlotsReport::default()
         };
         let node = NodeReport {
             node: NodeId(1),
             classes: vec![slots(16, 100), slots(64, 10)],
             lent: vec![slots(32, 50)],
             ranges: RangesReport { count: 1, room: 1 << 30, resident: 4096 },
+            ..NodeReport::default()
         };
-        let report = Report { nodes: vec![node], large: LargeReport { blocks: 2, requested: 900 } };
+        let large = LargeReport { blocks: 2, requested: 900, committed: 8192 };
+        let report = Report { nodes: vec![node], large, ..Report::default() };
         let rows = Fragmentation::of(&report, 8192);
         assert_eq!(rows.rows.len(), 5);
         assert!(rows.rows[..4].iter().all(|row| row.node == 1));

@@ -1,0 +1,117 @@
+//! How a report is made: one walk over the pages, one over the ranges, the counters of all heaps, and one
+//! look at the kernel's list of mappings.
+//!
+//! Invariant: nothing is stopped for it; each number is true of some moment while it is made.
+
+use super::residency::Residency;
+use super::smaps::{self, MemoryReport};
+use super::{LargeReport, NodeReport, Report, SlotsReport};
+use crate::class::{CLASSES, TABLE};
+use crate::node::NodeId;
+use crate::occupancy::{self, PageOccupancy, PageUse};
+use crate::region::REGION;
+use crate::registry::for_each_heap;
+use crate::{large, range};
+
+impl Report {
+    pub(crate) fn take() -> Self {
+        let mut residency = Residency::new();
+        let spans = REGION.get().spans().iter().enumerate();
+        let mut nodes: Vec<NodeReport> = spans
+            .map(|(node, span)| NodeReport {
+                node: NodeId(node as u8),
+                granules: span.granules(),
+                ..NodeReport::default()
+            })
+            .collect();
+        occupancy::for_each_page(|page| {
+            let node = &mut nodes[usize::from(page.node.0)];
+            let slots = match page.usage {
+                PageUse::Slab => &mut node.classes,
+                PageUse::Lent => &mut node.lent,
+            };
+            let place = slots.binary_search_by_key(&page.slot_size, |slots| slots.slot_size);
+            let place = place.unwrap_or_else(|place| {
+                slots.insert(place, SlotsReport::default());
+                place
+            });
+            slots[place].add(page, residency.of_page(page.base, page.bytes));
+        });
+        for (base, room, node) in range::live() {
+            let ranges = &mut nodes[usize::from(node.0)].ranges;
+            ranges.count += 1;
+            ranges.room += room;
+            ranges.resident += residency.of_range(base, room);
+        }
+        for lent in nodes.iter_mut().flat_map(|node| &mut node.lent) {
+            lent.requested = lent.live_bytes();
+        }
+        let mut report = Self { nodes, ..Self::default() };
+        report.share_requested();
+        report.ask_kernel();
+        report
+    }
+
+    /// What the kernel says: of each node's mappings, and of all.
+    fn ask_kernel(&mut self) {
+        let nodes = &mut self.nodes;
+        let mut process = MemoryReport::default();
+        let told = smaps::for_each_field(|mapping, field, bytes| {
+            process.add(field, bytes);
+            let node = REGION.offset_of(mapping).map(|offset| offset / REGION.span_bytes());
+            if let Some(node) = node.and_then(|node| nodes.get_mut(node)) {
+                node.memory.get_or_insert_default().add(field, bytes);
+            }
+        });
+        self.process = told.then_some(process);
+    }
+
+    /// Gives each class its requested bytes, shared between nodes by their live blocks.
+    fn share_requested(&mut self) {
+        let mut requested = [0u64; CLASSES];
+        let (mut bytes, mut blocks) = (0u64, 0u64);
+        for_each_heap(|heap| {
+            for (sum, window) in requested.iter_mut().zip(heap.windows()) {
+                *sum = sum.wrapping_add(window.counted());
+            }
+            let large = heap.counted_large();
+            (bytes, blocks) = (bytes.wrapping_add(large.0), blocks.wrapping_add(large.1));
+        });
+        self.large = LargeReport {
+            blocks: positive(blocks),
+            requested: positive(bytes),
+            committed: large::committed(),
+        };
+        for (class, about) in TABLE.iter().enumerate() {
+            let size = about.slot_size as usize;
+            let live: usize =
+                self.classes().filter(|slots| slots.slot_size == size).map(|slots| slots.live).sum();
+            let classes = self.nodes.iter_mut().flat_map(|node| &mut node.classes);
+            for slots in classes.filter(|slots| slots.slot_size == size && live > 0) {
+                let share = positive(requested[class]) as u128 * slots.live as u128 / live as u128;
+                slots.requested = share as usize;
+            }
+        }
+    }
+}
+
+impl SlotsReport {
+    fn add(&mut self, page: &PageOccupancy, resident: usize) {
+        self.slot_size = page.slot_size;
+        self.pages += 1;
+        self.slots += page.slots;
+        self.live += page.live_slots();
+        self.window += page.window as usize;
+        self.committed += page.bytes;
+        self.resident += resident;
+        self.largest_free_run = self.largest_free_run.max(page.largest_free_run());
+        let tenth = (page.live_slots() * 10 / page.slots.max(1)).min(9);
+        self.histogram[tenth] += 1;
+    }
+}
+
+/// A sum modulo 2^64 of counters that were read while their threads went on: a little below zero
+/// means zero.
+fn positive(sum: u64) -> usize {
+    if sum >> 63 == 0 { sum as usize } else { 0 }
+}

@@ -1,0 +1,33 @@
+//! What keeps a page: its live blocks.
+//!
+//! Invariant: read from the masks like everything else; nothing is kept for it.
+
+use crate::class::TABLE;
+use crate::node::NodeId;
+use crate::occupancy::{self, PageUse};
+use crate::span;
+
+/// A live block or object that keeps its page from being given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct PinningBlock {
+    /// Its address.
+    pub address: usize,
+    /// Bytes of its slot.
+    pub slot_size: usize,
+    /// The index of its size class; `None` for a collector's object.
+    pub class: Option<usize>,
+    /// The node whose span holds the page.
+    pub node: NodeId,
+}
+
+/// The live slots of the page that `address` lies in, ascending; none if there is no page.
+pub(crate) fn who_pins(address: usize) -> Vec<PinningBlock> {
+    let Some(page) = span::page_at(address).and_then(occupancy::of_page) else { return Vec::new() };
+    let class = match page.usage {
+        PageUse::Slab => TABLE.iter().position(|class| class.slot_size as usize == page.slot_size),
+        PageUse::Lent => None,
+    };
+    let pin = |address| PinningBlock { address, slot_size: page.slot_size, class, node: page.node };
+    page.live_addresses().map(pin).collect()
+}
