@@ -7,8 +7,9 @@
 pub(crate) const CLASSES: usize = 72;
 /// Largest slot, and so the largest request that pages serve.
 pub(crate) const LARGEST: usize = 32 * 1024;
-/// Largest alignment that pages serve: a page begins at a multiple of it.
-pub(crate) const LARGEST_ALIGN: usize = 4096;
+/// Largest alignment that pages serve. Pages of slots from 128 bytes on are whole granules, so each slot is
+/// aligned to the largest power of two that divides its size.
+pub(crate) const LARGEST_ALIGN: usize = LARGEST;
 
 /// Bytes of a granule.
 pub(crate) const GRANULE: usize = 64 * 1024;
@@ -46,7 +47,7 @@ impl ClassIdx {
         &TABLE[self.get()]
     }
 
-    /// The alignment that every slot has: a power of two up to 4 KiB.
+    /// The alignment that every slot has: a power of two up to 32 KiB.
     pub(crate) fn align(self) -> usize {
         LARGEST_ALIGN.min(1 << self.about().slot_size.trailing_zeros())
     }
@@ -135,7 +136,7 @@ const fn class_by_shift(size: usize) -> usize {
 }
 
 /// The class that serves `size` bytes at `align`, or `None` where pages don't: more than 32 KiB, or
-/// aligned over 4 KiB. Constant time for alignments up to 16, a few steps above.
+/// aligned over 32 KiB. Constant time for alignments up to 16, a few steps above.
 #[inline(always)]
 pub(crate) fn class_of(size: usize, align: usize) -> Option<ClassIdx> {
     if align > 16 {
@@ -181,13 +182,15 @@ mod tests {
 
     #[test]
     fn every_alignment_is_met_by_every_slot_of_a_page() {
-        for align in (0..=12).map(|shift| 1usize << shift) {
+        for align in (0..=15).map(|shift| 1usize << shift) {
             for size in (0..=LARGEST).step_by(7) {
                 let served = class_of(size, align).unwrap();
                 let class = served.get();
                 assert!(served.align() >= align);
                 assert!(TABLE[class].slot_size as usize >= size);
                 assert_eq!(TABLE[class].slot_size as usize % align.max(16), 0, "{size} at {align}");
+                assert_eq!(TABLE[class].page_bytes as usize % align.min(8192), 0, "{size} at {align}");
+                assert!(align <= 8192 || TABLE[class].page_bytes as usize % GRANULE == 0);
             }
         }
         assert_eq!(class_of(1, 2 * LARGEST_ALIGN), None);

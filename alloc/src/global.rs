@@ -25,8 +25,8 @@ use crate::report::{self, PinningBlock, Report, request};
 /// # drop(words);
 /// ```
 ///
-/// Requests up to 32 KiB at alignments up to 4 KiB come from bucket pages, all others from
-/// mimalloc. A block freed twice, or one that was never allocated, ends the process with a message
+/// Requests up to 32 KiB come from bucket pages, up to 2 MiB from runs of 64 KiB, all others, and those
+/// aligned to more than 64 KiB, from mimalloc. A block freed twice, or one that was never allocated, ends the process with a message
 /// where it is noticed: always for a second free by the thread that owns the page before the slot is
 /// handed out again; when the free is drained for one by another thread.
 ///
@@ -48,6 +48,11 @@ impl BucketAlloc {
     /// flight away. Takes time in proportion to the pages in use and to the mappings of the process.
     pub fn report(&self) -> Report {
         Report::take()
+    }
+
+    /// Gives memory that no block needs to the kernel, now. Returns the bytes given.
+    pub fn purge(&self) -> usize {
+        crate::purge::now()
     }
 
     /// The masks themselves: which slots of which page are live. As exact as
@@ -113,7 +118,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
         if class::class_of(size, align).is_none() {
-            return with_heap(|heap| heap.malloc_large_zeroed(size, align))
+            return with_heap(|heap| heap.malloc_unclassed_zeroed(size, align))
                 .unwrap_or_else(|| large::malloc_zeroed(size, align));
         }
         // SAFETY: the layout is the caller's.
@@ -139,11 +144,12 @@ unsafe impl GlobalAlloc for BucketAlloc {
                 return block;
             }
             (None, None) => {
-                // SAFETY: by the trait's contract; what no class serves is mimalloc's.
+                // SAFETY: by the trait's contract.
                 let resize =
-                    |heap: &Heap| unsafe { heap.realloc_large(block as usize, size, new_size, align) };
-                if let Some(moved) = with_heap(resize) {
-                    return moved;
+                    |heap: &Heap| unsafe { heap.realloc_unclassed(block as usize, size, new_size, align) };
+                match with_heap(resize) {
+                    Some(moved) if !moved.is_null() => return moved,
+                    _ => {}
                 }
             }
             _ => {}
@@ -167,7 +173,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
 fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
     let served = with_heap(|heap| match class {
         Some(class) => heap.malloc(class, size),
-        None => heap.malloc_large(size, align, size),
+        None => heap.malloc_unclassed(size, align),
     });
     request::arm_once();
     served.unwrap_or_else(|| {
@@ -189,8 +195,8 @@ unsafe fn free_slow(block: *mut u8, class: Option<ClassIdx>, size: usize) {
     let served = with_heap(|heap| match class {
         // SAFETY: by this function's contract.
         Some(class) => unsafe { heap.free(block as usize, class, size) },
-        // SAFETY: as above; what no class serves is mimalloc's.
-        None => unsafe { heap.free_large(block as usize, size) },
+        // SAFETY: as above.
+        None => unsafe { heap.free_unclassed(block as usize, size) },
     });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
     if served.is_none() && crate::region::REGION.offset_of(block as usize).is_none() {

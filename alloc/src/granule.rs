@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Slab,
     /// Pages lent to a collector.
     Lent,
+    /// Medium blocks: a page of one slot each.
+    Medium,
 }
 
 /// One word of the granule map.
@@ -75,6 +77,13 @@ impl Entry {
         )
     }
 
+    /// The entry of the granule `back` granules behind the one that this entry, of a page's first
+    /// granule, is of.
+    pub(crate) const fn behind(self, back: usize) -> Self {
+        debug_assert!(self.back() == 0 && back < 64);
+        Self(self.0 | (back as u64) << BACK_AT)
+    }
+
     pub(crate) const fn from_word(word: u64) -> Self {
         Self(word)
     }
@@ -88,6 +97,7 @@ impl Entry {
         match self.0 >> KIND_AT & 3 {
             1 => Kind::Slab,
             2 => Kind::Lent,
+            3 => Kind::Medium,
             _ => Kind::None,
         }
     }
@@ -181,5 +191,6 @@ mod tests {
         let behind = Entry::new(100, 16, Kind::Slab, 3, 32 * 1024, 0);
         assert_eq!(behind.meta(9 * GRANULE + 17), 100);
         assert_eq!(behind.in_page(9 * GRANULE + 17), 3 * GRANULE + 17);
+        assert_eq!(Entry::new(100, 16, Kind::Slab, 0, 32 * 1024, 0).behind(3), behind);
     }
 }

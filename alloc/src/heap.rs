@@ -21,6 +21,7 @@ use crate::fault::{Fault, fatal};
 use crate::granule::Kind;
 use crate::large;
 use crate::list::PageList;
+use crate::medium;
 use crate::node::{MAX_NODES, NodeId, current_node};
 use crate::page::{PageMeta, PageSpec, WORDS};
 use crate::pending::{Flush, Pending};
@@ -47,6 +48,7 @@ pub(crate) struct Heap {
     windows: [Window; CLASSES],
     lists: [PageList; CLASSES],
     pending: Pending,
+    medium: medium::Cache,
     /// Bytes and blocks that mimalloc serves, counted as in a window.
     large_requested: AtomicU64,
     large_blocks: AtomicU64,
@@ -365,6 +367,7 @@ impl Heap {
         for list in &self.lists {
             list.drain_empty(give);
         }
+        self.medium.flush();
         self.knows_large.store(false, Ordering::Relaxed);
     }
 
@@ -410,8 +413,24 @@ impl Heap {
         block
     }
 
-    /// As [`malloc_large`](Self::malloc_large), zeroed.
-    pub(crate) fn malloc_large_zeroed(&self, size: usize, align: usize) -> *mut u8 {
+    /// A block that no size class serves, or null: a run of granules if it is a medium one.
+    pub(crate) fn malloc_unclassed(&self, size: usize, align: usize) -> *mut u8 {
+        if medium::serves(size, align) {
+            if let Some(block) = self.medium.malloc(size) {
+                return block.address;
+            }
+        }
+        self.malloc_large(size, align, size)
+    }
+
+    /// As [`malloc_unclassed`](Self::malloc_unclassed), zeroed: memory fresh from the kernel is zero.
+    pub(crate) fn malloc_unclassed_zeroed(&self, size: usize, align: usize) -> *mut u8 {
+        if medium::serves(size, align) {
+            if let Some(block) = self.medium.malloc(size) {
+                medium::zero(&block, size);
+                return block.address;
+            }
+        }
         self.meet_large();
         let block = large::malloc_zeroed(size, align);
         if !block.is_null() {
@@ -420,32 +439,51 @@ impl Heap {
         block
     }
 
+    /// Frees a block that no size class serves. What no block begins at ends the process.
+    ///
+    /// # Safety
+    /// The block came from this allocator, requested with `bytes`, and is not used any more.
+    pub(crate) unsafe fn free_unclassed(&self, address: usize, bytes: usize) {
+        if let Some(offset) = REGION.offset_of(address) {
+            return self.medium.free(medium::page_at(offset, address));
+        }
+        // SAFETY: not the region's, so mimalloc's.
+        unsafe { self.free_large(address, bytes) };
+    }
+
     /// Frees a block of mimalloc's.
     ///
     /// # Safety
     /// mimalloc made the block, and nobody uses it any more.
-    pub(crate) unsafe fn free_large(&self, address: usize, bytes: usize) {
-        refuse_slot(address);
+    unsafe fn free_large(&self, address: usize, bytes: usize) {
         self.meet_large();
         self.count_large((bytes as u64).wrapping_neg(), u64::MAX);
         // SAFETY: by this function's contract.
         unsafe { large::free(address as *mut u8) };
     }
 
-    /// Changes the size of a block of mimalloc's; null leaves it as it was.
+    /// Changes the size of a block that no size class serves, to one that none serves; null leaves it as
+    /// it was, and it must then be moved.
     ///
     /// # Safety
-    /// mimalloc made the block, aligned to `align`.
-    pub(crate) unsafe fn realloc_large(
+    /// The block came from this allocator, requested with `old` bytes, aligned to `align`.
+    pub(crate) unsafe fn realloc_unclassed(
         &self,
         address: usize,
         old: usize,
         new: usize,
         align: usize,
     ) -> *mut u8 {
-        refuse_slot(address);
+        if let Some(offset) = REGION.offset_of(address) {
+            let stays = medium::resize(medium::page_at(offset, address), new);
+            return if stays { address as *mut u8 } else { core::ptr::null_mut() };
+        }
+        if medium::serves(new, align) && REGION.bytes() > 0 {
+            // Where it belongs.
+            return core::ptr::null_mut();
+        }
         self.meet_large();
-        // SAFETY: by this function's contract.
+        // SAFETY: not the region's, so mimalloc's.
         let block = unsafe { large::realloc(address as *mut u8, new, align) };
         if !block.is_null() {
             self.count_large((new as u64).wrapping_sub(old as u64), 0);
@@ -472,14 +510,6 @@ impl Heap {
     /// Bytes and blocks that mimalloc serves, modulo 2^64.
     pub(crate) fn counted_large(&self) -> (u64, u64) {
         (self.large_requested.load(Ordering::Relaxed), self.large_blocks.load(Ordering::Relaxed))
-    }
-}
-
-/// Ends the process for an address of the region that was freed or resized as a large block: a layout
-/// that is not the block's.
-fn refuse_slot(address: usize) {
-    if REGION.offset_of(address).is_some() {
-        fatal(Fault::Foreign, address, None);
     }
 }
 

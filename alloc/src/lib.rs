@@ -15,6 +15,7 @@
 //! window       the free slots it hands out       roster              the heaps, for a look at all pages
 //!                                                placement           which node pages lie on
 //! pending      frees on their way to others      large               mimalloc, for what is large
+//! medium       runs of granules, over 32 KiB     purge               memory back to the kernel
 //! list         pages with free slots
 //! span         one node's memory, as pages
 //! side         ... as chunks and granules        metas               ... the pages' metadata
@@ -43,6 +44,7 @@ mod large;
 mod lend;
 mod list;
 mod lock;
+mod medium;
 mod metas;
 mod node;
 mod node_set;
@@ -50,6 +52,7 @@ mod occupancy;
 mod page;
 mod pending;
 mod placement;
+mod purge;
 mod range;
 mod region;
 mod registry;
@@ -73,7 +76,7 @@ pub use crate::{
     placement::{NodePlacement, PagePlace, Placement},
     range::Range,
     report::{
-        GranulesReport, LargeReport, MemoryReport, NodeReport, PinningBlock, RangesReport, Report,
-        SlotsReport,
+        GranulesReport, LargeReport, MediumReport, MemoryReport, NodeReport, PinningBlock, RangesReport,
+        Report, SlotsReport,
     },
 };

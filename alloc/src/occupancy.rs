@@ -16,6 +16,7 @@ use bitvec::order::Lsb0;
 use crate::granule::Kind;
 use crate::heap::Heap;
 use crate::mask::BucketMask;
+use crate::medium;
 use crate::node::NodeId;
 use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::region::REGION;
@@ -30,6 +31,9 @@ pub enum PageUse {
     Slab,
     /// Objects of a collector.
     Lent,
+    /// A block over 32 KiB: one slot, as large as was asked for; not live while a thread keeps it for its
+    /// next such block.
+    Medium,
 }
 
 /// One page and its live slots, at about one moment.
@@ -132,6 +136,7 @@ fn judge(
             Kind::None => return None,
             Kind::Slab => (PageUse::Slab, Some(roster.owner(page)?)),
             Kind::Lent => (PageUse::Lent, None),
+            Kind::Medium => (PageUse::Medium, None),
         };
         let parkings = heap.map(Heap::parkings);
         let mut live = words(&page.taken);
@@ -146,6 +151,9 @@ fn judge(
                 window += (live[bucket] & hidden).count_ones();
                 live[bucket] &= !hidden;
             }
+        }
+        if usage == PageUse::Medium {
+            live[0] = u64::from(medium::is_live(page));
         }
         tries += 1;
         let same_owner = heap.is_none_or(|heap| page.header.owner.load(Ordering::Acquire) == heap.id());

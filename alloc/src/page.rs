@@ -11,6 +11,7 @@ use crate::granule::Kind;
 use crate::mask::BucketMask;
 use crate::node::NodeId;
 use crate::remote::{Posted, Signals};
+use crate::sys::OS_PAGE;
 
 /// Mask words of a page.
 pub(crate) const WORDS: usize = 8;
@@ -75,11 +76,11 @@ pub(crate) struct Header {
     pub state: AtomicU8,
     /// Whose hands the page is in: the span's (0), or what `Kind` says.
     pub kind: AtomicU8,
-    /// Bytes of the page.
-    pub bytes: AtomicU32,
-    /// How often this metadata was given to a page: tells a reader that what it reads is no longer the
-    /// page it began with.
-    pub life: AtomicU32,
+    /// How often this metadata was given to a page, modulo 2^16: tells a reader that what it reads is no
+    /// longer the page it began with.
+    pub life: AtomicU16,
+    /// OS pages of the page.
+    pub os_pages: AtomicU16,
 }
 
 /// Metadata of one page.
@@ -102,7 +103,7 @@ impl PageMeta {
         header.life.store(header.life.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         // Release: whoever sees one of these sees the new life.
         header.base.store(base, Ordering::Release);
-        header.bytes.store(spec.bytes, Ordering::Release);
+        self.set_bytes(spec.bytes as usize);
         header.slot_size.store(spec.slot_size, Ordering::Release);
         header.slots.store(spec.slots(), Ordering::Release);
         header.class.store(spec.tag, Ordering::Release);
@@ -126,12 +127,13 @@ impl PageMeta {
         match self.header.kind.load(Ordering::Acquire) {
             slab if slab == Kind::Slab as u8 => Kind::Slab,
             lent if lent == Kind::Lent as u8 => Kind::Lent,
+            medium if medium == Kind::Medium as u8 => Kind::Medium,
             _ => Kind::None,
         }
     }
 
     /// Which page of those that ever had this metadata it is.
-    pub(crate) fn life(&self) -> u32 {
+    pub(crate) fn life(&self) -> u16 {
         self.header.life.load(Ordering::Acquire)
     }
 
@@ -140,7 +142,13 @@ impl PageMeta {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.header.bytes.load(Ordering::Relaxed) as usize
+        usize::from(self.header.os_pages.load(Ordering::Relaxed)) * OS_PAGE
+    }
+
+    /// Sets the page's length: whole OS pages, at most a chunk.
+    pub(crate) fn set_bytes(&self, bytes: usize) {
+        // Release: whoever sees it sees the new life.
+        self.header.os_pages.store((bytes / OS_PAGE) as u16, Ordering::Release);
     }
 
     pub(crate) fn node(&self) -> NodeId {

@@ -1,8 +1,9 @@
 //! A span's memory below pages: chunks and granules, and the side arrays that govern them.
 //!
-//! Owned by a span, under its lock. Invariant: a chunk's bit in `used` is set while it is opened for
+//! Owned by a span, under its lock. Invariants: a chunk's bit in `used` is set while it is opened for
 //! pages or part of a range; a chunk opened for pages has a bit in `partial` while one of its 64
-//! granules is free, and its word in `granules` says which.
+//! granules is free, and its word in `granules` says which. A free granule that is not `dirty` reads as
+//! zero and costs no memory.
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
@@ -33,15 +34,23 @@ pub(crate) struct Side {
     splits: &'static mut [Split],
     /// Taken granules, a word a chunk.
     granules: &'static mut [u64],
+    /// Free granules that were written to since their memory came from the kernel, a word a chunk.
+    dirty: &'static mut [u64],
+    /// Dirty granules that nobody took since the purge looked last, a word a chunk.
+    aged: &'static mut [u64],
     /// Chunks in use, a bit a chunk.
     used: &'static mut [u64],
     /// Chunks opened for pages that have a free granule, a bit a chunk.
     partial: &'static mut [u64],
+    /// Chunks that have a dirty granule, a bit a chunk.
+    soiled: &'static mut [u64],
+    /// Chunks whose memory the kernel would not take back, a bit a chunk.
+    locked: &'static mut [u64],
 }
 
 impl Side {
-    /// A word for `granules`, and a bit each in `used` and `partial`, rounded up generously.
-    pub(crate) const BYTES_PER_CHUNK: usize = 16;
+    /// Three words, and a bit each in the last four arrays, rounded up generously.
+    pub(crate) const BYTES_PER_CHUNK: usize = 32;
 
     /// The arrays of `chunks` chunks.
     ///
@@ -54,19 +63,73 @@ impl Side {
         words: NonNull<u64>,
         chunks: usize,
     ) -> Self {
-        let (splits, words) = (splits.as_ptr(), words.as_ptr());
-        let bit_words = chunks.div_ceil(64);
-        // SAFETY: three neighbouring parts of `words`: chunks + 2 * ceil(chunks / 64) <= 2 * chunks
-        // words for 2 chunks and more, which the caller gave.
-        unsafe {
-            Self {
-                splits: core::slice::from_raw_parts_mut(splits, granules),
-                granules: core::slice::from_raw_parts_mut(words, chunks),
-                used: core::slice::from_raw_parts_mut(words.add(chunks), bit_words),
-                partial: core::slice::from_raw_parts_mut(words.add(chunks + bit_words), bit_words),
-            }
+        let bits = chunks.div_ceil(64);
+        let mut at = 0;
+        let mut part = |len: usize| {
+            let first = at;
+            at += len;
+            // SAFETY: neighbouring parts of `words`: 3 * chunks + 4 * ceil(chunks / 64) <= 4 * chunks
+            // words for 4 chunks and more, which the caller gave.
+            unsafe { core::slice::from_raw_parts_mut(words.as_ptr().add(first), len) }
+        };
+        Self {
+            granules: part(chunks),
+            dirty: part(chunks),
+            aged: part(chunks),
+            used: part(bits),
+            partial: part(bits),
+            soiled: part(bits),
+            locked: part(bits),
+            // SAFETY: by this function's contract.
+            splits: unsafe { core::slice::from_raw_parts_mut(splits.as_ptr(), granules) },
         }
     }
+
+    const fn empty() -> Self {
+        Self {
+            splits: &mut [],
+            granules: &mut [],
+            dirty: &mut [],
+            aged: &mut [],
+            used: &mut [],
+            partial: &mut [],
+            soiled: &mut [],
+            locked: &mut [],
+        }
+    }
+
+    /// Makes the bits of a chunk in `partial` and `soiled` say what its words say.
+    fn settle(&mut self, chunk: usize) {
+        let bit = 1u64 << (chunk % 64);
+        let set = |words: &mut [u64], to: bool| {
+            if to {
+                words[chunk / 64] |= bit;
+            } else {
+                words[chunk / 64] &= !bit;
+            }
+        };
+        set(self.partial, self.granules[chunk] != u64::MAX);
+        set(self.soiled, self.dirty[chunk] != 0);
+    }
+}
+
+/// Whether a chunk's bit is set.
+fn has(words: &[u64], chunk: usize) -> bool {
+    words[chunk / 64] >> (chunk % 64) & 1 != 0
+}
+
+/// The chunks whose bit is set in a word of both.
+fn both(one: &[u64], other: &[u64], word: usize) -> impl Iterator<Item = usize> + use<> {
+    BucketMask::from_word(one[word] & other[word]).occupied().map(move |bit| word * 64 + bit as usize)
+}
+
+/// A run of granules just taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// The first.
+    pub granule: usize,
+    /// Leading granules up to and with the last dirty one: those behind read as zero.
+    pub dirty: usize,
 }
 
 /// Chunks and granules of a span.
@@ -81,8 +144,7 @@ pub(crate) struct SpanMemory {
 
 impl SpanMemory {
     pub(crate) const fn empty() -> Self {
-        let side = Side { splits: &mut [], granules: &mut [], used: &mut [], partial: &mut [] };
-        Self { base: 0, side, open_end: 0, empty_chunks: 0 }
+        Self { base: 0, side: Side::empty(), open_end: 0, empty_chunks: 0 }
     }
 
     pub(crate) fn new(base: usize, side: Side) -> Self {
@@ -123,32 +185,50 @@ impl SpanMemory {
         report
     }
 
-    /// The first of `count` (1 to 64) neighbouring granules of one chunk, now taken.
-    pub(crate) fn take_granules(&mut self, count: usize) -> Option<usize> {
-        let fit = |chunk: usize, side: &Side| {
-            BucketMask::from_word(side.granules[chunk]).first_fit(count as u32).map(|at| at as usize)
-        };
+    /// `count` (1 to 64) neighbouring granules of one chunk, now taken: dirty ones where there are, since
+    /// their memory is there already.
+    pub(crate) fn take_granules(&mut self, count: usize) -> Option<Run> {
+        /// Chunks with dirty granules looked at: a bound on the time when none of them has room.
+        const LOOK: usize = 16;
+        let side = &self.side;
         let words = self.open_end.div_ceil(64);
-        let found = (0..words).find_map(|word| {
-            let partial = BucketMask::from_word(self.side.partial[word]);
-            partial.occupied().find_map(|bit| {
-                let chunk = word * 64 + bit as usize;
-                fit(chunk, &self.side).map(|at| (chunk, at))
-            })
-        });
+        let soiled = (0..words).flat_map(|word| both(side.partial, side.soiled, word)).take(LOOK);
+        let partial = (0..words).flat_map(|word| both(side.partial, side.partial, word));
+        let fit = |chunk: usize, closed: u64| {
+            let at = BucketMask::from_word(closed).first_fit(count as u32)?;
+            Some((chunk, at as usize))
+        };
+        let found = { soiled }
+            .find_map(|chunk| fit(chunk, side.granules[chunk] | !side.dirty[chunk]))
+            .or_else(|| { partial }.find_map(|chunk| fit(chunk, side.granules[chunk])));
         let (chunk, at) = match found {
             Some(place) => place,
             None => (self.open_chunk()?, 0),
         };
-        let granules = &mut self.side.granules[chunk];
-        if *granules == 0 {
+        Some(self.take_run(chunk, at, count))
+    }
+
+    fn take_run(&mut self, chunk: usize, at: usize, count: usize) -> Run {
+        let run = BucketMask::from_run(at as u32..(at + count) as u32).word();
+        let side = &mut self.side;
+        if side.granules[chunk] == 0 {
             self.empty_chunks -= 1;
         }
-        *granules |= BucketMask::from_run(at as u32..(at + count) as u32).word();
-        if *granules == u64::MAX {
-            self.side.partial[chunk / 64] &= !(1 << (chunk % 64));
-        }
-        Some(chunk * 64 + at)
+        let dirty = (side.dirty[chunk] & run) >> at;
+        side.granules[chunk] |= run;
+        side.dirty[chunk] &= !run;
+        side.aged[chunk] &= !run;
+        side.settle(chunk);
+        Run { granule: chunk * 64 + at, dirty: (u64::BITS - dirty.leading_zeros()) as usize }
+    }
+
+    /// Takes the `count` granules from `granule` on, if they are all free and of one chunk.
+    pub(crate) fn take_these(&mut self, granule: usize, count: usize) -> Option<Run> {
+        let (chunk, at) = (granule / 64, granule % 64);
+        let run = BucketMask::from_run(at as u32..(at + count) as u32).word();
+        // The granules are behind a taken one; at the chunk's end they would be the next chunk's.
+        let free = at != 0 && at + count <= 64 && self.side.granules[chunk] & run == 0;
+        free.then(|| self.take_run(chunk, at, count))
     }
 
     /// Opens the lowest unused chunk for pages.
@@ -163,30 +243,66 @@ impl SpanMemory {
             return None;
         }
         self.side.used[word] |= 1 << (chunk % 64);
-        self.side.partial[word] |= 1 << (chunk % 64);
         self.side.granules[chunk] = 0;
+        self.side.settle(chunk);
         self.open_end = self.open_end.max(chunk + 1);
         self.empty_chunks += 1;
         Some(chunk)
     }
 
-    /// Gives granules back. A chunk that becomes empty is closed, unless it is the only empty one.
-    pub(crate) fn give_granules(&mut self, granule: usize, count: usize) {
+    /// Gives granules back, of which the first `dirty` may have been written to.
+    pub(crate) fn give_granules(&mut self, granule: usize, count: usize, dirty: usize) {
         let (chunk, at) = (granule / 64, granule % 64);
-        let granules = &mut self.side.granules[chunk];
-        *granules &= !BucketMask::from_run(at as u32..(at + count) as u32).word();
-        self.side.partial[chunk / 64] |= 1 << (chunk % 64);
-        if *granules != 0 {
+        let side = &mut self.side;
+        side.granules[chunk] &= !BucketMask::from_run(at as u32..(at + count) as u32).word();
+        side.dirty[chunk] |= BucketMask::from_run(at as u32..(at + dirty.min(count)) as u32).word();
+        side.settle(chunk);
+        if side.granules[chunk] == 0 {
+            self.empty_chunks += 1;
+        }
+    }
+
+    /// The free granules of a chunk whose memory the kernel is to have, taken until
+    /// [`give_purged`](Self::give_purged): the dirty ones that nobody took since this was asked last, or
+    /// with `all` every dirty one. With `huge` whole 2 MiB only, as huge pages would have to be split.
+    pub(crate) fn take_purgeable(&mut self, chunk: usize, all: bool, huge: bool) -> u64 {
+        let side = &mut self.side;
+        let is_open = has(side.used, chunk) && has(side.soiled, chunk);
+        if !is_open || (has(side.locked, chunk) && !all) {
+            return 0;
+        }
+        let (dirty, taken) = (side.dirty[chunk], side.granules[chunk]);
+        let due = if all { dirty } else { dirty & side.aged[chunk] };
+        side.aged[chunk] = dirty & !due;
+        let due = if huge { whole_halves(taken, dirty, due) } else { due };
+        if due != 0 && taken == 0 {
+            self.empty_chunks -= 1;
+        }
+        side.granules[chunk] |= due;
+        side.dirty[chunk] &= !due;
+        side.settle(chunk);
+        due
+    }
+
+    /// Takes purged granules back, of which `kept` stayed dirty. A chunk without a page and without
+    /// memory is closed, unless it is the only such one.
+    pub(crate) fn give_purged(&mut self, chunk: usize, granules: u64, kept: u64) {
+        let side = &mut self.side;
+        side.granules[chunk] &= !granules;
+        side.dirty[chunk] |= kept;
+        let bit = 1 << (chunk % 64);
+        side.locked[chunk / 64] = side.locked[chunk / 64] & !bit | if kept == 0 { 0 } else { bit };
+        side.settle(chunk);
+        if side.granules[chunk] != 0 {
             return;
         }
+        self.empty_chunks += 1;
+        let spare = self.empty_chunks > 1 && side.dirty[chunk] == 0;
         // SAFETY: no page is left in the chunk, so nothing in it is used.
-        let closed =
-            self.empty_chunks > 0 && unsafe { sys::close(self.address(chunk * 64) as *mut u8, CHUNK) };
-        if closed {
-            self.side.used[chunk / 64] &= !(1 << (chunk % 64));
-            self.side.partial[chunk / 64] &= !(1 << (chunk % 64));
-        } else {
-            self.empty_chunks += 1;
+        if spare && unsafe { sys::close((self.base + chunk * CHUNK) as *mut u8, CHUNK) } {
+            side.used[chunk / 64] &= !bit;
+            side.partial[chunk / 64] &= !bit;
+            self.empty_chunks -= 1;
         }
     }
 
@@ -206,6 +322,13 @@ impl SpanMemory {
             self.side.used[chunk / 64] &= !(1 << (chunk % 64));
         }
     }
+}
+
+/// The halves of a chunk, 2 MiB each, that are wholly free, and dirty nowhere but where it is due.
+fn whole_halves(taken: u64, dirty: u64, due: u64) -> u64 {
+    const HALF: u64 = u64::MAX >> 32;
+    let whole = |half: u64| taken & half == 0 && due & half != 0 && dirty & half == due & half;
+    [HALF, HALF << 32].into_iter().filter(|&half| whole(half)).sum()
 }
 
 /// The first bit of the highest run of `count` clear bits among the lowest `len`, a run a step.

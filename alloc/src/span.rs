@@ -18,7 +18,8 @@ use crate::page::PageMeta;
 pub(crate) use crate::page::PageSpec;
 use crate::region::REGION;
 use crate::report::GranulesReport;
-use crate::side::SpanMemory;
+use crate::side::{Run, SpanMemory};
+use crate::sys;
 
 pub(crate) use crate::side::{CHUNK, Side, Split};
 
@@ -92,8 +93,11 @@ impl Span {
     pub(crate) fn take_page(&self, spec: PageSpec) -> Option<&'static PageMeta> {
         let spec = spec.rounded();
         let mut state = self.state.lock();
-        let page =
-            if (spec.bytes as usize) < GRANULE { state.take_split(spec) } else { state.take_whole(spec) };
+        let page = if (spec.bytes as usize) < GRANULE {
+            state.take_split(spec)
+        } else {
+            state.take_whole(spec).map(|(page, _)| page)
+        };
         self.open_end.store(state.memory.open_end(), Ordering::Relaxed);
         page
     }
@@ -106,6 +110,58 @@ impl Span {
     pub(crate) unsafe fn give_page(&self, page: &PageMeta) {
         page.header.kind.store(Kind::None as u8, Ordering::Relaxed);
         self.state.lock().give(page);
+    }
+
+    /// A page of a spec of whole granules, and how many of its leading bytes may not be zero.
+    pub(crate) fn take_run(&self, spec: PageSpec) -> Option<(&'static PageMeta, usize)> {
+        let mut state = self.state.lock();
+        let taken = state.take_whole(spec);
+        self.open_end.store(state.memory.open_end(), Ordering::Relaxed);
+        taken
+    }
+
+    /// Takes a page of whole granules back, of which only the first `dirty` bytes may have been written to.
+    ///
+    /// # Safety
+    /// As [`give_page`](Self::give_page).
+    pub(crate) unsafe fn give_run(&self, page: &PageMeta, dirty: usize) {
+        page.header.kind.store(Kind::None as u8, Ordering::Relaxed);
+        self.state.lock().give_whole(page, dirty);
+    }
+
+    /// Changes a page of whole granules to `bytes` bytes, where it is. Of what it has now, only the first
+    /// `dirty` bytes may have been written to; how many of those that it has then may have been. `None`:
+    /// what follows is in use, nothing changed.
+    ///
+    /// # Safety
+    /// The page is of this span, of one slot, and the caller's; nothing behind `bytes` is used any more.
+    pub(crate) unsafe fn resize_run(&self, page: &PageMeta, bytes: usize, dirty: usize) -> Option<usize> {
+        self.state.lock().resize_whole(page, bytes, dirty)
+    }
+
+    /// Chunks that may have been opened for pages: those below this index.
+    pub(crate) fn chunks(&self) -> usize {
+        self.open_end.load(Ordering::Relaxed)
+    }
+
+    /// Gives the memory of a chunk's free granules to the kernel: of those that were free at the last such
+    /// look already, or of `all`; with `huge` whole 2 MiB only. Returns bytes given. One thread at a time.
+    pub(crate) fn purge_granules(&self, node: NodeId, chunk: usize, all: bool, huge: bool) -> usize {
+        let due = self.state.lock().memory.take_purgeable(chunk, all, huge);
+        if due == 0 {
+            return 0;
+        }
+        let base = REGION.base() + usize::from(node.0) * REGION.span_bytes() + chunk * CHUNK;
+        let mut kept = 0;
+        for run in BucketMask::from_word(due).runs() {
+            let first = (base + run.start as usize * GRANULE) as *mut u8;
+            // SAFETY: opened granules that no page covers, taken above.
+            if !unsafe { sys::discard(first, run.len() * GRANULE) } {
+                kept |= BucketMask::from_run(run).word();
+            }
+        }
+        self.state.lock().memory.give_purged(chunk, due, kept);
+        (due & !kept).count_ones() as usize * GRANULE
     }
 
     /// Address of the first of `chunks` neighbouring unused chunks, taken for a range: closed memory.
@@ -169,21 +225,62 @@ fn meta_at(idx: usize) -> &'static PageMeta {
 }
 
 impl SpanState {
-    /// A page of one or more whole granules.
-    fn take_whole(&mut self, spec: PageSpec) -> Option<&'static PageMeta> {
+    /// A page of one or more whole granules, and how many of its leading bytes may not be zero.
+    fn take_whole(&mut self, spec: PageSpec) -> Option<(&'static PageMeta, usize)> {
         let granules = spec.bytes as usize / GRANULE;
         let meta = self.metas.take(1)?;
-        let Some(granule) = self.memory.take_granules(granules) else {
+        let Some(run) = self.memory.take_granules(granules) else {
             self.metas.give(meta, 1);
             return None;
         };
-        let base = self.memory.address(granule);
+        let base = self.memory.address(run.granule);
         meta_at(meta).reset(base, spec, self.node);
         for back in 0..granules {
             let entry = Entry::new(meta, GRANULE_SHIFT, spec.kind, back, spec.slot_size, spec.tag);
             set_entry(offset_of(base) + back * GRANULE, entry);
         }
-        Some(meta_at(meta))
+        Some((meta_at(meta), run.dirty * GRANULE))
+    }
+
+    /// Takes a page of whole granules back, of which the first `dirty` bytes may have been written to.
+    fn give_whole(&mut self, page: &PageMeta, dirty: usize) {
+        let offset = offset_of(page.base());
+        let granules = page.bytes() / GRANULE;
+        self.metas.give(entry_at(offset).first_meta(), 1);
+        for covered in 0..granules {
+            set_entry(offset + covered * GRANULE, Entry::NONE);
+        }
+        let granule = self.memory.granule(page.base());
+        self.memory.give_granules(granule, granules, dirty.div_ceil(GRANULE));
+    }
+
+    /// See [`Span::resize_run`].
+    fn resize_whole(&mut self, page: &PageMeta, bytes: usize, dirty: usize) -> Option<usize> {
+        let offset = offset_of(page.base());
+        let granule = self.memory.granule(page.base());
+        let (old, new) = (page.bytes() / GRANULE, bytes / GRANULE);
+        let mut dirty_now = dirty.min(bytes);
+        if new > old {
+            let run = self.memory.take_these(granule + old, new - old)?;
+            if run.dirty > 0 {
+                dirty_now = (old + run.dirty) * GRANULE;
+            }
+            let first = entry_at(offset);
+            for back in old..new {
+                set_entry(offset + back * GRANULE, first.behind(back));
+            }
+        } else if new < old {
+            for covered in new..old {
+                set_entry(offset + covered * GRANULE, Entry::NONE);
+            }
+            self.memory.give_granules(
+                granule + new,
+                old - new,
+                dirty.saturating_sub(bytes).div_ceil(GRANULE),
+            );
+        }
+        page.set_bytes(bytes);
+        Some(dirty_now)
     }
 
     /// A page inside a granule that pages of the same spec share.
@@ -210,7 +307,7 @@ impl SpanState {
     /// Takes a granule and lists it as split into `pages` free pages of `spec`.
     fn split_granule(&mut self, spec: PageSpec, pages: usize) -> Option<()> {
         let metas = self.metas.take(pages)?;
-        let Some(granule) = self.memory.take_granules(1) else {
+        let Some(Run { granule, .. }) = self.memory.take_granules(1) else {
             self.metas.give(metas, pages);
             return None;
         };
@@ -228,19 +325,15 @@ impl SpanState {
         let base = page.base();
         let offset = offset_of(base);
         let entry = entry_at(offset);
-        let granule = self.memory.granule(base);
-        let granules = if entry.page_shift() == GRANULE_SHIFT {
-            page.bytes() / GRANULE
-        } else if self.give_split(entry, granule, entry.meta(offset) - entry.first_meta(), page) {
-            1
-        } else {
-            return;
-        };
-        for covered in 0..granules {
-            set_entry((offset & !(GRANULE - 1)) + covered * GRANULE, Entry::NONE);
+        if entry.page_shift() == GRANULE_SHIFT {
+            return self.give_whole(page, page.bytes());
         }
-        self.metas.give(entry.first_meta(), GRANULE >> entry.page_shift());
-        self.memory.give_granules(granule, granules);
+        let granule = self.memory.granule(base);
+        if self.give_split(entry, granule, entry.meta(offset) - entry.first_meta(), page) {
+            set_entry(offset & !(GRANULE - 1), Entry::NONE);
+            self.metas.give(entry.first_meta(), GRANULE >> entry.page_shift());
+            self.memory.give_granules(granule, 1, 1);
+        }
     }
 
     /// Frees one page of a split granule; whether the granule has none left.

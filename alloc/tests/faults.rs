@@ -21,6 +21,20 @@ fn free(block: *mut u8) {
     unsafe { BucketAlloc.dealloc(block, LAYOUT) };
 }
 
+const MEDIUM: Layout = Layout::new::<[u64; 20_000]>();
+
+fn medium() -> *mut u8 {
+    // SAFETY: not of size 0.
+    let block = unsafe { BucketAlloc.alloc(MEDIUM) };
+    assert!(!block.is_null());
+    block
+}
+
+fn free_medium(block: *mut u8) {
+    // SAFETY: none, as in `free`.
+    unsafe { BucketAlloc.dealloc(block, MEDIUM) };
+}
+
 /// More blocks than a bucket has slots, so that the first lies outside the current bucket.
 fn blocks() -> Vec<*mut u8> {
     (0..200).map(|_| block()).collect()
@@ -69,6 +83,27 @@ fn break_it(part: &str) {
         "into the middle of the current bucket" => free(block().wrapping_add(8)),
         "into the middle of another bucket" => free(blocks()[0].wrapping_add(16)),
         "never allocated" => free(block().wrapping_add(1 << 30)),
+        "a medium block twice" => {
+            let block = medium();
+            free_medium(block);
+            free_medium(block);
+        }
+        "a medium block that went home, twice" => {
+            // More than a thread keeps.
+            let blocks: Vec<*mut u8> = (0..100).map(|_| medium()).collect();
+            for _ in 0..2 {
+                for &block in &blocks {
+                    free_medium(block);
+                }
+            }
+        }
+        "a medium block by two threads" => {
+            let block = medium() as usize;
+            std::thread::spawn(move || free_medium(block as *mut u8)).join().unwrap();
+            free_medium(block as *mut u8);
+        }
+        "into the middle of a medium block" => free_medium(medium().wrapping_add(64 * 1024)),
+        "a medium block as a small one" => free(medium()),
         "with the layout of a large block" => {
             // SAFETY: none: the layout is not the block's.
             unsafe { BucketAlloc.dealloc(block(), Layout::from_size_align(1 << 20, 8).unwrap()) };
@@ -108,6 +143,7 @@ fn a_second_free_ends_the_process() {
         "by another thread, then by the owner",
         "by another thread, drained, then by the owner",
         "by the owner, then by another thread",
+        "a medium block twice",
     ] {
         check("a_second_free_ends_the_process", part, "bucketmask: double free of 0x");
     }
@@ -115,14 +151,26 @@ fn a_second_free_ends_the_process() {
 
 #[test]
 fn a_free_into_the_middle_ends_the_process() {
-    for part in ["into the middle of the current bucket", "into the middle of another bucket"] {
+    for part in [
+        "into the middle of the current bucket",
+        "into the middle of another bucket",
+        "into the middle of a medium block",
+    ] {
         check("a_free_into_the_middle_ends_the_process", part, "into the middle of a block, 0x");
     }
 }
 
 #[test]
 fn a_free_of_what_was_never_allocated_ends_the_process() {
-    for part in ["never allocated", "with the layout of a large block", "behind the page's last slot"] {
+    for part in [
+        "never allocated",
+        "with the layout of a large block",
+        "behind the page's last slot",
+        "a medium block as a small one",
+        // Their memory may serve something else by the time of the second free.
+        "a medium block that went home, twice",
+        "a medium block by two threads",
+    ] {
         check("a_free_of_what_was_never_allocated_ends_the_process", part, "was not allocated, 0x");
     }
 }

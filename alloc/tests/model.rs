@@ -17,8 +17,19 @@ const STEPS: usize = 2_500_000;
 const SAFEPOINTS: usize = 10;
 /// Blocks a thread holds at most.
 const HELD: usize = 15_000;
-/// What pages serve; larger blocks are mimalloc's and in no mask.
+/// What pages of several slots serve.
 const LARGEST_SLOT: usize = 32 * 1024;
+/// What runs of granules serve, and the alignment that they have; what is beyond is mimalloc's, in no mask.
+const LARGEST_RUN: usize = 2 << 20;
+const GRANULE: usize = 64 * 1024;
+
+/// Who serves a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Slab,
+    Medium,
+    Large,
+}
 
 /// A live block of the model: its first and last bytes hold `mark`.
 struct Block {
@@ -44,6 +55,14 @@ impl Block {
         let block = Self { address: ptr as usize, layout, mark };
         block.write();
         block
+    }
+
+    fn server(&self) -> Server {
+        match (self.layout.size(), self.layout.align()) {
+            (size, align) if size <= LARGEST_SLOT && align <= LARGEST_SLOT => Server::Slab,
+            (size, align) if size <= LARGEST_RUN && align <= GRANULE => Server::Medium,
+            _ => Server::Large,
+        }
     }
 
     fn ends(&self) -> [*mut u8; 2] {
@@ -82,16 +101,17 @@ impl Block {
     }
 }
 
-/// Mostly small, some up to 32 KiB, few beyond; mostly at 8 or 16, some at 64, few at up to 16 KiB.
+/// Mostly small, some up to 32 KiB, few beyond; mostly at 8 or 16, some at 64, few at up to 128 KiB.
 fn any_layout(random: &mut Random) -> Layout {
     let size = match random.below(200) {
+        0 if random.below(20) == 0 => LARGEST_RUN / 2 + random.below(LARGEST_RUN),
         0 => LARGEST_SLOT + random.below(200_000),
         1..=3 => 1 + random.below(LARGEST_SLOT),
         4..=30 => 1 + random.below(2000),
         _ => 1 + random.below(256),
     };
     let align = match random.below(500) {
-        0 => 1 << random.below(15),
+        0 => 1 << random.below(18),
         1..=40 => 64,
         _ => 1 << random.below(5),
     };
@@ -131,32 +151,39 @@ fn safepoint(blocks: &[&Block]) {
         assert!(pair[0].1 <= pair[1].0, "blocks overlap: {pair:x?}");
     }
     let pages = BucketAlloc.occupancy();
-    let mut masks: Vec<usize> = pages
-        .iter()
-        .filter(|page| page.usage == PageUse::Slab)
-        .flat_map(|page| page.live_addresses().collect::<Vec<_>>())
-        .collect();
-    masks.sort_unstable();
+    for (usage, server) in [(PageUse::Slab, Server::Slab), (PageUse::Medium, Server::Medium)] {
+        let mut masks: Vec<usize> = pages
+            .iter()
+            .filter(|page| page.usage == usage)
+            .flat_map(|page| page.live_addresses().collect::<Vec<_>>())
+            .collect();
+        masks.sort_unstable();
+        let mut model: Vec<usize> =
+            blocks.iter().filter(|block| block.server() == server).map(|block| block.address).collect();
+        model.sort_unstable();
+        assert_eq!(masks.len(), model.len());
+        assert_eq!(masks, model, "the masks differ from the model");
+    }
     let in_pages =
         |address: &usize| pages.iter().any(|page| (page.base..page.base + page.bytes).contains(address));
-    let (small, large): (Vec<&&Block>, Vec<&&Block>) = blocks.iter().partition(|block| {
-        block.layout.size().max(block.layout.align()) <= LARGEST_SLOT && block.layout.align() <= 4096
-    });
-    let mut model: Vec<usize> = small.iter().map(|block| block.address).collect();
-    model.sort_unstable();
-    assert_eq!(masks.len(), model.len());
-    assert_eq!(masks, model, "the masks differ from the model");
-    assert!(!large.iter().any(|block| in_pages(&block.address)));
-    check_report(&BucketAlloc.report(), &small, &large);
+    let mut large = blocks.iter().filter(|block| block.server() == Server::Large);
+    assert!(!large.any(|block| in_pages(&block.address)));
+    check_report(&BucketAlloc.report(), blocks);
 }
 
-fn check_report(report: &Report, small: &[&&Block], large: &[&&Block]) {
-    let bytes = |blocks: &[&&Block]| blocks.iter().map(|block| block.layout.size()).sum::<usize>();
-    assert_eq!(report.large.blocks, large.len());
-    assert_eq!(report.large.requested, bytes(large));
+fn check_report(report: &Report, blocks: &[&Block]) {
+    let of = |server: Server| {
+        let sizes = blocks.iter().filter(|block| block.server() == server).map(|block| block.layout.size());
+        sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
+    };
+    assert_eq!((report.large.blocks, report.large.requested), of(Server::Large));
+    let medium = || report.nodes.iter().map(|node| node.medium);
+    let found = medium().fold((0, 0), |(count, bytes), node| (count + node.blocks, bytes + node.requested));
+    assert_eq!(found, of(Server::Medium));
+    assert!(medium().all(|node| node.requested <= node.committed && node.resident <= node.committed));
     let classes = || report.nodes.iter().flat_map(|node| &node.classes);
-    assert_eq!(classes().map(|class| class.live).sum::<usize>(), small.len());
-    assert_eq!(classes().map(|class| class.requested).sum::<usize>(), bytes(small));
+    let live = classes().map(|class| class.live).sum::<usize>();
+    assert_eq!((live, classes().map(|class| class.requested).sum::<usize>()), of(Server::Slab));
     for class in classes() {
         assert!(class.live + class.window <= class.slots, "{class:?}");
         assert!(class.slots * class.slot_size <= class.committed, "{class:?}");

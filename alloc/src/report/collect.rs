@@ -5,7 +5,7 @@
 
 use super::residency::Residency;
 use super::smaps::{self, MemoryReport};
-use super::{LargeReport, NodeReport, Report, SlotsReport};
+use super::{LargeReport, MediumReport, NodeReport, Report, SlotsReport};
 use crate::class::{CLASSES, TABLE};
 use crate::node::NodeId;
 use crate::occupancy::{self, PageOccupancy, PageUse};
@@ -29,6 +29,9 @@ impl Report {
             let slots = match page.usage {
                 PageUse::Slab => &mut node.classes,
                 PageUse::Lent => &mut node.lent,
+                PageUse::Medium => {
+                    return node.medium.add(page, residency.of_page(page.base, page.bytes));
+                }
             };
             let place = slots.binary_search_by_key(&page.slot_size, |slots| slots.slot_size);
             let place = place.unwrap_or_else(|place| {
@@ -92,6 +95,19 @@ impl Report {
                 slots.requested = share as usize;
             }
         }
+    }
+}
+
+impl MediumReport {
+    fn add(&mut self, page: &PageOccupancy, resident: usize) {
+        if page.live_slots() > 0 {
+            self.blocks += 1;
+            self.requested += page.slot_size;
+        } else {
+            self.kept += 1;
+        }
+        self.committed += page.bytes;
+        self.resident += resident;
     }
 }
 

@@ -41,6 +41,8 @@ pub struct NodeReport {
     pub classes: Vec<SlotsReport>,
     /// Pages lent to collectors, by slot size.
     pub lent: Vec<SlotsReport>,
+    /// Blocks of 32 KiB to 2 MiB.
+    pub medium: MediumReport,
     /// Ranges of growing tables.
     pub ranges: RangesReport,
     /// Memory below pages.
@@ -75,6 +77,22 @@ pub struct SlotsReport {
     pub largest_free_run: usize,
     /// Pages by occupancy, a count a tenth: from under 10 % of the slots live to 90 % and more.
     pub histogram: [usize; 10],
+}
+
+/// Blocks over 32 KiB and up to 2 MiB of one node, each in a run of granules of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct MediumReport {
+    /// Live blocks.
+    pub blocks: usize,
+    /// Bytes asked for by them.
+    pub requested: usize,
+    /// Free runs that threads keep for their next block.
+    pub kept: usize,
+    /// Bytes of all runs.
+    pub committed: usize,
+    /// Bytes of them that are in memory.
+    pub resident: usize,
 }
 
 /// Ranges of one node.
@@ -145,25 +163,33 @@ impl Report {
         self.nodes.iter().flat_map(|node| node.classes.iter().chain(&node.lent))
     }
 
-    /// Bytes of all live slots, and of large blocks.
+    fn sum_of_medium(&self, of: impl Fn(&MediumReport) -> usize) -> usize {
+        self.nodes.iter().map(|node| of(&node.medium)).sum()
+    }
+
+    /// Bytes of all live slots, and of medium and large blocks.
     pub fn live_bytes(&self) -> usize {
-        self.slots().map(SlotsReport::live_bytes).sum::<usize>() + self.large.requested
+        let medium = self.sum_of_medium(|medium| medium.requested);
+        self.slots().map(SlotsReport::live_bytes).sum::<usize>() + medium + self.large.requested
     }
 
     /// Bytes asked for.
     pub fn requested(&self) -> usize {
-        self.slots().map(|slots| slots.requested).sum::<usize>() + self.large.requested
+        let medium = self.sum_of_medium(|medium| medium.requested);
+        self.slots().map(|slots| slots.requested).sum::<usize>() + medium + self.large.requested
     }
 
-    /// Bytes of pages in use; of ranges, the bytes in memory; of large blocks, the bytes that mimalloc holds.
+    /// Bytes of pages and medium runs in use; of ranges, the bytes in memory; of large blocks, the bytes that mimalloc holds.
     pub fn committed(&self) -> usize {
         let ranges: usize = self.nodes.iter().map(|node| node.ranges.resident).sum();
-        self.slots().map(|slots| slots.committed).sum::<usize>() + ranges + self.large.committed
+        let medium = self.sum_of_medium(|medium| medium.committed);
+        self.slots().map(|slots| slots.committed).sum::<usize>() + medium + ranges + self.large.committed
     }
 
     /// Bytes of pages and ranges that are in memory. What mimalloc has in memory is not known.
     pub fn resident(&self) -> usize {
         let ranges: usize = self.nodes.iter().map(|node| node.ranges.resident).sum();
-        self.slots().map(|slots| slots.resident).sum::<usize>() + ranges
+        let medium = self.sum_of_medium(|medium| medium.resident);
+        self.slots().map(|slots| slots.resident).sum::<usize>() + medium + ranges
     }
 }

@@ -15,7 +15,7 @@ pub struct PinningBlock {
     pub address: usize,
     /// Bytes of its slot.
     pub slot_size: usize,
-    /// The index of its size class; `None` for a collector's object.
+    /// The index of its size class; `None` for a collector's object and a medium block.
     pub class: Option<usize>,
     /// The node whose span holds the page.
     pub node: NodeId,
@@ -26,7 +26,7 @@ pub(crate) fn who_pins(address: usize) -> Vec<PinningBlock> {
     let Some(page) = span::page_at(address).and_then(occupancy::of_page) else { return Vec::new() };
     let class = match page.usage {
         PageUse::Slab => TABLE.iter().position(|class| class.slot_size as usize == page.slot_size),
-        PageUse::Lent => None,
+        PageUse::Lent | PageUse::Medium => None,
     };
     let pin = |address| PinningBlock { address, slot_size: page.slot_size, class, node: page.node };
     page.live_addresses().map(pin).collect()

@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use super::{MemoryReport, NodeReport, RangesReport, Report, SlotsReport};
+use super::{MediumReport, MemoryReport, NodeReport, RangesReport, Report, SlotsReport};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +30,14 @@ impl fmt::Display for NodeReport {
         sizes(f, "objects", &self.lent)?;
         occupancies(f, "blocks", &self.classes)?;
         occupancies(f, "objects", &self.lent)?;
+        let MediumReport { blocks, requested, kept, committed, resident } = self.medium;
+        writeln!(
+            f,
+            "  medium: {blocks} blocks, requested {}, runs kept {kept}, committed {}, resident {}",
+            Kib(requested),
+            Kib(committed),
+            Kib(resident)
+        )?;
         let RangesReport { count, room, resident } = self.ranges;
         writeln!(f, "  ranges: {count}, room {}, resident {}", Kib(room), Kib(resident))?;
         let granules = &self.granules;
