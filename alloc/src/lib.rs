@@ -73,7 +73,7 @@ pub use crate::{
     lend::{LentPage, Located, Locator, PageRequest, give_back, lend, locate, prefetch},
     node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on, topology},
     occupancy::{PageOccupancy, PageUse},
-    placement::{NodePlacement, PagePlace, Placement},
+    placement::{NodePlacement, PagePlace, Placement, node_of},
     range::Range,
     report::{
         GranulesReport, LargeReport, MediumReport, MemoryReport, NodeReport, PinningBlock, RangesReport,

@@ -106,6 +106,12 @@ impl BucketAlloc {
     }
 }
 
+/// The node whose memory holds the byte at `address`; `None` where it is not of the region.
+pub fn node_of(address: usize) -> Option<NodeId> {
+    let region = REGION.get();
+    region.offset_of(address).map(|offset| NodeId((offset / region.span_bytes()) as u8))
+}
+
 fn place(told: bool, found: i32) -> PagePlace {
     match usize::try_from(found) {
         Ok(node) if told => PagePlace::OnNode(node),

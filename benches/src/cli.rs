@@ -11,6 +11,7 @@ Examples:
   bucketmask report --input ~/notes           the same on any folder of text
   bucketmask report --json report.jsonl       figures as JSON lines as well
   bucketmask scan --json scan.jsonl           what a collection costs a live entry, mask against flat
+  bucketmask numa                             whether memory is on the node that asked for it
   bucketmask table --record scan.jsonl        that record as the README's table
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
@@ -40,6 +41,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Time a collection of one big map by live entry: by mask, flat, and over hashbrown's control bytes
     Scan(ScanArgs),
+    /// Put threads on each NUMA node and ask the kernel whether their memory is there too
+    Numa(NumaArgs),
     /// Write a record's table between the markers of a README, or check that it stands there
     Table(TableArgs),
     /// One side of the report, in a process of its own
@@ -93,6 +96,29 @@ pub struct ScanArgs {
     pub rounds: Option<u32>,
 }
 
+/// Options of `numa`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bucketmask numa
+  bucketmask numa --quick --json /tmp/numa.jsonl
+  bucketmask numa --assert-local 99
+  BUCKETMASK_NODES=4 bucketmask numa          four fake nodes on any machine: all but the kernel's part")]
+pub struct NumaArgs {
+    /// Write the figures to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Threads on each node
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// 8 MiB a thread in place of 64 MiB
+    #[arg(long)]
+    pub quick: bool,
+    /// Exit code 1 unless at least PERCENT of the pages of each node's threads are on that node
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub assert_local: Option<u32>,
+}
+
 /// Options of `table`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -133,10 +159,10 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["report", "scan", "table", "Examples:"] {
+        for name in ["report", "scan", "numa", "table", "Examples:"] {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["frag", "concurrent", "numa", "visibility", "detect", "compare", "child"] {
+        for name in ["frag", "concurrent", "visibility", "detect", "compare", "child"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

@@ -58,6 +58,14 @@ pub enum Error {
         /// What happened.
         why: String,
     },
+    /// Memory is not on the node it was wanted on.
+    #[error("less than {least} % of the memory is where it was wanted, or it can't be told: {faults}")]
+    NotLocal {
+        /// Percent that was asked for.
+        least: f64,
+        /// What fell short.
+        faults: String,
+    },
     /// Two programs that must agree did not.
     #[error("{0}")]
     Disagreement(String),
@@ -74,7 +82,7 @@ impl Error {
             | Self::Read { .. }
             | Self::Record { .. }
             | Self::NoMarkers(_) => 2,
-            Self::StaleTable { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
+            Self::StaleTable { .. } | Self::NotLocal { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! records of figures that both write.
 //!
 //! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
-//! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection costs);
+//! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection costs); `numa.rs` (where memory is);
 //! `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
 //! under it all.
 #![deny(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod input;
 pub mod installed;
 pub mod machine;
 pub mod memory;
+pub mod numa;
 pub mod output;
 pub mod program;
 pub mod progress;

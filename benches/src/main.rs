@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
-use bucketmask_bench::{readme, report, scan, worker};
+use bucketmask_bench::{numa, readme, report, scan, worker};
 use clap::Parser;
 
 #[global_allocator]
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         None => report::run(&cli.report),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Scan(args)) => scan::run(&args),
+        Some(Command::Numa(args)) => numa::run(&args),
         Some(Command::Table(args)) => readme::run(&args),
         Some(Command::Child) => worker::run(&INSTALLED).map(|()| Outcome::default()),
     };
