@@ -99,7 +99,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
         let (size, align) = (layout.size(), layout.align());
         match (class::class_of(size, align), own_heap()) {
             (Some(class), Some(heap)) => heap.malloc(class, size),
-            (class, _) => malloc_slow(class, size, align),
+            (class, _) => malloc_slow(class, size, align, size),
         }
     }
 
@@ -118,7 +118,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
         if class::class_of(size, align).is_none() {
-            return with_heap(|heap| heap.malloc_unclassed_zeroed(size, align))
+            return with_heap(|heap| heap.malloc_unclassed_zeroed(size, align, size))
                 .unwrap_or_else(|| large::malloc_zeroed(size, align));
         }
         // SAFETY: the layout is the caller's.
@@ -145,8 +145,9 @@ unsafe impl GlobalAlloc for BucketAlloc {
             }
             (None, None) => {
                 // SAFETY: by the trait's contract.
-                let resize =
-                    |heap: &Heap| unsafe { heap.realloc_unclassed(block as usize, size, new_size, align) };
+                let resize = |heap: &Heap| unsafe {
+                    heap.realloc_unclassed(block as usize, size, new_size, new_size, align)
+                };
                 match with_heap(resize) {
                     Some(moved) if !moved.is_null() => return moved,
                     _ => {}
@@ -167,13 +168,13 @@ unsafe impl GlobalAlloc for BucketAlloc {
     }
 }
 
-/// Malloc of a thread without a heap yet, or of what no class serves.
+/// Malloc of a thread without a heap yet, or of what no class serves. `bytes` count as asked for.
 #[cold]
 #[inline(never)]
-fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
+pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, bytes: usize) -> *mut u8 {
     let served = with_heap(|heap| match class {
-        Some(class) => heap.malloc(class, size),
-        None => heap.malloc_unclassed(size, align),
+        Some(class) => heap.malloc(class, bytes),
+        None => heap.malloc_unclassed(size, align, bytes),
     });
     request::arm_once();
     served.unwrap_or_else(|| {
@@ -185,18 +186,18 @@ fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
     })
 }
 
-/// Free of a thread without a heap, or of what no class serves.
+/// Free of a thread without a heap, or of what no class serves. `bytes` count as asked for.
 ///
 /// # Safety
 /// As [`GlobalAlloc::dealloc`].
 #[cold]
 #[inline(never)]
-unsafe fn free_slow(block: *mut u8, class: Option<ClassIdx>, size: usize) {
+pub(crate) unsafe fn free_slow(block: *mut u8, class: Option<ClassIdx>, bytes: usize) {
     let served = with_heap(|heap| match class {
         // SAFETY: by this function's contract.
-        Some(class) => unsafe { heap.free(block as usize, class, size) },
+        Some(class) => unsafe { heap.free(block as usize, class, bytes) },
         // SAFETY: as above.
-        None => unsafe { heap.free_unclassed(block as usize, size) },
+        None => unsafe { heap.free_unclassed(block as usize, bytes) },
     });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
     if served.is_none() && crate::region::REGION.offset_of(block as usize).is_none() {

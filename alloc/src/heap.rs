@@ -42,6 +42,10 @@ pub(crate) enum PageState {
     Full = 3,
 }
 
+/// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
+/// those of mimalloc's count with their usable size. Medium blocks know theirs.
+pub(crate) const UNKNOWN: usize = 0;
+
 /// See the module. Zeroed memory is an empty heap.
 #[repr(C)]
 pub(crate) struct Heap {
@@ -408,23 +412,24 @@ impl Heap {
         self.meet_large();
         let block = large::malloc(size, align);
         if !block.is_null() {
-            self.count_large(bytes as u64, 1);
+            // SAFETY: mimalloc just made it.
+            self.count_large(unsafe { requested(block, bytes) }, 1);
         }
         block
     }
 
     /// A block that no size class serves, or null: a run of granules if it is a medium one.
-    pub(crate) fn malloc_unclassed(&self, size: usize, align: usize) -> *mut u8 {
+    pub(crate) fn malloc_unclassed(&self, size: usize, align: usize, bytes: usize) -> *mut u8 {
         if medium::serves(size, align) {
             if let Some(block) = self.medium.malloc(size) {
                 return block.address;
             }
         }
-        self.malloc_large(size, align, size)
+        self.malloc_large(size, align, bytes)
     }
 
     /// As [`malloc_unclassed`](Self::malloc_unclassed), zeroed: memory fresh from the kernel is zero.
-    pub(crate) fn malloc_unclassed_zeroed(&self, size: usize, align: usize) -> *mut u8 {
+    pub(crate) fn malloc_unclassed_zeroed(&self, size: usize, align: usize, bytes: usize) -> *mut u8 {
         if medium::serves(size, align) {
             if let Some(block) = self.medium.malloc(size) {
                 medium::zero(&block, size);
@@ -434,7 +439,8 @@ impl Heap {
         self.meet_large();
         let block = large::malloc_zeroed(size, align);
         if !block.is_null() {
-            self.count_large(size as u64, 1);
+            // SAFETY: mimalloc just made it.
+            self.count_large(unsafe { requested(block, bytes) }, 1);
         }
         block
     }
@@ -457,36 +463,45 @@ impl Heap {
     /// mimalloc made the block, and nobody uses it any more.
     unsafe fn free_large(&self, address: usize, bytes: usize) {
         self.meet_large();
-        self.count_large((bytes as u64).wrapping_neg(), u64::MAX);
+        let block = address as *mut u8;
         // SAFETY: by this function's contract.
-        unsafe { large::free(address as *mut u8) };
+        unsafe {
+            self.count_large(requested(block, bytes).wrapping_neg(), u64::MAX);
+            large::free(block);
+        }
     }
 
     /// Changes the size of a block that no size class serves, to one that none serves; null leaves it as
     /// it was, and it must then be moved.
     ///
     /// # Safety
-    /// The block came from this allocator, requested with `old` bytes, aligned to `align`.
+    /// The block came from this allocator, aligned to `align`. Of mimalloc's, `old_bytes` and `bytes` count as
+    /// asked for before and after.
     pub(crate) unsafe fn realloc_unclassed(
         &self,
         address: usize,
-        old: usize,
-        new: usize,
+        old_bytes: usize,
+        size: usize,
+        bytes: usize,
         align: usize,
     ) -> *mut u8 {
         if let Some(offset) = REGION.offset_of(address) {
-            let stays = medium::resize(medium::page_at(offset, address), new);
+            let stays = medium::resize(medium::page_at(offset, address), size);
             return if stays { address as *mut u8 } else { core::ptr::null_mut() };
         }
-        if medium::serves(new, align) && REGION.bytes() > 0 {
+        if medium::serves(size, align) && REGION.bytes() > 0 {
             // Where it belongs.
             return core::ptr::null_mut();
         }
         self.meet_large();
+        let old = address as *mut u8;
         // SAFETY: not the region's, so mimalloc's.
-        let block = unsafe { large::realloc(address as *mut u8, new, align) };
+        let old_bytes = unsafe { requested(old, old_bytes) };
+        // SAFETY: as above.
+        let block = unsafe { large::realloc(old, size, align) };
         if !block.is_null() {
-            self.count_large((new as u64).wrapping_sub(old as u64), 0);
+            // SAFETY: mimalloc just made it.
+            self.count_large(unsafe { requested(block, bytes) }.wrapping_sub(old_bytes), 0);
         }
         block
     }
@@ -511,6 +526,15 @@ impl Heap {
     pub(crate) fn counted_large(&self) -> (u64, u64) {
         (self.large_requested.load(Ordering::Relaxed), self.large_blocks.load(Ordering::Relaxed))
     }
+}
+
+/// What a block of mimalloc's counts with: the bytes asked for, if they are known.
+///
+/// # Safety
+/// mimalloc made the block.
+unsafe fn requested(block: *const u8, bytes: usize) -> u64 {
+    // SAFETY: by this function's contract.
+    if bytes == UNKNOWN { (unsafe { large::usable_size(block) }) as u64 } else { bytes as u64 }
 }
 
 fn class_of(page: &PageMeta) -> usize {

@@ -10,7 +10,9 @@
 //!
 //! ```text
 //! global       BucketAlloc, the face             report, occupancy   what is where
+//! raw          a face without layouts, for C     sample              what was asked for there
 //! registry     which thread has which heap       lend                pages for a collector
+//! slot         a thread's pointer to its heap
 //! heap         pages a thread owns               range               room for growing tables
 //! window       the free slots it hands out       roster              the heaps, for a look at all pages
 //!                                                placement           which node pages lie on
@@ -33,6 +35,7 @@
 #![deny(unsafe_code)]
 
 pub mod mask;
+pub mod raw;
 
 mod class;
 mod fault;
@@ -59,7 +62,9 @@ mod registry;
 mod remote;
 mod report;
 mod roster;
+mod sample;
 mod side;
+mod slot;
 mod span;
 mod sync;
 mod sys;

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use lock_api::{GuardNoSend, RawMutex};
 
+use crate::sys;
+
 /// A mutex that the allocator may take inside malloc and free.
 pub(crate) type FutexMutex<T> = lock_api::Mutex<FutexLock, T>;
 
@@ -54,7 +56,8 @@ impl FutexLock {
         // Acquire as in `lock`. Who gets the lock here leaves AWAITED behind: it can't know whether
         // others still sleep, and one needless wake is cheaper than a lost one.
         while self.0.swap(AWAITED, Ordering::Acquire) != FREE {
-            wait_while(&self.0, AWAITED);
+            // A wait that need not sleep is told by an error.
+            sys::keeping_errno(|| wait_while(&self.0, AWAITED));
         }
     }
 }

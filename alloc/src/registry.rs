@@ -5,7 +5,6 @@
 //! a pthread key hands the heap back.
 #![allow(unsafe_code)]
 
-use core::cell::Cell;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -15,14 +14,10 @@ use crate::heap::Heap;
 use crate::lock::FutexMutex;
 use crate::node::{MAX_NODES, current_node};
 use crate::region::REGION;
+use crate::slot;
 use crate::sys;
 
-thread_local! {
-    /// This thread's heap; null before its first allocation, [`EXITED`] after its destructors ran.
-    static HEAP: Cell<*const Heap> = const { Cell::new(core::ptr::null()) };
-}
-
-/// What `HEAP` holds once the thread gave its heap back. Frees that come later borrow one.
+/// What the thread's slot holds once it gave its heap back. Frees that come later borrow one.
 const EXITED: *const Heap = core::ptr::without_provenance(1);
 
 /// All heaps ever made, newest first.
@@ -44,7 +39,7 @@ unsafe impl Send for IdleHeaps {}
 /// This thread's heap, if it has one by now: one load and one comparison.
 #[inline(always)]
 pub(crate) fn own_heap() -> Option<&'static Heap> {
-    let heap = HEAP.with(Cell::get);
+    let heap = slot::get();
     // Null and the mark of exited threads are the two lowest values.
     if heap.addr() <= EXITED.addr() {
         return None;
@@ -60,16 +55,20 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
     if let Some(heap) = own_heap() {
         return Some(work(heap));
     }
-    if HEAP.with(Cell::get) == EXITED {
+    if slot::get() == EXITED {
         return borrowed(work);
     }
     // Before a heap is there: making the region may allocate.
     REGION.get();
+    if let Some(heap) = own_heap() {
+        // It did.
+        return Some(work(heap));
+    }
     let heap = IDLE.lock().take()?;
     // Before the key is set: setting it may allocate.
-    HEAP.with(|own| own.set(heap));
+    slot::set(heap);
     if !hand_back_at_exit(heap) {
-        HEAP.with(|own| own.set(EXITED));
+        slot::set(EXITED);
         IDLE.lock().put(heap);
         return borrowed(work);
     }
@@ -152,7 +151,7 @@ fn hand_back_at_exit(heap: &'static Heap) -> bool {
 }
 
 extern "C" fn at_exit(heap: *mut c_void) {
-    HEAP.with(|own| own.set(EXITED));
+    slot::set(EXITED);
     // SAFETY: what `hand_back_at_exit` set: this thread's heap.
     let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
     heap.park();

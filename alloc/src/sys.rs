@@ -1,7 +1,7 @@
 //! The kernel's calls, each wrapped once, with failure as a value.
 //!
 //! Owned by `region`, `span`, `range`, `node`, `sysfs`, `placement` and `lock`. Invariant: nothing here allocates
-//! or panics. A call that fails sets the thread's `errno`, as it would anywhere; slow paths put it back.
+//! or panics, and the thread's `errno` is after a call what it was before it, whether the call failed or not.
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
@@ -28,7 +28,8 @@ fn map_aligned(bytes: usize, align: usize, protection: i32) -> Option<NonNull<u8
     let padded = bytes.checked_add(align - OS_PAGE)?;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: an anonymous mapping at an address of the kernel's choice overlaps nothing.
-    let raw = unsafe { libc::mmap(core::ptr::null_mut(), padded, protection, flags, -1, 0) };
+    let raw =
+        keeping_errno(|| unsafe { libc::mmap(core::ptr::null_mut(), padded, protection, flags, -1, 0) });
     if raw == libc::MAP_FAILED {
         return None;
     }
@@ -37,11 +38,11 @@ fn map_aligned(bytes: usize, align: usize, protection: i32) -> Option<NonNull<u8
     let (head, tail) = (base - start, start + padded - (base + bytes));
     if head > 0 {
         // SAFETY: the head of the mapping made above, in front of what is kept.
-        unsafe { libc::munmap(raw, head) };
+        keeping_errno(|| unsafe { libc::munmap(raw, head) });
     }
     if tail > 0 {
         // SAFETY: the tail of the mapping made above, behind what is kept.
-        unsafe { libc::munmap(raw.wrapping_byte_add(head + bytes), tail) };
+        keeping_errno(|| unsafe { libc::munmap(raw.wrapping_byte_add(head + bytes), tail) });
     }
     NonNull::new(raw.wrapping_byte_add(head).cast())
 }
@@ -52,7 +53,7 @@ fn map_aligned(bytes: usize, align: usize, protection: i32) -> Option<NonNull<u8
 /// `[base, base + bytes)` was mapped by this module and nothing uses it any more.
 pub(crate) unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
     // SAFETY: by this function's contract.
-    unsafe { libc::munmap(base.as_ptr().cast(), bytes) };
+    keeping_errno(|| unsafe { libc::munmap(base.as_ptr().cast(), bytes) });
 }
 
 /// Makes reserved memory readable and writable. `false` when the kernel refuses.
@@ -61,7 +62,7 @@ pub(crate) unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
 /// `[base, base + bytes)` lies in a reservation of this module, OS-page aligned.
 pub(crate) unsafe fn open(base: *mut u8, bytes: usize) -> bool {
     // SAFETY: by this function's contract; opening takes no right away from anybody.
-    unsafe { libc::mprotect(base.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE) == 0 }
+    keeping_errno(|| unsafe { libc::mprotect(base.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE) == 0 })
 }
 
 /// Drops the memory behind an opened range and takes its access away; it reads as zero when
@@ -71,7 +72,9 @@ pub(crate) unsafe fn open(base: *mut u8, bytes: usize) -> bool {
 /// As [`open`]; nothing in the range is used any more.
 pub(crate) unsafe fn close(base: *mut u8, bytes: usize) -> bool {
     // SAFETY: by this function's contract.
-    unsafe { discard(base, bytes) && libc::mprotect(base.cast(), bytes, libc::PROT_NONE) == 0 }
+    keeping_errno(|| unsafe {
+        discard(base, bytes) && libc::mprotect(base.cast(), bytes, libc::PROT_NONE) == 0
+    })
 }
 
 /// Drops the memory behind an opened range; it stays open and reads as zero. `false` if the kernel
@@ -81,16 +84,16 @@ pub(crate) unsafe fn close(base: *mut u8, bytes: usize) -> bool {
 /// As [`open`]; nothing in the range is used any more.
 pub(crate) unsafe fn discard(base: *mut u8, bytes: usize) -> bool {
     // SAFETY: by this function's contract.
-    unsafe { libc::madvise(base.cast(), bytes, libc::MADV_DONTNEED) == 0 }
+    keeping_errno(|| unsafe { libc::madvise(base.cast(), bytes, libc::MADV_DONTNEED) == 0 })
 }
 
 /// Tells for each OS page from `base` (OS-page aligned) on, one byte a page, whether it is in
 /// memory: bit 0. All zero where the kernel does not say.
 pub(crate) fn residency(base: usize, states: &mut [u8]) {
     // SAFETY: `states` has a byte for each OS page asked about; mincore reads no memory itself.
-    let done = unsafe {
+    let done = keeping_errno(|| unsafe {
         libc::mincore(base as *mut libc::c_void, states.len() * OS_PAGE, states.as_mut_ptr().cast())
-    };
+    });
     if done != 0 {
         states.fill(0);
     }

@@ -6,7 +6,9 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use crate::class::ClassIdx;
 use crate::page::PageMeta;
+use crate::sample;
 
 /// One cache line: all that malloc and a free into the current bucket read and write, but for the
 /// remote word that `remote` points to.
@@ -27,6 +29,8 @@ pub(crate) struct Window {
     requested: AtomicU64,
     /// The page's remote word of the bucket.
     remote: AtomicPtr<AtomicU64>,
+    /// Requests without a layout to let pass until one is measured.
+    until_sample: AtomicU32,
 }
 
 static_assertions::const_assert_eq!(size_of::<Window>(), 64);
@@ -170,6 +174,16 @@ impl Window {
     fn add(&self, bytes: u64) {
         // One writer, so load and store do: no read-modify-write.
         self.requested.store(self.requested.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
+    }
+
+    /// Counts a request without a layout: one of many is measured.
+    #[inline(always)]
+    pub(crate) fn sample(&self, class: ClassIdx, bytes: usize) {
+        let mut left = self.until_sample.load(Ordering::Relaxed);
+        if left == 0 {
+            left = sample::measure(class, bytes);
+        }
+        self.until_sample.store(left - 1, Ordering::Relaxed);
     }
 
     /// Bytes requested less bytes freed, modulo 2^64.

@@ -11,7 +11,7 @@ use crate::node::NodeId;
 use crate::occupancy::{self, PageOccupancy, PageUse};
 use crate::region::REGION;
 use crate::registry::for_each_heap;
-use crate::{large, range};
+use crate::{large, range, sample};
 
 impl Report {
     pub(crate) fn take() -> Self {
@@ -92,7 +92,8 @@ impl Report {
             let classes = self.nodes.iter_mut().flat_map(|node| &mut node.classes);
             for slots in classes.filter(|slots| slots.slot_size == size && live > 0) {
                 let share = positive(requested[class]) as u128 * slots.live as u128 / live as u128;
-                slots.requested = share as usize;
+                slots.requested = sample::estimate(class, slots.live).unwrap_or(share as usize);
+                slots.sampled = sample::estimate(class, 0).is_some();
             }
         }
     }

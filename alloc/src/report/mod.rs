@@ -69,6 +69,9 @@ pub struct SlotsReport {
     /// Bytes asked for by the live blocks. Counted a class; on several nodes each has its share of
     /// the live blocks. For lent pages, whose users don't tell, the bytes of the live slots.
     pub requested: usize,
+    /// Whether `requested` is an estimate: the class served requests without a layout ([`raw`](crate::raw)),
+    /// and its blocks are taken to be as full as those of them that were measured.
+    pub sampled: bool,
     /// Bytes of these pages.
     pub committed: usize,
     /// Bytes of these pages that are in memory.

@@ -1,6 +1,7 @@
 //! A report as text: tables of a node, a row a slot size.
 //!
-//! Invariant: what a table shows is the report's own numbers; bytes are shown in KiB, rounded up.
+//! Invariant: what a table shows is the report's own numbers; bytes are shown in KiB, rounded up, and with a tilde
+//! where they are estimates.
 
 use core::fmt;
 
@@ -76,13 +77,15 @@ fn sizes(f: &mut fmt::Formatter<'_>, title: &str, rows: &[SlotsReport]) -> fmt::
     for row in rows {
         writeln!(
             f,
-            "  {:>8} {:>8} {:>10} {:>10} {:>8} {:>12} {:>12} {:>12} {:>5.1}% {:>5.1}% {:>6}",
+            "  {:>8} {:>8} {:>10} {:>10} {:>8} {:>12}{} {:>11} {:>12} {:>5.1}% {:>5.1}% {:>6}",
             row.slot_size,
             row.pages,
             row.slots,
             row.live,
             row.window,
             Kib(row.requested),
+            // About so much.
+            if row.sampled { "~" } else { " " },
             Kib(row.committed),
             Kib(row.resident),
             100.0 * row.internal_fragmentation(),
