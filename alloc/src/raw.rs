@@ -1,6 +1,6 @@
 //! Memory without layouts, as C asks for it: freed by its address alone.
 //!
-//! For the library under LD_PRELOAD, for runtimes, and for whoever else has to serve a C interface. An
+//! For the library under `LD_PRELOAD`, for runtimes, and for whoever else has to serve a C interface. An
 //! address leads to its granule's word, that to its class, and from there on a block is freed as one with
 //! a layout. Blocks of the two kinds are the same blocks, but their requested bytes are told in two
 //! ways: here by samples (module `sample`), because free does not know what malloc was asked for.

@@ -1,6 +1,6 @@
 //! The thread's own pointer to its heap: one word of thread-local memory, without a destructor.
 //!
-//! Owned by the registry. Two ways to the word, by the feature `initial-exec`. A library under LD_PRELOAD
+//! Owned by the registry. Two ways to the word, by the feature `initial-exec`. A library under `LD_PRELOAD`
 //! would reach a `thread_local!` through `__tls_get_addr`, a call that may itself allocate; with the feature
 //! the word lies at a fixed distance from the thread pointer, as a program's own do. Invariant: the
 //! word of a thread that never set it reads null, even before the thread's start is complete.

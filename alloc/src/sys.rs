@@ -215,11 +215,13 @@ fn getcpu(_cpu: &mut u32, _node: &mut u32) -> i64 {
 pub(crate) fn keeping_errno<R>(calls: impl FnOnce() -> R) -> R {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: the thread's own errno, valid as long as the thread.
-        let errno = unsafe { &mut *libc::__errno_location() };
-        let before = *errno;
+        // SAFETY: the address of the thread's own errno, valid as long as the thread.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above. A pointer, not a reference: the calls write it too.
+        let before = unsafe { errno.read() };
         let result = calls();
-        *errno = before;
+        // SAFETY: as above.
+        unsafe { errno.write(before) };
         result
     }
     #[cfg(not(target_os = "linux"))]
