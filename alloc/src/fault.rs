@@ -2,8 +2,11 @@
 //!
 //! Invariant: nothing here allocates; the text is put together on the stack.
 
+use core::sync::atomic::Ordering;
+
+use crate::granule::Kind;
 use crate::page::PageMeta;
-use crate::sys;
+use crate::{span, sys};
 
 /// What a caller did wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,9 +31,13 @@ pub(crate) fn fatal(fault: Fault, address: usize, page: Option<&PageMeta>) -> ! 
         Fault::Misaligned => "free of a pointer into the middle of a block, ",
     });
     message.hex(address);
-    if let Some(page) = page {
+    if let Some(page) = page.or_else(|| span::page_at(address)) {
         message.text(", page ");
         message.hex(page.base());
+        if page.kind() == Kind::Slab {
+            message.text(", class ");
+            message.decimal(usize::from(page.header.class.load(Ordering::Relaxed)));
+        }
         message.text(", slot size ");
         message.decimal(page.slot_size());
         message.text(", node ");

@@ -1,25 +1,36 @@
 //! Fork: the allocator's locks are held over it, so that the child never finds one locked by a
 //! thread that it does not have.
 //!
-//! Owned by the region, which registers the handlers once. Invariant: locks are taken in the order
-//! ranges, heaps, spans by node, and nowhere in another order.
+//! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
+//! the order ranges, topology, region, heaps, spans by node, and nowhere in another order.
 #![allow(unsafe_code)]
+
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use lock_api::RawMutex;
 
+use crate::node::INSTALLED;
 use crate::range::LIVE;
 use crate::region::REGION;
 use crate::registry;
 
-/// Registers the handlers. Where the C library refuses, forking while another thread is inside the
-/// allocator is not safe; everything else works.
+/// Whether the handlers were registered, or are being.
+static REGISTERED: AtomicBool = AtomicBool::new(false);
+
+/// Registers the handlers, once. Where the C library refuses, forking while another thread is inside the
+/// allocator is not safe; everything else works. Call without a lock: registering may allocate, and so
+/// come here again.
 pub(crate) fn register() {
-    // SAFETY: three functions that live for ever.
-    unsafe { libc::pthread_atfork(Some(hold), Some(release), Some(release)) };
+    if !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: three functions that live for ever.
+        unsafe { libc::pthread_atfork(Some(hold), Some(release), Some(release)) };
+    }
 }
 
 extern "C" fn hold() {
     core::mem::forget(LIVE.lock());
+    core::mem::forget(INSTALLED.lock());
+    REGION.lock();
     registry::lock();
     for span in REGION.spans() {
         core::mem::forget(span.lock().lock());
@@ -34,6 +45,8 @@ extern "C" fn release() {
     // SAFETY: as above.
     unsafe {
         registry::unlock();
+        REGION.unlock();
+        INSTALLED.raw().unlock();
         LIVE.raw().unlock();
     }
 }

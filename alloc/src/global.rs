@@ -99,7 +99,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
         let (size, align) = (layout.size(), layout.align());
         match (class::class_of(size, align), own_heap()) {
             (Some(class), Some(heap)) => heap.malloc(class, size),
-            (class, _) => malloc_slow(class, size, align, size),
+            (class, _) => malloc_first(class, size, align),
         }
     }
 
@@ -168,6 +168,16 @@ unsafe impl GlobalAlloc for BucketAlloc {
     }
 }
 
+/// A malloc that may be the process's first. What the environment asks for is done behind it: the C library, which
+/// may allocate for that, is ready where a program installed the allocator, and is not yet where `raw` serves it.
+#[cold]
+#[inline(never)]
+fn malloc_first(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
+    let block = malloc_slow(class, size, align, size);
+    request::arm_once();
+    block
+}
+
 /// Malloc of a thread without a heap yet, or of what no class serves. `bytes` count as asked for.
 #[cold]
 #[inline(never)]
@@ -176,7 +186,6 @@ pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, by
         Some(class) => heap.malloc(class, bytes),
         None => heap.malloc_unclassed(size, align, bytes),
     });
-    request::arm_once();
     served.unwrap_or_else(|| {
         // Without a heap there is no page either: mimalloc may still have memory. A block of the
         // class's size, since it may be resized in place within the class.

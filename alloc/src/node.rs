@@ -75,7 +75,7 @@ impl fmt::Display for TopologyError {
 
 impl std::error::Error for TopologyError {}
 
-static INSTALLED: FutexMutex<Option<Topology>> = FutexMutex::new(None);
+pub(crate) static INSTALLED: FutexMutex<Option<Topology>> = FutexMutex::new(None);
 static FAKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {

@@ -10,6 +10,8 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use lock_api::RawMutex;
+
 use crate::granule::{Entry, GRANULE_SHIFT, META_LIMIT};
 use crate::lock::FutexMutex;
 use crate::node::{MAX_NODES, NodeId, Topology};
@@ -90,6 +92,7 @@ impl Region {
 
     #[cold]
     fn decide(&self) {
+        crate::fork::register();
         let topology = Topology::decided();
         let guard = self.deciding.lock();
         if self.is_decided() {
@@ -110,9 +113,20 @@ impl Region {
         // Release pairs with the acquire in `is_decided`.
         self.state.store(state, Ordering::Release);
         drop(guard);
-        if state == READY {
-            crate::fork::register();
-        }
+    }
+
+    /// Holds the lock under which the region is made, over a fork.
+    pub(crate) fn lock(&self) {
+        core::mem::forget(self.deciding.lock());
+    }
+
+    /// Lets go of it again.
+    ///
+    /// # Safety
+    /// Held since [`lock`](Self::lock).
+    pub(crate) unsafe fn unlock(&self) {
+        // SAFETY: by this function's contract.
+        unsafe { self.deciding.raw().unlock() };
     }
 
     /// Reserves region and side arrays for spans of `span` bytes; `false` leaves nothing behind.

@@ -268,24 +268,6 @@ impl Drop for File {
     }
 }
 
-/// The thread's `errno`, put back when dropped: slow paths call the kernel, and a malloc that succeeds, or a
-/// free, must not change it.
-pub(crate) struct Errno(i32);
-
-impl Errno {
-    pub(crate) fn keep() -> Self {
-        // SAFETY: each thread's own word.
-        Self(unsafe { *libc::__errno_location() })
-    }
-}
-
-impl Drop for Errno {
-    fn drop(&mut self) {
-        // SAFETY: as in `keep`.
-        unsafe { *libc::__errno_location() = self.0 };
-    }
-}
-
 /// Writes `message` to standard error and ends the process. Allocates nothing.
 pub(crate) fn abort_with(message: &[u8]) -> ! {
     // SAFETY: writes bytes that live here; abort does not return.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `family` is the functions that programs call every day, `request` what sizes and alignments they may ask
-//! for, `inquiry` the ones that ask about memory or give it back. All of them do as glibc's do, and where the
+//! for, `inquiry` the ones that ask about memory or give it back, `load` what is done when the library is loaded. All of them do as glibc's do, and where the
 //! standards leave it open as well: `malloc(0)` is a block, `realloc(block, 0)` frees.
 //!
 //! What a library under every program has to mind:
@@ -23,6 +23,7 @@
 
 pub mod family;
 pub mod inquiry;
+mod load;
 mod request;
 
 use core::alloc::{GlobalAlloc, Layout};

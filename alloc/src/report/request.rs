@@ -10,7 +10,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Report;
-use crate::sys;
+use crate::sys::keeping_errno;
 
 /// Whether the variable was looked at.
 static LOOKED: AtomicBool = AtomicBool::new(false);
@@ -32,7 +32,7 @@ unsafe impl Sync for Semaphore {}
 #[inline]
 pub(crate) fn arm_once() {
     if !LOOKED.load(Ordering::Relaxed) {
-        arm();
+        keeping_errno(arm);
     }
 }
 
@@ -109,10 +109,8 @@ fn start_thread() -> bool {
 }
 
 extern "C" fn handle(_signal: c_int) {
-    let kept = sys::Errno::keep();
     // SAFETY: initialised before this handler was installed; may be called in a handler.
-    unsafe { libc::sem_post(ASKED.0.get().cast()) };
-    drop(kept);
+    keeping_errno(|| unsafe { libc::sem_post(ASKED.0.get().cast()) });
 }
 
 extern "C" fn wait_and_print(_nothing: *mut c_void) -> *mut c_void {
