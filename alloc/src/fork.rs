@@ -2,7 +2,7 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
-//! the order ranges, topology, region, heaps, spans by node, and nowhere in another order.
+//! the order purge, ranges, topology, region, heaps, spans by node, and nowhere in another order.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use crate::node::INSTALLED;
 use crate::range::LIVE;
 use crate::region::REGION;
 use crate::registry;
+use crate::{purge, purger};
 
 /// Whether the handlers were registered, or are being.
 static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -23,11 +24,12 @@ static REGISTERED: AtomicBool = AtomicBool::new(false);
 pub(crate) fn register() {
     if !REGISTERED.swap(true, Ordering::Relaxed) {
         // SAFETY: three functions that live for ever.
-        unsafe { libc::pthread_atfork(Some(hold), Some(release), Some(release)) };
+        unsafe { libc::pthread_atfork(Some(hold), Some(release), Some(release_in_child)) };
     }
 }
 
 extern "C" fn hold() {
+    core::mem::forget(purge::LOOKING.lock());
     core::mem::forget(LIVE.lock());
     core::mem::forget(INSTALLED.lock());
     REGION.lock();
@@ -48,5 +50,11 @@ extern "C" fn release() {
         REGION.unlock();
         INSTALLED.raw().unlock();
         LIVE.raw().unlock();
+        purge::LOOKING.raw().unlock();
     }
+}
+
+extern "C" fn release_in_child() {
+    purger::forget_thread();
+    release();
 }

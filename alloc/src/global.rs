@@ -4,13 +4,16 @@
 #![allow(unsafe_code)]
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::time::Duration;
 
 use crate::class::{self, ClassIdx};
 use crate::heap::Heap;
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
+use crate::region::REGION;
 use crate::registry::{own_heap, with_heap};
 use crate::report::{self, PinningBlock, Report, request};
+use crate::{purge, purger, sys};
 
 /// The allocator. A value without content: all instances are the same allocator.
 ///
@@ -51,8 +54,25 @@ impl BucketAlloc {
     }
 
     /// Gives memory that no block needs to the kernel, now. Returns the bytes given.
+    ///
+    /// It is given anyway once it was of no use for a while, see [`set_purge_delay`](Self::set_purge_delay).
+    /// Takes time in proportion to the pages in use.
     pub fn purge(&self) -> usize {
-        crate::purge::now()
+        REGION.get();
+        sys::keeping_errno(|| purge::look(true).given)
+    }
+
+    /// Sets how long memory is of no use before it is given to the kernel; `None`: only by
+    /// [`purge`](Self::purge). 500 ms unless set here or by `BUCKETMASK_PURGE` (milliseconds, or `off`).
+    ///
+    /// What is given was of no use for one to two delays, measured in milliseconds, at least one. A thread
+    /// named `bucketmask-purge`, with a small stack and all signals blocked, does it; it is made when there
+    /// is first something to give. A process that must have a single thread (to change its user
+    /// namespace, say) turns it off by the variable.
+    pub fn set_purge_delay(&self, delay: Option<Duration>) {
+        REGION.get();
+        let milliseconds = delay.map_or(0, |delay| delay.as_millis().clamp(1, u32::MAX.into()));
+        purger::set_delay(milliseconds as u32);
     }
 
     /// The masks themselves: which slots of which page are live. As exact as
@@ -209,7 +229,7 @@ pub(crate) unsafe fn free_slow(block: *mut u8, class: Option<ClassIdx>, bytes: u
         None => unsafe { heap.free_unclassed(block as usize, bytes) },
     });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
-    if served.is_none() && crate::region::REGION.offset_of(block as usize).is_none() {
+    if served.is_none() && REGION.offset_of(block as usize).is_none() {
         // SAFETY: not the region's, so mimalloc's.
         unsafe { large::free(block) };
     }

@@ -25,6 +25,7 @@ use crate::medium;
 use crate::node::{MAX_NODES, NodeId, current_node};
 use crate::page::{PageMeta, PageSpec, WORDS};
 use crate::pending::{Flush, Pending};
+use crate::purger;
 use crate::region::REGION;
 use crate::registry;
 use crate::remote::{self, Inbox};
@@ -420,6 +421,7 @@ impl Heap {
 
     /// A block that no size class serves, or null: a run of granules if it is a medium one.
     pub(crate) fn malloc_unclassed(&self, size: usize, align: usize, bytes: usize) -> *mut u8 {
+        purger::tend();
         if medium::serves(size, align) {
             if let Some(block) = self.medium.malloc(size) {
                 return block.address;
@@ -451,7 +453,9 @@ impl Heap {
     /// The block came from this allocator, requested with `bytes`, and is not used any more.
     pub(crate) unsafe fn free_unclassed(&self, address: usize, bytes: usize) {
         if let Some(offset) = REGION.offset_of(address) {
-            return self.medium.free(medium::page_at(offset, address));
+            self.medium.free(medium::page_at(offset, address));
+            purger::stir();
+            return purger::tend();
         }
         // SAFETY: not the region's, so mimalloc's.
         unsafe { self.free_large(address, bytes) };

@@ -18,6 +18,7 @@
 //!                                                placement           which node pages lie on
 //! pending      frees on their way to others      large               mimalloc, for what is large
 //! medium       runs of granules, over 32 KiB     purge               memory back to the kernel
+//!                                                purger, thread      ... and when
 //! list         pages with free slots
 //! span         one node's memory, as pages
 //! side         ... as chunks and granules        metas               ... the pages' metadata
@@ -56,6 +57,7 @@ mod page;
 mod pending;
 mod placement;
 mod purge;
+mod purger;
 mod range;
 mod region;
 mod registry;
@@ -69,6 +71,7 @@ mod span;
 mod sync;
 mod sys;
 mod sysfs;
+mod thread;
 mod window;
 
 pub use mask::BucketMask;

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use lock_api::{GuardNoSend, RawMutex};
 
 use crate::sys;
+use crate::thread;
 
 /// A mutex that the allocator may take inside malloc and free.
 pub(crate) type FutexMutex<T> = lock_api::Mutex<FutexLock, T>;
@@ -64,13 +65,22 @@ impl FutexLock {
 
 #[cfg(all(target_os = "linux", not(bucketmask_portable)))]
 fn wait_while(word: &AtomicU32, value: u32) {
-    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: the kernel reads the word, which outlives the call; no timeout.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, core::ptr::null::<u8>()) };
+    wait_at_most(word, value, None);
 }
 
+/// Sleeps while the word has that value, until woken or that many milliseconds are over; may return early.
 #[cfg(all(target_os = "linux", not(bucketmask_portable)))]
-fn wake_one(word: &AtomicU32) {
+pub(crate) fn wait_at_most(word: &AtomicU32, value: u32, milliseconds: Option<u32>) {
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let timeout = milliseconds.map(thread::timespec);
+    let timeout = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: the kernel reads the word and the time, which outlive the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, timeout) };
+}
+
+/// Wakes one that sleeps on the word.
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
+pub(crate) fn wake_one(word: &AtomicU32) {
     // SAFETY: wakes sleepers of this address, reads nothing.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
 }
@@ -83,8 +93,19 @@ fn wait_while(_word: &AtomicU32, _value: u32) {
     unsafe { libc::nanosleep(&nap, core::ptr::null_mut()) };
 }
 
+/// As the one with futexes, but that a wake is noticed only after a while.
 #[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
-fn wake_one(_word: &AtomicU32) {}
+pub(crate) fn wait_at_most(word: &AtomicU32, value: u32, milliseconds: Option<u32>) {
+    const NAP: u32 = 100;
+    let mut left = milliseconds.unwrap_or(u32::MAX);
+    while left > 0 && word.load(Ordering::Relaxed) == value {
+        thread::sleep(NAP.min(left));
+        left -= NAP.min(left);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
+pub(crate) fn wake_one(_word: &AtomicU32) {}
 
 #[cfg(test)]
 mod tests {

@@ -167,6 +167,7 @@ fn hand_out(page: &PageMeta, size: usize) -> Block {
     let dirty = dirty(page);
     set_dirty(page, dirty.max(size));
     header.slot_size.store(size as u32, Ordering::Relaxed);
+    header.looked.store(0, Ordering::Relaxed);
     set_state(page, State::Live);
     Block { address: page.base() as *mut u8, dirty }
 }
@@ -277,6 +278,7 @@ impl Cache {
         page.header.next.store(head.load(Ordering::Relaxed), Ordering::Relaxed);
         head.store(core::ptr::from_ref(page).cast_mut(), Ordering::Relaxed);
         self.bytes.store(self.bytes.load(Ordering::Relaxed) + page.bytes(), Ordering::Relaxed);
+        page.header.looked.store(0, Ordering::Relaxed);
         set_state(page, State::Cached);
     }
 

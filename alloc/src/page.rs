@@ -81,6 +81,8 @@ pub(crate) struct Header {
     pub life: AtomicU16,
     /// OS pages of the page.
     pub os_pages: AtomicU16,
+    /// What the purge saw when it looked last: see `purge`. Zeroed when memory of the page is handed out.
+    pub looked: AtomicU16,
 }
 
 /// Metadata of one page.
@@ -115,6 +117,7 @@ impl PageMeta {
         header.signals.reset();
         header.used.store(0, Ordering::Relaxed);
         header.state.store(0, Ordering::Relaxed);
+        header.looked.store(0, Ordering::Relaxed);
         self.taken.clear();
         self.local_free.clear();
         self.remote.clear();

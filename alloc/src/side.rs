@@ -265,23 +265,26 @@ impl SpanMemory {
     /// The free granules of a chunk whose memory the kernel is to have, taken until
     /// [`give_purged`](Self::give_purged): the dirty ones that nobody took since this was asked last, or
     /// with `all` every dirty one. With `huge` whole 2 MiB only, as huge pages would have to be split.
-    pub(crate) fn take_purgeable(&mut self, chunk: usize, all: bool, huge: bool) -> u64 {
+    /// Also whether some that are not due yet may be next time.
+    pub(crate) fn take_purgeable(&mut self, chunk: usize, all: bool, huge: bool) -> (u64, bool) {
         let side = &mut self.side;
         let is_open = has(side.used, chunk) && has(side.soiled, chunk);
         if !is_open || (has(side.locked, chunk) && !all) {
-            return 0;
+            return (0, false);
         }
         let (dirty, taken) = (side.dirty[chunk], side.granules[chunk]);
         let due = if all { dirty } else { dirty & side.aged[chunk] };
-        side.aged[chunk] = dirty & !due;
+        let is_more = dirty & !due != 0;
+        side.aged[chunk] = dirty;
         let due = if huge { whole_halves(taken, dirty, due) } else { due };
+        side.aged[chunk] &= !due;
         if due != 0 && taken == 0 {
             self.empty_chunks -= 1;
         }
         side.granules[chunk] |= due;
         side.dirty[chunk] &= !due;
         side.settle(chunk);
-        due
+        (due, is_more)
     }
 
     /// Takes purged granules back, of which `kept` stayed dirty. A chunk without a page and without

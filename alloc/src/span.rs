@@ -16,6 +16,8 @@ use crate::metas::MetaPool;
 use crate::node::NodeId;
 use crate::page::PageMeta;
 pub(crate) use crate::page::PageSpec;
+use crate::purge::Found;
+use crate::purger;
 use crate::region::REGION;
 use crate::report::GranulesReport;
 use crate::side::{Run, SpanMemory};
@@ -110,6 +112,7 @@ impl Span {
     pub(crate) unsafe fn give_page(&self, page: &PageMeta) {
         page.header.kind.store(Kind::None as u8, Ordering::Relaxed);
         self.state.lock().give(page);
+        purger::stir();
     }
 
     /// A page of a spec of whole granules, and how many of its leading bytes may not be zero.
@@ -127,6 +130,7 @@ impl Span {
     pub(crate) unsafe fn give_run(&self, page: &PageMeta, dirty: usize) {
         page.header.kind.store(Kind::None as u8, Ordering::Relaxed);
         self.state.lock().give_whole(page, dirty);
+        purger::stir();
     }
 
     /// Changes a page of whole granules to `bytes` bytes, where it is. Of what it has now, only the first
@@ -145,11 +149,11 @@ impl Span {
     }
 
     /// Gives the memory of a chunk's free granules to the kernel: of those that were free at the last such
-    /// look already, or of `all`; with `huge` whole 2 MiB only. Returns bytes given. One thread at a time.
-    pub(crate) fn purge_granules(&self, node: NodeId, chunk: usize, all: bool, huge: bool) -> usize {
-        let due = self.state.lock().memory.take_purgeable(chunk, all, huge);
+    /// look already, or of `all`; with `huge` whole 2 MiB only. One thread at a time.
+    pub(crate) fn purge_granules(&self, node: NodeId, chunk: usize, all: bool, huge: bool) -> Found {
+        let (due, is_more) = self.state.lock().memory.take_purgeable(chunk, all, huge);
         if due == 0 {
-            return 0;
+            return Found { given: 0, is_news: is_more };
         }
         let base = REGION.base() + usize::from(node.0) * REGION.span_bytes() + chunk * CHUNK;
         let mut kept = 0;
@@ -161,7 +165,8 @@ impl Span {
             }
         }
         self.state.lock().memory.give_purged(chunk, due, kept);
-        (due & !kept).count_ones() as usize * GRANULE
+        let given = (due & !kept).count_ones() as usize * GRANULE;
+        Found { given, is_news: is_more || given > 0 }
     }
 
     /// Address of the first of `chunks` neighbouring unused chunks, taken for a range: closed memory.
@@ -183,18 +188,24 @@ impl Span {
     /// meanwhile may or may not be seen. Pages come by address, which `visit` is told as the walk knows it:
     /// the metadata may have become another page's.
     pub(crate) fn for_each_page(&self, node: NodeId, mut visit: impl FnMut(&'static PageMeta, usize)) {
-        let first = usize::from(node.0) * REGION.span_bytes();
-        let end = first + self.open_end.load(Ordering::Relaxed) * CHUNK;
-        for offset in (first..end).step_by(GRANULE) {
-            let entry = entry_at(offset);
-            if entry.kind() == Kind::None || entry.back() != 0 {
-                continue;
-            }
-            for page in 0..GRANULE >> entry.page_shift() {
-                let meta = meta_at(entry.first_meta() + page);
-                if meta.kind() != Kind::None {
-                    visit(meta, REGION.base() + offset + (page << entry.page_shift()));
-                }
+        for chunk in 0..self.chunks() {
+            for_each_page_of(node, chunk, &mut visit);
+        }
+    }
+}
+
+/// As [`Span::for_each_page`], of one chunk of a node's span.
+pub(crate) fn for_each_page_of(node: NodeId, chunk: usize, mut visit: impl FnMut(&'static PageMeta, usize)) {
+    let first = usize::from(node.0) * REGION.span_bytes() + chunk * CHUNK;
+    for offset in (first..first + CHUNK).step_by(GRANULE) {
+        let entry = entry_at(offset);
+        if entry.kind() == Kind::None || entry.back() != 0 {
+            continue;
+        }
+        for page in 0..GRANULE >> entry.page_shift() {
+            let meta = meta_at(entry.first_meta() + page);
+            if meta.kind() != Kind::None {
+                visit(meta, REGION.base() + offset + (page << entry.page_shift()));
             }
         }
     }

@@ -36,6 +36,11 @@ pub(crate) fn arm_once() {
     }
 }
 
+/// Whether it was done: before that the C library may not be ready to start a thread.
+pub(crate) fn was_armed() -> bool {
+    LOOKED.load(Ordering::Relaxed)
+}
+
 #[cold]
 fn arm() {
     if LOOKED.swap(true, Ordering::Relaxed) {

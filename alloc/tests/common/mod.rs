@@ -74,10 +74,16 @@ pub(crate) fn part() -> Option<String> {
 
 /// Runs the test `name` of this very binary in a child process, as `part`.
 pub(crate) fn child(name: &str, part: &str) -> Output {
+    child_with(name, part, &[])
+}
+
+/// As [`child`], with more environment variables.
+pub(crate) fn child_with(name: &str, part: &str, variables: &[(&str, &str)]) -> Output {
     let this = std::env::current_exe().unwrap();
     Command::new(this)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(PART, part)
+        .envs(variables.iter().copied())
         .output()
         .unwrap()
 }

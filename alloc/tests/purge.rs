@@ -1,0 +1,197 @@
+//! Memory goes back to the kernel: by hand at once, by itself after the delay; what is live stays.
+//!
+//! Each test is a process of its own: the purge is the process's.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::time::{Duration, Instant};
+
+use bucketmask_alloc::BucketAlloc;
+use common::Random;
+
+/// A block with its layout, filled with a byte that its address tells.
+struct Block(*mut u8, Layout);
+
+impl Block {
+    fn new(size: usize) -> Self {
+        let layout = Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: not of size 0; written within its size.
+        let ptr = unsafe {
+            let ptr = BucketAlloc.alloc(layout);
+            assert!(!ptr.is_null());
+            ptr.write_bytes(Self::mark(ptr), size);
+            ptr
+        };
+        Self(ptr, layout)
+    }
+
+    fn mark(ptr: *mut u8) -> u8 {
+        (ptr as usize >> 4) as u8 | 1
+    }
+
+    fn check(&self) {
+        // SAFETY: a live block of that size.
+        let bytes = unsafe { std::slice::from_raw_parts(self.0, self.1.size()) };
+        assert!(bytes.iter().all(|&byte| byte == Self::mark(self.0)), "a live block lost its content");
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: made with this layout, freed once.
+        unsafe { BucketAlloc.dealloc(self.0, self.1) };
+    }
+}
+
+/// Bytes of the region that are in memory, by the kernel's own list of mappings.
+fn resident() -> usize {
+    let report = BucketAlloc.report();
+    report.nodes.iter().filter_map(|node| node.memory.as_ref()).map(|memory| memory.resident).sum()
+}
+
+/// Waits until less than `bytes` are in memory.
+fn falls_below(bytes: usize) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(20) {
+        if resident() < bytes {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+const MIB: usize = 1 << 20;
+
+/// 64 MiB of medium blocks, of which one in eight survives.
+fn medium_survivors() -> Vec<Block> {
+    let mut random = Random::new(3);
+    let mut blocks = Vec::new();
+    let mut bytes = 0;
+    while bytes < 64 * MIB {
+        let block = Block::new(40_000 + random.below(400_000));
+        bytes += block.1.size();
+        blocks.push(block);
+    }
+    let mut count = 0;
+    blocks.retain(|_| {
+        count += 1;
+        count % 8 == 0
+    });
+    blocks
+}
+
+fn live_bytes(blocks: &[Block]) -> usize {
+    blocks.iter().map(|block| block.1.size().next_multiple_of(4096)).sum()
+}
+
+/// Runs `part` in a child with the variable set, and expects it to end well.
+fn in_child(name: &str, variable: Option<&str>, part: fn()) {
+    if common::part().is_some() {
+        part();
+        println!("survived");
+        return;
+    }
+    let output = common::child_with(name, name, &[("BUCKETMASK_PURGE", variable.unwrap_or("50"))]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("survived"), "{output:?}");
+}
+
+#[test]
+fn by_hand_all_that_is_free_goes_at_once() {
+    in_child("by_hand_all_that_is_free_goes_at_once", Some("off"), || {
+        let blocks = medium_survivors();
+        assert!(resident() > 60 * MIB);
+        let given = BucketAlloc.purge();
+        assert!(given > 40 * MIB, "{given}");
+        assert!(resident() < live_bytes(&blocks) + MIB);
+        assert_eq!(BucketAlloc.purge(), 0, "nothing is given twice");
+        blocks.iter().for_each(Block::check);
+    });
+}
+
+#[test]
+fn by_itself_what_is_free_goes_after_the_delay() {
+    in_child("by_itself_what_is_free_goes_after_the_delay", Some("200"), || {
+        let blocks = medium_survivors();
+        assert!(resident() > 50 * MIB, "nothing goes before the delay");
+        assert!(falls_below(live_bytes(&blocks) + MIB), "{}", resident());
+        blocks.iter().for_each(Block::check);
+    });
+}
+
+#[test]
+fn the_tail_of_a_block_that_was_larger_goes_too() {
+    in_child("the_tail_of_a_block_that_was_larger_goes_too", Some("50"), || {
+        let blocks: Vec<Block> = (0..500).map(|_| Block::new(64 * 1024)).collect();
+        drop(blocks);
+        let blocks: Vec<Block> = (0..500).map(|_| Block::new(33 * 1024)).collect();
+        assert!(falls_below(live_bytes(&blocks) + MIB), "{}", resident());
+        blocks.iter().for_each(Block::check);
+    });
+}
+
+#[test]
+fn turned_off_nothing_goes() {
+    in_child("turned_off_nothing_goes", Some("off"), || {
+        let blocks = medium_survivors();
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(resident() > 60 * MIB);
+        assert_eq!(threads(), Vec::<String>::new(), "and no thread is made");
+        BucketAlloc.set_purge_delay(Some(Duration::from_millis(20)));
+        drop(Block::new(100_000));
+        assert!(falls_below(live_bytes(&blocks) + MIB), "{}", resident());
+        assert_eq!(threads().len(), 1);
+    });
+}
+
+/// The purge's threads of this process.
+fn threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+    names.filter(|name| name.starts_with("bucketmask")).collect()
+}
+
+#[test]
+fn locked_memory_stays_and_is_not_asked_for_again_and_again() {
+    in_child("locked_memory_stays_and_is_not_asked_for_again_and_again", Some("20"), || {
+        let blocks: Vec<Block> = (0..20).map(|_| Block::new(MIB)).collect();
+        for block in &blocks {
+            // SAFETY: locks memory of a live block.
+            if unsafe { libc::mlock(block.0.cast(), MIB) } != 0 {
+                // Not allowed here: nothing to see.
+                return;
+            }
+        }
+        drop(blocks);
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(resident() >= 20 * MIB, "locked memory can't be given");
+        let again = Block::new(MIB);
+        again.check();
+    });
+}
+
+#[test]
+fn a_forked_child_purges_when_it_needs_to() {
+    in_child("a_forked_child_purges_when_it_needs_to", Some("50"), || {
+        let blocks = medium_survivors();
+        assert!(falls_below(live_bytes(&blocks) + MIB));
+        // SAFETY: the child only uses the allocator under test and what is prepared for forks, and exits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let none_yet = threads().is_empty();
+            let more = medium_survivors();
+            let ok = none_yet
+                && falls_below(live_bytes(&blocks) + live_bytes(&more) + MIB)
+                && threads().len() == 1;
+            more.iter().chain(&blocks).for_each(Block::check);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(!ok)) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert_eq!(threads().len(), 1);
+    });
+}
