@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod contest;
+
+pub use contest::{AllocArgs, ContestArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   bucketmask                                  the report on this project's own dependency tree
@@ -13,9 +17,10 @@ Examples:
   bucketmask scan --json scan.jsonl           what a collection costs a live entry, mask against flat
   bucketmask numa                             whether memory is on the node that asked for it
   bucketmask table --record scan.jsonl        that record as the README's table
+  bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
-The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, system) chooses the allocator under this binary.";
+The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, jemalloc, system) chooses the allocator under this binary.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -45,6 +50,14 @@ pub enum Command {
     Numa(NumaArgs),
     /// Write a record's table between the markers of a README, or check that it stands there
     Table(TableArgs),
+    /// Run allocator workloads on bucketmask, mimalloc, jemalloc and the C library: time and resident memory
+    Alloc(AllocArgs),
+    /// One workload, in a process of its own
+    #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
+    Workload {
+        /// What to run, as JSON
+        plan: String,
+    },
     /// One side of the report, in a process of its own
     #[command(name = crate::child::SUBCOMMAND, hide = true)]
     Child,
@@ -159,10 +172,10 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["report", "scan", "numa", "table", "Examples:"] {
+        for name in ["report", "scan", "numa", "table", "alloc", "Examples:"] {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["frag", "concurrent", "visibility", "detect", "compare", "child"] {
+        for name in ["frag", "concurrent", "visibility", "detect", "compare", "child", "workload"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

@@ -50,6 +50,14 @@ pub enum Error {
         /// The record it should show.
         record: PathBuf,
     },
+    /// `--only` fits no workload.
+    #[error("no workload's name contains any of: {asked}; there are {names}")]
+    NoSuchWorkload {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        names: String,
+    },
     /// A child process broke off or spoke nonsense.
     #[error("the child process for {engine} failed: {why}")]
     Child {
@@ -81,6 +89,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Read { .. }
             | Self::Record { .. }
+            | Self::NoSuchWorkload { .. }
             | Self::NoMarkers(_) => 2,
             Self::StaleTable { .. } | Self::NotLocal { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
         }

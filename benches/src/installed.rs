@@ -1,20 +1,27 @@
-//! The binary's global allocator: one of three, chosen by the environment, so that the same binary can be run on each.
+//! The binary's global allocator: one of several, chosen by the environment, so that the same binary can be run on each.
 //! The process owns it. Invariant: the choice is made at the first allocation and never changes, so every block goes back
-//! to where it came from; all three pay the same one predictable branch.
+//! to where it came from; all pay the same one predictable jump. Workloads that measure an allocator's fast path are compiled
+//! for it (`peer.rs`) and pay none; whole programs run on this.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bucketmask_alloc::BucketAlloc;
+use serde::{Deserialize, Serialize};
 
-/// The environment variable that names the allocator: `bucketmask` (the default), `mimalloc` or `system`.
+#[cfg(feature = "snmalloc")]
+use crate::peer::SnMalloc;
+use crate::peer::{Jemalloc, Mimalloc};
+
+/// The environment variable that names the allocator: one of [`Choice::ALL`], bucketmask by default.
 pub const VARIABLE: &str = "BUCKETMASK_ALLOCATOR";
 
 const VARIABLE_C: &std::ffi::CStr = c"BUCKETMASK_ALLOCATOR";
 
 /// Which allocator serves this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Choice {
     /// [`BucketAlloc`].
@@ -23,15 +30,44 @@ pub enum Choice {
     Mimalloc = 2,
     /// The C library's.
     System = 3,
+    /// jemalloc.
+    Jemalloc = 4,
+    /// snmalloc.
+    #[cfg(feature = "snmalloc")]
+    Snmalloc = 5,
 }
 
 impl Choice {
-    /// The name that [`VARIABLE`] takes.
+    /// All that are in this binary, ours first.
+    pub const ALL: &[Self] = &[
+        Self::Bucketmask,
+        Self::Mimalloc,
+        Self::Jemalloc,
+        Self::System,
+        #[cfg(feature = "snmalloc")]
+        Self::Snmalloc,
+    ];
+
+    /// The name that [`VARIABLE`] takes and figures carry.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bucketmask => "bucketmask",
             Self::Mimalloc => "mimalloc",
             Self::System => "system",
+            Self::Jemalloc => "jemalloc",
+            #[cfg(feature = "snmalloc")]
+            Self::Snmalloc => "snmalloc",
+        }
+    }
+
+    const fn name_c(self) -> &'static std::ffi::CStr {
+        match self {
+            Self::Bucketmask => c"bucketmask",
+            Self::Mimalloc => c"mimalloc",
+            Self::System => c"system",
+            Self::Jemalloc => c"jemalloc",
+            #[cfg(feature = "snmalloc")]
+            Self::Snmalloc => c"snmalloc",
         }
     }
 }
@@ -58,6 +94,9 @@ impl Installed {
             1 => Choice::Bucketmask,
             2 => Choice::Mimalloc,
             3 => Choice::System,
+            4 => Choice::Jemalloc,
+            #[cfg(feature = "snmalloc")]
+            5 => Choice::Snmalloc,
             _ => self.choose(),
         }
     }
@@ -69,19 +108,16 @@ impl Installed {
 
     #[cold]
     fn choose(&self) -> Choice {
+        let mut choice = Choice::Bucketmask;
         // SAFETY: the name is NUL-terminated; the first allocation comes before `main`, when no thread changes the
-        // environment; the answer is only read here.
-        let choice = unsafe {
-            let value = libc::getenv(VARIABLE_C.as_ptr());
-            let is = |name: &std::ffi::CStr| !value.is_null() && libc::strcmp(value, name.as_ptr()) == 0;
-            if is(c"mimalloc") {
-                Choice::Mimalloc
-            } else if is(c"system") {
-                Choice::System
-            } else {
-                Choice::Bucketmask
+        // environment.
+        let value = unsafe { libc::getenv(VARIABLE_C.as_ptr()) };
+        for &other in Choice::ALL {
+            // SAFETY: both are NUL-terminated strings that are only read here.
+            if !value.is_null() && unsafe { libc::strcmp(value, other.name_c().as_ptr()) } == 0 {
+                choice = other;
             }
-        };
+        }
         self.choice.store(choice as u8, Ordering::Relaxed);
         choice
     }
@@ -93,57 +129,44 @@ impl Default for Installed {
     }
 }
 
+/// Calls a method of the allocator that serves this process.
+macro_rules! chosen {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        match $self.choice() {
+            Choice::Bucketmask => $self.bucketmask.$method($($argument),*),
+            Choice::Mimalloc => Mimalloc.$method($($argument),*),
+            Choice::System => System.$method($($argument),*),
+            Choice::Jemalloc => Jemalloc.$method($($argument),*),
+            #[cfg(feature = "snmalloc")]
+            Choice::Snmalloc => SnMalloc.$method($($argument),*),
+        }
+    };
+}
+
 // SAFETY: each method passes its arguments on to one allocator, and the choice never changes after the first call, so a
-// block is resized and freed by the allocator that made it; each of the three keeps GlobalAlloc's contract (mimalloc's
-// `*_aligned` functions take any size and any power-of-two alignment and return null when out of memory).
+// block is resized and freed by the allocator that made it; each of them keeps GlobalAlloc's contract.
 unsafe impl GlobalAlloc for Installed {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's contract for `layout` is the callee's.
-        unsafe {
-            match self.choice() {
-                Choice::Bucketmask => self.bucketmask.alloc(layout),
-                Choice::Mimalloc => libmimalloc_sys::mi_malloc_aligned(layout.size(), layout.align()).cast(),
-                Choice::System => System.alloc(layout),
-            }
-        }
+        unsafe { chosen!(self.alloc(layout)) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's contract for `layout` is the callee's.
-        unsafe {
-            match self.choice() {
-                Choice::Bucketmask => self.bucketmask.alloc_zeroed(layout),
-                Choice::Mimalloc => libmimalloc_sys::mi_zalloc_aligned(layout.size(), layout.align()).cast(),
-                Choice::System => System.alloc_zeroed(layout),
-            }
-        }
+        unsafe { chosen!(self.alloc_zeroed(layout)) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller says that this allocator made `ptr` with `layout`; so did the chosen one.
-        unsafe {
-            match self.choice() {
-                Choice::Bucketmask => self.bucketmask.dealloc(ptr, layout),
-                Choice::Mimalloc => libmimalloc_sys::mi_free(ptr.cast()),
-                Choice::System => System.dealloc(ptr, layout),
-            }
-        }
+        unsafe { chosen!(self.dealloc(ptr, layout)) }
     }
 
     #[inline]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller says that this allocator made `ptr` with `layout`; so did the chosen one.
-        unsafe {
-            match self.choice() {
-                Choice::Bucketmask => self.bucketmask.realloc(ptr, layout, new_size),
-                Choice::Mimalloc => {
-                    libmimalloc_sys::mi_realloc_aligned(ptr.cast(), new_size, layout.align()).cast()
-                }
-                Choice::System => System.realloc(ptr, layout, new_size),
-            }
-        }
+        unsafe { chosen!(self.realloc(ptr, layout, new_size)) }
     }
 }

@@ -7,8 +7,10 @@
 //! under it all.
 #![deny(unsafe_code)]
 
+pub mod alloc;
 pub mod child;
 pub mod cli;
+pub mod contest;
 pub mod engine;
 pub mod error;
 pub mod format;
@@ -19,6 +21,7 @@ pub mod machine;
 pub mod memory;
 pub mod numa;
 pub mod output;
+pub mod peer;
 pub mod program;
 pub mod progress;
 pub mod protocol;
@@ -29,3 +32,4 @@ pub mod sample;
 pub mod scan;
 pub mod token;
 pub mod worker;
+pub mod workload;

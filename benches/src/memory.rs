@@ -25,11 +25,7 @@ impl Footprint {
     }
 
     fn parse(rollup: &str) -> Self {
-        let kib = |name: &str| {
-            let line = rollup.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-            number.unwrap_or(0) * 1024
-        };
+        let kib = |name: &str| kib(rollup, name);
         Self {
             resident: kib("Rss:"),
             private_dirty: kib("Private_Dirty:"),
@@ -37,6 +33,19 @@ impl Footprint {
             mimalloc_committed: 0,
         }
     }
+}
+
+/// The most that this process has had resident (`VmHWM`), in bytes.
+pub fn peak_resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kib(&status, "VmHWM:")
+}
+
+/// The value of a line `name   12 kB`, in bytes; 0 when there is none.
+fn kib(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    number.unwrap_or(0) * 1024
 }
 
 unsafe extern "C" {
@@ -81,6 +90,7 @@ mod tests {
         assert!(before.resident > 0);
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
         assert!(Footprint::now().resident >= before.resident + (60 << 20));
+        assert!(peak_resident() >= before.resident + (60 << 20));
         drop(block);
     }
 }

@@ -27,7 +27,7 @@ pub fn run(installed: &Installed) -> Result<(), Error> {
             let large_committed = Footprint::now().mimalloc_committed;
             Some(Fragmentation::of(&installed.bucketmask().report(), large_committed))
         }
-        Choice::Mimalloc | Choice::System => None,
+        _ => None,
     };
     let hello = Message::Hello { side: plan.side, allocator: installed.choice().name().into() };
     let told = say(hello).and_then(|()| match plan.side {

@@ -1,0 +1,49 @@
+//! Options of the commands that run workloads on several allocators. `main` owns the parsed value. Invariant: as for the
+//! whole command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::installed::Choice;
+
+/// What the commands that run workloads have in common.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ContestArgs {
+    /// Write the figures to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the facts about machine, compiler and allocators to FILE, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub machine: Option<PathBuf>,
+    /// Smaller workloads and fewer rounds
+    #[arg(long)]
+    pub quick: bool,
+    /// How many rounds, allocators alternating, each run a fresh process [default: 7, with --quick 3]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
+    /// Only workloads whose name contains one of these
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Only these allocators [default: all in this binary]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub allocators: Vec<Choice>,
+    /// Threads of the workloads that have several [default: one a processor, at least 2]
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<usize>,
+}
+
+/// Options of `alloc`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+A whole run takes about ten minutes on two processors, with --quick less than one.
+
+Examples:
+  bucketmask alloc
+  bucketmask alloc --quick --only pair,larson --allocators bucketmask,mimalloc
+  bucketmask alloc --json /tmp/alloc.jsonl --machine /tmp/alloc.machine.json")]
+pub struct AllocArgs {
+    /// What the contest is about.
+    #[command(flatten)]
+    pub contest: ContestArgs,
+}
