@@ -67,6 +67,15 @@ fn threads_pass_blocks_on() {
     assert_eq!(sum, 3 * (0..BLOCKS).sum::<u64>());
 }
 
+fn a_reservation_that_fails_is_an_error() {
+    let mut bytes: Vec<u8> = vec![3; 100];
+    for more in [1usize << 46, isize::MAX as usize - 200] {
+        assert!(bytes.try_reserve_exact(more).is_err());
+        assert!(bytes.iter().all(|&byte| byte == 3), "a resize that failed leaves the block");
+    }
+    assert!(bytes.try_reserve_exact(1 << 20).is_ok());
+}
+
 fn a_report_reads_well() {
     let text = ALLOCATOR.report().to_string();
     assert!(text.starts_with("node 0\n") && text.contains("blocks") && text.contains("large:"), "{text}");
@@ -77,6 +86,7 @@ fn main() {
         ("collections_keep_what_they_are_given", collections_keep_what_they_are_given),
         ("large_and_over_aligned_blocks_come_and_go", large_and_over_aligned_blocks_come_and_go),
         ("threads_pass_blocks_on", threads_pass_blocks_on),
+        ("a_reservation_that_fails_is_an_error", a_reservation_that_fails_is_an_error),
         ("a_report_reads_well", a_report_reads_well),
     ]);
 }

@@ -79,3 +79,102 @@ fn what_can_not_be_had_is_null() {
         }
     }
 }
+
+/// The least and most that a growing table can reserve, in steps of four, as a sign of how large the region became.
+fn largest_range() -> u64 {
+    let fits = |room: &u64| Range::reserve(*room as usize).is_some();
+    (20..42).map(|shift| 1u64 << shift).take_while(fits).last().unwrap_or(0)
+}
+
+/// The more address space there is, the larger the region; none of the limits is an error. (Overcommit is the
+/// machine's setting, which a test can't change: a reservation that it refuses fails in the same call.)
+#[test]
+fn the_region_falls_back_in_steps() {
+    const STEPS: [(&str, u64); 5] = [
+        ("unlimited", u64::MAX),
+        ("100 GiB", 100 << 30),
+        ("10 GiB", 10 << 30),
+        ("1 GiB", 1 << 30),
+        ("300 MiB", 300 << 20),
+    ];
+    if let Some(part) = common::part() {
+        let (_, more) = *STEPS.iter().find(|(name, _)| *name == part).unwrap();
+        if more != u64::MAX {
+            limit(more);
+        }
+        work();
+        println!("largest range: {} bytes", largest_range());
+        return;
+    }
+    let mut last = u64::MAX;
+    for (name, more) in STEPS {
+        let output = common::child("the_region_falls_back_in_steps", name);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{name}: {output:?}");
+        let line = told.lines().find_map(|line| line.split("largest range: ").nth(1)).unwrap();
+        let largest: u64 = line.trim_end_matches(" bytes").parse().unwrap();
+        assert!(largest < more && largest <= last, "{name}: {largest} of {last}");
+        // A quarter of what the next step is tried with, and side arrays beside it.
+        assert!(more == u64::MAX || largest >= more / 32, "{name}: {largest}");
+        last = largest;
+    }
+}
+
+/// Allocates one layout until there is no more; the blocks are linked through their first words, so that the list
+/// needs no memory.
+fn exhaust(layout: Layout) -> (*mut *mut u8, usize) {
+    let (mut last, mut count) = (core::ptr::null_mut::<*mut u8>(), 0);
+    loop {
+        // SAFETY: not of size 0.
+        let block = unsafe { BucketAlloc.alloc(layout) }.cast::<*mut u8>();
+        if block.is_null() {
+            return (last, count);
+        }
+        // SAFETY: a block of at least a pointer's size.
+        unsafe { block.write(last.cast()) };
+        (last, count) = (block, count + 1);
+    }
+}
+
+fn free_linked(mut last: *mut *mut u8, layout: Layout) {
+    while !last.is_null() {
+        // SAFETY: the link that `exhaust` wrote; each block is freed once.
+        unsafe {
+            let next = last.read();
+            BucketAlloc.dealloc(last.cast(), layout);
+            last = next.cast();
+        }
+    }
+}
+
+/// All memory used up, by blocks of each kind: null, no abort; and when they are freed it is to be had again.
+#[test]
+fn memory_that_runs_out_is_null_and_comes_back() {
+    let name = "memory_that_runs_out_is_null_and_comes_back";
+    if let Some(part) = common::part() {
+        let layout = Layout::from_size_align(part.parse().unwrap(), 8).unwrap();
+        // A region of 64 MiB at first, which pages fill, then mimalloc beside it.
+        limit(200 << 20);
+        let (blocks, first) = exhaust(layout);
+        // SAFETY: as the trait asks; what is null is not used.
+        unsafe {
+            let block = BucketAlloc.alloc_zeroed(layout);
+            assert!(block.is_null(), "zeroed memory where there was none");
+            assert!(BucketAlloc.realloc(blocks.cast(), layout, layout.size() * 16 + (64 << 20)).is_null());
+        }
+        let report = BucketAlloc.report();
+        assert!(report.requested() >= first * layout.size());
+        free_linked(blocks, layout);
+        let (blocks, second) = exhaust(layout);
+        free_linked(blocks, layout);
+        work();
+        println!("{first} blocks, then {second}");
+        assert!(second * 10 >= first * 8, "{first} blocks at first, {second} when they were freed");
+        return;
+    }
+    for size in ["64", "3000", "30000", "100000", "5000000"] {
+        let output = common::child(name, size);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("blocks, then"), "{size}: {output:?}");
+    }
+}
