@@ -69,7 +69,7 @@ fn threads_pass_blocks_on() {
 
 fn a_reservation_that_fails_is_an_error() {
     let mut bytes: Vec<u8> = vec![3; 100];
-    for more in [1usize << 46, isize::MAX as usize - 200] {
+    for more in [1usize << 48, isize::MAX as usize - 200] {
         assert!(bytes.try_reserve_exact(more).is_err());
         assert!(bytes.iter().all(|&byte| byte == 3), "a resize that failed leaves the block");
     }

@@ -120,29 +120,29 @@ fn the_region_falls_back_in_steps() {
     }
 }
 
-/// Allocates one layout until there is no more; the blocks are linked through their first words, so that the list
-/// needs no memory.
-fn exhaust(layout: Layout) -> (*mut *mut u8, usize) {
-    let (mut last, mut count) = (core::ptr::null_mut::<*mut u8>(), 0);
+/// Allocates one layout until there is no more: the last block's address, and how many. The blocks are linked
+/// through their first bytes, so that the list needs no memory.
+fn exhaust(layout: Layout) -> (usize, usize) {
+    let (mut last, mut count) = (0usize, 0);
     loop {
         // SAFETY: not of size 0.
-        let block = unsafe { BucketAlloc.alloc(layout) }.cast::<*mut u8>();
+        let block = unsafe { BucketAlloc.alloc(layout) };
         if block.is_null() {
             return (last, count);
         }
-        // SAFETY: a block of at least a pointer's size.
-        unsafe { block.write(last.cast()) };
-        (last, count) = (block, count + 1);
+        // SAFETY: a block of at least a word's size.
+        unsafe { block.cast::<[u8; 8]>().write(last.to_ne_bytes()) };
+        (last, count) = (block as usize, count + 1);
     }
 }
 
-fn free_linked(mut last: *mut *mut u8, layout: Layout) {
-    while !last.is_null() {
+fn free_linked(mut last: usize, layout: Layout) {
+    while last != 0 {
+        let block = last as *mut u8;
         // SAFETY: the link that `exhaust` wrote; each block is freed once.
         unsafe {
-            let next = last.read();
-            BucketAlloc.dealloc(last.cast(), layout);
-            last = next.cast();
+            last = usize::from_ne_bytes(block.cast::<[u8; 8]>().read());
+            BucketAlloc.dealloc(block, layout);
         }
     }
 }
@@ -160,7 +160,8 @@ fn memory_that_runs_out_is_null_and_comes_back() {
         unsafe {
             let block = BucketAlloc.alloc_zeroed(layout);
             assert!(block.is_null(), "zeroed memory where there was none");
-            assert!(BucketAlloc.realloc(blocks.cast(), layout, layout.size() * 16 + (64 << 20)).is_null());
+            let more = layout.size() * 16 + (64 << 20);
+            assert!(BucketAlloc.realloc(blocks as *mut u8, layout, more).is_null());
         }
         let report = BucketAlloc.report();
         assert!(report.requested() >= first * layout.size());
