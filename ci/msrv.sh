@@ -35,4 +35,4 @@ export LD_LIBRARY_PATH=$prefix/usr/lib/$libraries:$prefix/lib/$libraries
 export RUSTC=$prefix/usr/bin/rustc
 export CARGO_TARGET_DIR=$build/msrv/target
 "$RUSTC" -V
-"$prefix/usr/bin/cargo" check -p bucketmask-alloc -p bucketmask-gc -p bucketmask-map
+"$prefix/usr/bin/cargo" check -p bucketmask-alloc -p bucketmask-gc -p bucketmask-map -p bucketmask-preload

@@ -5,7 +5,6 @@
 //! code path.
 #![allow(unsafe_code)]
 
-use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::CString;
@@ -15,6 +14,7 @@ use std::path::Path;
 use crate::lock::FutexMutex;
 use crate::node_set::{KERNEL_NODES, NodeSet, number};
 use crate::region::REGION;
+use crate::slot;
 use crate::sys;
 use crate::sysfs::{self, Machine};
 
@@ -77,11 +77,6 @@ impl std::error::Error for TopologyError {}
 
 pub(crate) static INSTALLED: FutexMutex<Option<Topology>> = FutexMutex::new(None);
 static FAKED: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    /// The node a thread of a fake topology is on.
-    static PRETENDED: Cell<u8> = const { Cell::new(0) };
-}
 
 impl Topology {
     /// One node.
@@ -219,14 +214,14 @@ pub fn nodes() -> usize {
 pub fn current_node() -> NodeId {
     let topology = REGION.get().topology();
     if FAKED.load(Ordering::Relaxed) {
-        return NodeId(PRETENDED.with(Cell::get) % topology.count);
+        return NodeId(slot::node() % topology.count);
     }
     if topology.nodes() == 1 { NodeId(0) } else { topology.home_of(sys::kernel_node()) }
 }
 
 /// Under a fake topology, puts the calling thread on `node` (modulo the number of nodes).
 pub fn pretend_on(node: NodeId) {
-    PRETENDED.with(|pretended| pretended.set(node.0));
+    slot::set_node(node.0);
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub const ALIGN: usize = 16;
 /// A block of at least `size` bytes, or null. A request of 0 bytes gets a block of its own too.
 ///
 /// Takes no lock and does no atomic read-modify-write while the thread's page has a free slot.
-#[inline]
+#[inline(always)]
 pub fn malloc(size: usize) -> *mut u8 {
     malloc_aligned(size, ALIGN)
 }
@@ -32,16 +32,15 @@ pub fn malloc(size: usize) -> *mut u8 {
 /// A block of at least `size` bytes at `align`, or null.
 ///
 /// `align` is a power of two; any below 16 is taken for 16.
-#[inline]
+#[inline(always)]
 pub fn malloc_aligned(size: usize, align: usize) -> *mut u8 {
     let align = align.max(ALIGN);
-    match (class::class_of(size, align), own_heap()) {
-        (Some(class), Some(heap)) => {
-            heap.window(class).sample(class, size);
-            heap.malloc(class, UNKNOWN)
-        }
-        (class, _) => malloc_slow(class, size, align),
+    let Some(class) = class::class_of(size, align) else { return malloc_slow(None, size, align) };
+    let Some(heap) = own_heap() else { return malloc_slow(Some(class), size, align) };
+    if heap.window(class).is_sample_due() {
+        return malloc_measured(heap, class, size);
     }
+    heap.malloc(class, UNKNOWN)
 }
 
 /// As [`malloc`], with all `size` bytes zero.
@@ -66,14 +65,14 @@ pub fn malloc_zeroed(size: usize) -> *mut u8 {
 /// # Safety
 /// `block` is null or came from this module or [`BucketAlloc`](crate::BucketAlloc), was not freed since,
 /// and is not used any more.
-#[inline]
+#[inline(always)]
 pub unsafe fn free(block: *mut u8) {
-    match (class_at(block), own_heap()) {
-        // SAFETY: by this function's contract.
-        (Some(class), Some(heap)) => unsafe { heap.free(block as usize, class, UNKNOWN) },
-        // SAFETY: as above.
-        _ => unsafe { free_slow(block) },
-    }
+    // SAFETY: by this function's contract.
+    let Some(class) = class_at(block) else { return unsafe { free_slow(block) } };
+    // SAFETY: as above.
+    let Some(heap) = own_heap() else { return unsafe { free_slow(block) } };
+    // SAFETY: as above.
+    unsafe { heap.free(block as usize, class, UNKNOWN) };
 }
 
 /// Bytes that a block may be used for, at least as many as were asked for; 0 for null.
@@ -116,12 +115,20 @@ fn class_at(block: *const u8) -> Option<ClassIdx> {
     if entry.kind() == Kind::Slab { ClassIdx::from_tag(entry.tag()) } else { None }
 }
 
+/// Malloc whose size is measured.
+#[cold]
+#[inline(never)]
+fn malloc_measured(heap: &Heap, class: ClassIdx, size: usize) -> *mut u8 {
+    heap.window(class).measure(class, size);
+    heap.malloc(class, UNKNOWN)
+}
+
 /// Malloc of a thread without a heap yet, or of what no class serves.
 #[cold]
 #[inline(never)]
 fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
     if let Some(class) = class {
-        with_heap(|heap| heap.window(class).sample(class, size));
+        with_heap(|heap| heap.window(class).measure(class, size));
     }
     global::malloc_slow(class, size, align, UNKNOWN)
 }

@@ -1,11 +1,11 @@
-//! The thread's own pointer to its heap: one word of thread-local memory, without a destructor.
+//! The thread's own words: its heap, and the node that it pretends to be on. Without a destructor.
 //!
-//! Owned by the registry. Two ways to the word, by the feature `initial-exec`. A library under `LD_PRELOAD`
-//! would reach a `thread_local!` through `__tls_get_addr`, a call that may itself allocate; with the feature
-//! the word lies at a fixed distance from the thread pointer, as a program's own do. Invariant: the
-//! word of a thread that never set it reads null, even before the thread's start is complete.
+//! Owned by the registry and by `node`. Two ways to them, by the feature `initial-exec`. A library under
+//! `LD_PRELOAD` would reach a `thread_local!` through `__tls_get_addr`, a call that may itself allocate; with
+//! the feature the words lie at a fixed distance from the thread pointer, as a program's own do. Invariant:
+//! the words of a thread that never set them read null and 0, even before the thread's start is complete.
 
-pub(crate) use own::{get, set};
+pub(crate) use own::{get, node, set, set_node};
 
 #[cfg(all(
     feature = "initial-exec",
@@ -19,29 +19,39 @@ mod own {
 
     use crate::heap::Heap;
 
+    /// What lies at the symbol.
+    #[repr(C)]
+    struct Words {
+        heap: *const Heap,
+        node: u8,
+    }
+
+    static_assertions::const_assert_eq!(size_of::<Words>(), 16);
+    static_assertions::const_assert_eq!(memoffset::offset_of!(Words, heap), 0);
+
     // Hidden: the symbol is this library's own, whatever else the process loads. In .tbss, so that a
     // new thread finds it zero without anybody's doing.
     core::arch::global_asm!(
-        ".pushsection .tbss.bucketmask_heap, \"awT\", @nobits",
-        ".globl bucketmask_heap",
-        ".hidden bucketmask_heap",
-        ".type bucketmask_heap, @tls_object",
-        ".size bucketmask_heap, 8",
+        ".pushsection .tbss.bucketmask_words, \"awT\", @nobits",
+        ".globl bucketmask_words",
+        ".hidden bucketmask_words",
+        ".type bucketmask_words, @tls_object",
+        ".size bucketmask_words, 16",
         ".p2align 3",
-        "bucketmask_heap:",
-        ".zero 8",
+        "bucketmask_words:",
+        ".zero 16",
         ".popsection",
     );
 
-    /// The pointer; null in a thread that never set it.
+    /// The heap; null in a thread that never set it.
     #[inline(always)]
     pub(crate) fn get() -> *const Heap {
         let heap: *const Heap;
-        // SAFETY: the initial-exec access of the x86-64 ABI: the global offset table holds the word's
+        // SAFETY: the initial-exec access of the x86-64 ABI: the global offset table holds the words'
         // distance from the thread pointer, which `fs` is. Reads the thread's own word, as `readonly` says.
         unsafe {
             core::arch::asm!(
-                "mov {heap}, qword ptr [rip + bucketmask_heap@GOTTPOFF]",
+                "mov {heap}, qword ptr [rip + bucketmask_words@GOTTPOFF]",
                 "mov {heap}, qword ptr fs:[{heap}]",
                 heap = out(reg) heap,
                 options(pure, readonly, nostack, preserves_flags),
@@ -50,19 +60,39 @@ mod own {
         heap
     }
 
-    /// Sets the pointer.
+    /// Sets the heap.
     #[inline]
     pub(crate) fn set(heap: *const Heap) {
-        // SAFETY: as in `get`; writes the thread's own word and nothing else.
+        // SAFETY: the thread's own words, zeroed at first, touched by nobody else.
+        unsafe { (*words()).heap = heap };
+    }
+
+    /// The node pretended; 0 in a thread that never set it.
+    pub(crate) fn node() -> u8 {
+        // SAFETY: as in `set`.
+        unsafe { (*words()).node }
+    }
+
+    /// Sets the node pretended.
+    pub(crate) fn set_node(node: u8) {
+        // SAFETY: as in `set`.
+        unsafe { (*words()).node = node };
+    }
+
+    /// Where the calling thread's words are.
+    fn words() -> *mut Words {
+        let words: *mut Words;
+        // SAFETY: as in `get`; the first word at `fs` is its own address. Not `pure`, so that what `get` read before
+        // a store through the pointer is read anew after it.
         unsafe {
             core::arch::asm!(
-                "mov {place}, qword ptr [rip + bucketmask_heap@GOTTPOFF]",
-                "mov qword ptr fs:[{place}], {heap}",
-                place = out(reg) _,
-                heap = in(reg) heap,
-                options(nostack, preserves_flags),
+                "mov {words}, qword ptr fs:[0]",
+                "add {words}, qword ptr [rip + bucketmask_words@GOTTPOFF]",
+                words = out(reg) words,
+                options(nostack),
             );
         }
+        words
     }
 }
 
@@ -80,18 +110,29 @@ mod own {
 
     thread_local! {
         static HEAP: Cell<*const Heap> = const { Cell::new(core::ptr::null()) };
+        static NODE: Cell<u8> = const { Cell::new(0) };
     }
 
-    /// The pointer; null in a thread that never set it.
+    /// The heap; null in a thread that never set it.
     #[inline(always)]
     pub(crate) fn get() -> *const Heap {
         HEAP.with(Cell::get)
     }
 
-    /// Sets the pointer.
+    /// Sets the heap.
     #[inline]
     pub(crate) fn set(heap: *const Heap) {
         HEAP.with(|own| own.set(heap));
+    }
+
+    /// The node pretended; 0 in a thread that never set it.
+    pub(crate) fn node() -> u8 {
+        NODE.with(Cell::get)
+    }
+
+    /// Sets the node pretended.
+    pub(crate) fn set_node(node: u8) {
+        NODE.with(|own| own.set(node));
     }
 }
 
@@ -100,18 +141,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_thread_has_a_word_of_its_own_that_starts_at_null() {
+    fn each_thread_has_words_of_its_own_that_start_at_nothing() {
         std::thread::spawn(|| {
-            let before = get();
+            let before = (get(), node());
             let mark = core::ptr::without_provenance(64);
             set(mark);
-            let after = get();
-            let other = std::thread::scope(|scope| {
-                set(before);
-                scope.spawn(|| get().addr()).join().unwrap()
-            });
-            assert!(before.is_null(), "no allocation by this allocator came before");
-            assert_eq!((after, other), (mark, 0));
+            set_node(3);
+            let after = (get(), node());
+            set(before.0);
+            let other = std::thread::spawn(|| (get().addr(), node())).join().unwrap();
+            assert!(before.0.is_null() && before.1 == 0, "no allocation by this allocator came before");
+            assert_eq!((after, other), ((mark, 3), (0, 0)));
         })
         .join()
         .unwrap();

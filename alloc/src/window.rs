@@ -176,14 +176,17 @@ impl Window {
         self.requested.store(self.requested.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
     }
 
-    /// Counts a request without a layout: one of many is measured.
+    /// Counts a request without a layout. `true`: it is to be measured.
     #[inline(always)]
-    pub(crate) fn sample(&self, class: ClassIdx, bytes: usize) {
-        let mut left = self.until_sample.load(Ordering::Relaxed);
-        if left == 0 {
-            left = sample::measure(class, bytes);
-        }
-        self.until_sample.store(left - 1, Ordering::Relaxed);
+    pub(crate) fn is_sample_due(&self) -> bool {
+        let left = self.until_sample.load(Ordering::Relaxed);
+        self.until_sample.store(left.wrapping_sub(1), Ordering::Relaxed);
+        left == 0
+    }
+
+    /// Measures a request of `bytes`.
+    pub(crate) fn measure(&self, class: ClassIdx, bytes: usize) {
+        self.until_sample.store(sample::measure(class, bytes), Ordering::Relaxed);
     }
 
     /// Bytes requested less bytes freed, modulo 2^64.

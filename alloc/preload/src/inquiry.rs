@@ -36,6 +36,13 @@ pub extern "C" fn mallinfo() -> Info {
     }
 }
 
+/// Gives memory that no block needs to the kernel, all of it: `_pad`, the bytes to be kept, means the top of a heap
+/// that is not here. 1 if any was given, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
+    c_int::from(BucketAlloc.purge() > 0)
+}
+
 /// Prints a report to standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! `family` is the functions that programs call every day, `request` what sizes and alignments they may ask
-//! for, `inquiry` the ones that ask about memory or give it back, `load` what is done when the library is loaded. All of them do as glibc's do, and where the
-//! standards leave it open as well: `malloc(0)` is a block, `realloc(block, 0)` frees.
+//! for, `inquiry` the ones that ask about memory or give it back, `load` what is done when the library is
+//! loaded. All of them do as glibc's do, where the standards leave it open as well: `malloc(0)` is a block,
+//! `realloc(block, 0)` frees. What only glibc has under names with `__libc_` stays glibc's.
 //!
 //! What a library under every program has to mind:
 //!
@@ -18,7 +19,9 @@
 //! - The library's own Rust code allocates here too, and nothing else of it is exported.
 //!
 //! Invariant: no function unwinds into its caller; a panic, which would be a fault of ours, ends the process.
+//! The library is for Linux with glibc; elsewhere it is empty.
 
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![deny(unsafe_code)]
 
 pub mod family;

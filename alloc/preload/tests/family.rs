@@ -2,6 +2,8 @@
 //! Each part is a process of its own, once on the C library's malloc, so that the expectations stay honest, and
 //! once on ours.
 
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
