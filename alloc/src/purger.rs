@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::lock::{wait_at_most, wake_one};
 use crate::purge::{self, Found};
@@ -25,7 +25,8 @@ const ASLEEP: u32 = 2;
 const AWAKE: u32 = 3;
 /// No purge but by hand.
 const OFF: u32 = 4;
-/// No thread was to be had: threads that allocate look now and then.
+/// No thread was to be had: threads that allocate look now and then. So they do while one is wanted, in a
+/// program that is to stay without.
 const SHARED: u32 = 5;
 
 static WORD: AtomicU32 = AtomicU32::new(QUIET);
@@ -35,6 +36,8 @@ static RUNS: AtomicBool = AtomicBool::new(false);
 static DELAY: AtomicU32 = AtomicU32::new(0);
 /// When the last shared look was, in milliseconds.
 static LAST: AtomicU64 = AtomicU64::new(0);
+/// A `fn() -> bool` that says whether the program has but one thread, and is to keep it so; or null.
+static ALONE: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The delay unless it is set.
 const DEFAULT_DELAY: u32 = 500;
@@ -84,8 +87,25 @@ fn tend_slow(word: u32) {
     sys::keeping_errno(if word == WANTED { start } else { share });
 }
 
+/// Makes no thread while `is_alone` says so, but for a program whose environment sets a delay.
+pub(crate) fn stay_alone_while(is_alone: fn() -> bool) {
+    if from_environment().is_none() {
+        ALONE.store(is_alone as *mut (), Ordering::Relaxed);
+    }
+}
+
+fn is_alone() -> bool {
+    // SAFETY: null, which is `None`, or what `stay_alone_while` set: a function of that type.
+    let told: Option<fn() -> bool> = unsafe { core::mem::transmute(ALONE.load(Ordering::Relaxed)) };
+    told.is_some_and(|is_alone| is_alone())
+}
+
 /// Makes the thread.
 fn start() {
+    if is_alone() {
+        // The thread stays wanted, for when there are others.
+        return share();
+    }
     if WORD.compare_exchange(WANTED, AWAKE, Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return;
     }
@@ -108,7 +128,11 @@ fn start() {
 fn share() {
     let now = thread::milliseconds();
     let last = LAST.load(Ordering::Relaxed);
-    let due = now.saturating_sub(last) >= u64::from(DELAY.load(Ordering::Relaxed));
+    let delay = match DELAY.load(Ordering::Relaxed) {
+        0 => DEFAULT_DELAY,
+        decided => decided,
+    };
+    let due = now.saturating_sub(last) >= u64::from(delay);
     if due && LAST.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         purge::look(false);
     }

@@ -15,6 +15,7 @@ use crate::granule::Kind;
 use crate::heap::{Heap, UNKNOWN};
 use crate::large;
 use crate::medium;
+use crate::purger;
 use crate::region::REGION;
 use crate::registry::{own_heap, with_heap};
 
@@ -104,6 +105,13 @@ pub unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
     }
     // SAFETY: by this function's contract.
     unsafe { realloc_elsewhere(block, size) }
+}
+
+/// Makes no thread of the allocator's own while `is_alone` says that the program has but one; the program's gives
+/// unused memory back then, when it allocates. For a library under programs that don't know of it, some of
+/// which do what is refused to a process of several threads. A delay set by the environment (`BUCKETMASK_PURGE`) stands.
+pub fn stay_alone_while(is_alone: fn() -> bool) {
+    purger::stay_alone_while(is_alone);
 }
 
 /// The class of the slot at an address, if a page of slots is there: a subtraction, a compare and a load.

@@ -242,6 +242,20 @@ static void forks(void) {
     for (int i = 0; i < 2; i++) CHECK(pthread_join(made[i], NULL) == 0);
 }
 
+/* A program of one thread stays so, whatever it frees. */
+static void alone(void) {
+    for (int round = 0; round < 100; round++) {
+        free(memset(malloc(1 << 20), 1, 1 << 20));
+        usleep(12000);
+    }
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[200];
+    int count = 0;
+    while (fgets(line, sizeof line, status)) sscanf(line, "Threads: %d", &count);
+    fclose(status);
+    CHECK(count == 1);
+}
+
 /* Broken uses, which end the process: for this library only. */
 static void broken_twice(void) {
     void *block = malloc(40);
@@ -262,7 +276,7 @@ static void broken_inside(void) {
 int main(int count, char **words) {
     static const struct { const char *name; void (*run)(void); } PARTS[] = {
         {"sizes", sizes}, {"zeroed", zeroed}, {"resized", resized}, {"errors", errors}, {"aligned", aligned},
-        {"others", others}, {"threads", threads}, {"forks", forks}, {"broken_twice", broken_twice},
+        {"others", others}, {"threads", threads}, {"forks", forks}, {"alone", alone}, {"broken_twice", broken_twice},
         {"broken_foreign", broken_foreign}, {"broken_inside", broken_inside},
     };
     for (size_t i = 0; count == 2 && i < sizeof PARTS / sizeof *PARTS; i++)

@@ -110,6 +110,11 @@ fn children_of_a_busy_process_go_on() {
 }
 
 #[test]
+fn a_program_of_one_thread_stays_so() {
+    both_do("alone");
+}
+
+#[test]
 fn broken_frees_end_the_process() {
     ours_refuses("broken_twice", "double free");
     ours_refuses("broken_foreign", "not allocated");
