@@ -3,9 +3,9 @@
 //! figure.
 
 use crate::cli::AllocArgs;
-use crate::contest::{self, Contest, Tally};
+use crate::contest::{self, Contest, Tally, over_best};
 use crate::error::{Error, Outcome};
-use crate::format::{bytes, nanoseconds, ratio};
+use crate::format::{bytes, judged, nanoseconds, ratio};
 use crate::installed::Choice;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
@@ -87,7 +87,7 @@ fn record(contest: &Contest, tallies: &[Tally]) -> Record {
     let cases = contest.workloads.iter().map(|&workload| (workload.name(), time_of(workload)));
     for (case, time) in cases.chain([(ALL, TIME)]) {
         for metric in [time, PEAK, AFTER] {
-            for peer in contest.allocators.iter().filter(|&&peer| peer != Choice::Bucketmask) {
+            for peer in contest.peers() {
                 record.compare(SUITE, case, OURS, peer.name(), metric);
             }
         }
@@ -99,28 +99,6 @@ fn record(contest: &Contest, tallies: &[Tally]) -> Record {
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (count, sum) = values.fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value.ln()));
     (count > 0).then(|| (sum / f64::from(count)).exp())
-}
-
-/// A ratio, marked where it is over its bound.
-pub fn judged(quotient: Option<f64>, bound: f64) -> String {
-    quotient.map_or_else(|| "-".into(), |q| format!("{}{}", if q > bound { "! " } else { "" }, ratio(q)))
-}
-
-/// Our figure over the least of the peers', with that peer's name.
-pub fn over_best(
-    record: &Record,
-    suite: &str,
-    case: &str,
-    metric: Metric,
-    peers: &[Choice],
-) -> Option<(f64, &'static str)> {
-    let ours = record.value(suite, case, metric.name, OURS)?;
-    let figures = peers.iter().filter(|&&peer| peer != Choice::Bucketmask).filter_map(|peer| {
-        let value = record.value(suite, case, metric.name, peer.name())?;
-        (value > 0.0).then_some((value, peer.name()))
-    });
-    let (least, name) = figures.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    Some((ours / least, name))
 }
 
 fn head(contest: &Contest, first: &str, last: &[&str]) -> Vec<String> {
@@ -143,7 +121,7 @@ fn row(
     let peer = value(Choice::Mimalloc.name()).filter(|&value| value > 0.0);
     row.push(judged(value(OURS).zip(peer).map(|(ours, peer)| ours / peer), target));
     row.push(format!("<= {}", ratio(target)));
-    let best = over_best(record, SUITE, case, metric, &contest.allocators);
+    let best = over_best(record, SUITE, case, metric, contest);
     row.push(best.map_or_else(|| "-".into(), |(quotient, name)| format!("{} {name}", ratio(quotient))));
     row
 }
@@ -186,4 +164,42 @@ fn memory(contest: &Contest, tallies: &[Tally], record: &Record) -> Sheet {
     cells.push(String::new());
     sheet.row(cells);
     sheet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contest::tests::made_up;
+
+    #[test]
+    fn figures_keep_the_schema_and_means_are_geometric() {
+        let (contest, tallies) = made_up(&Workload::ALL);
+        let record = record(&contest, &tallies);
+        assert_eq!(Record::parse(&record.to_lines()), Ok(record.clone()));
+        for workload in Workload::ALL {
+            let time = time_of(workload).name;
+            let ratio =
+                record.ratios().iter().find(|r| r.case == workload.name() && r.metric == time).unwrap();
+            assert_eq!((ratio.peer.as_str(), ratio.ratio), ("mimalloc", 0.5));
+        }
+        assert_eq!(mean([2.0, 8.0].into_iter()), Some(4.0));
+        assert_eq!(mean([].into_iter()), None);
+        let all = record.ratios().iter().find(|r| r.case == ALL && r.metric == TIME.name).unwrap();
+        assert!((all.ratio - 0.5).abs() < 1e-9, "{all:?}");
+    }
+
+    #[test]
+    fn every_workload_has_a_row_and_misses_stand_out() {
+        let (contest, tallies) = made_up(&Workload::ALL);
+        let record = record(&contest, &tallies);
+        let text = times(&contest, &tallies, &record).to_text();
+        for workload in Workload::ALL {
+            assert!(text.contains(workload.name()), "{text}");
+        }
+        let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
+        assert!(line("pair").contains("0.50") && !line("pair").contains('!'), "{text}");
+        assert!(line("walk/live=50").contains("! 0.50"), "{text}");
+        let text = memory(&contest, &tallies, &record).to_text();
+        assert!(text.contains("larson") && text.contains("MiB"), "{text}");
+    }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod contest;
 
-pub use contest::{AllocArgs, ContestArgs};
+pub use contest::{AllocArgs, ContestArgs, FragArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +18,7 @@ Examples:
   bucketmask numa                             whether memory is on the node that asked for it
   bucketmask table --record scan.jsonl        that record as the README's table
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
+  bucketmask frag --quick                     what stays resident when few blocks survive
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
 The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, jemalloc, system) chooses the allocator under this binary.";
@@ -52,6 +53,8 @@ pub enum Command {
     Table(TableArgs),
     /// Run allocator workloads on bucketmask, mimalloc, jemalloc and the C library: time and resident memory
     Alloc(AllocArgs),
+    /// Let few blocks survive, on bucketmask and its peers: what stays resident, against live bytes and pages
+    Frag(FragArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {
@@ -172,10 +175,10 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["report", "scan", "numa", "table", "alloc", "Examples:"] {
+        for name in ["report", "scan", "numa", "table", "alloc", "frag", "Examples:"] {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["frag", "concurrent", "visibility", "detect", "compare", "child", "workload"] {
+        for name in ["concurrent", "visibility", "detect", "compare", "child", "workload"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

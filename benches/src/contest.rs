@@ -7,6 +7,7 @@ use crate::cli::ContestArgs;
 use crate::error::Error;
 use crate::installed::Choice;
 use crate::progress::Progress;
+use crate::record::{Metric, OURS, Record};
 use crate::sample::Samples;
 use crate::workload::child::{self, Account, PATIENCE, Plan};
 use crate::workload::{Scale, Settled, Size, Workload};
@@ -63,8 +64,8 @@ impl Tally {
     }
 
     /// A figure of each round's settled memory; empty where there is none.
-    pub fn settled(&self, figure: impl Fn(&Settled) -> f64) -> Samples {
-        self.settled.iter().map(figure).collect()
+    pub fn settled(&self, figure: impl Fn(&Settled) -> Option<f64>) -> Samples {
+        self.settled.iter().filter_map(figure).collect()
     }
 }
 
@@ -85,15 +86,24 @@ impl Contest {
         let parallel = std::thread::available_parallelism().map_or(2, usize::from);
         let threads = args.threads.unwrap_or(parallel).max(2);
         let size = if args.quick { Size::Quick } else { Size::Full };
-        let mut allocators =
-            if args.allocators.is_empty() { Choice::ALL.to_vec() } else { args.allocators.clone() };
-        allocators.dedup();
+        let asked = if args.allocators.is_empty() { Choice::ALL } else { args.allocators.as_slice() };
+        let mut allocators = Vec::new();
+        for &allocator in asked {
+            if !allocators.contains(&allocator) {
+                allocators.push(allocator);
+            }
+        }
         Ok(Self {
             workloads: chosen,
             allocators,
             rounds: args.rounds.unwrap_or(if args.quick { QUICK_ROUNDS } else { ROUNDS }),
             scale: Scale { size, threads, idle_ms },
         })
+    }
+
+    /// All allocators but ours.
+    pub fn peers(&self) -> impl Iterator<Item = Choice> + '_ {
+        self.allocators.iter().copied().filter(|&allocator| allocator != Choice::Bucketmask)
     }
 
     /// Runs it all, workload by workload.
@@ -141,4 +151,77 @@ impl Contest {
 /// The tallies of one workload, out of a contest's.
 pub fn of(tallies: &[Tally], workload: Workload) -> impl Iterator<Item = &Tally> {
     tallies.iter().filter(move |tally| tally.workload == workload)
+}
+
+/// Our figure over the least of the peers', with that peer's name.
+pub fn over_best(
+    record: &Record,
+    suite: &str,
+    case: &str,
+    metric: Metric,
+    contest: &Contest,
+) -> Option<(f64, &'static str)> {
+    let ours = record.value(suite, case, metric.name, OURS)?;
+    let figures = contest.peers().filter_map(|peer| {
+        let value = record.value(suite, case, metric.name, peer.name())?;
+        (value > 0.0).then_some((value, peer.name()))
+    });
+    let (least, name) = figures.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    Some((ours / least, name))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::workload::{Ran, Slots};
+
+    /// A contest of bucketmask against a mimalloc that takes twice as long, and ten thirds the memory when idle.
+    pub(crate) fn made_up(workloads: &[Workload]) -> (Contest, Vec<Tally>) {
+        let allocators = vec![Choice::Bucketmask, Choice::Mimalloc];
+        let scale = Scale { size: Size::Tiny, threads: 2, idle_ms: 0 };
+        let contest = Contest { workloads: workloads.to_vec(), allocators, rounds: 1, scale };
+        let tally = |workload, allocator| {
+            let ours = allocator == Choice::Bucketmask;
+            let slots = ours.then_some(Slots { live: 100, requested: 75, committed: 200 });
+            let idle = if ours { 300 } else { 1000 };
+            let settled = Settled { before: 200, busy: 2000, idle, live: 80, floor: 50, slots };
+            let nanoseconds = if ours { 1000.0 } else { 2000.0 };
+            let ran = Ran { operations: 100, nanoseconds, checksum: 1, settled: Some(settled) };
+            let mut tally = Tally::new(workload, allocator);
+            tally.add(&Account { allocator, ran, peak_resident: 4 << 20, steady_resident: 1 << 20 });
+            tally
+        };
+        let tallies = workloads
+            .iter()
+            .flat_map(|&workload| contest.allocators.iter().map(move |&allocator| (workload, allocator)))
+            .map(|(workload, allocator)| tally(workload, allocator))
+            .collect();
+        (contest, tallies)
+    }
+
+    #[test]
+    fn options_choose_workloads_and_allocators() {
+        let args = ContestArgs { only: vec!["replace".into(), "pair".into()], ..ContestArgs::default() };
+        let contest = Contest::new(&args, &Workload::ALL, 0).unwrap();
+        assert_eq!(contest.workloads, [Workload::Pair, Workload::Replace1k, Workload::Replace100k]);
+        assert_eq!((contest.rounds, contest.allocators.as_slice()), (ROUNDS, Choice::ALL));
+        assert!(contest.scale.threads >= 2 && contest.peers().count() == Choice::ALL.len() - 1);
+        let allocators = vec![Choice::System, Choice::Mimalloc, Choice::System];
+        let args = ContestArgs { quick: true, threads: Some(1), allocators, ..ContestArgs::default() };
+        let contest = Contest::new(&args, &Workload::ALL, 0).unwrap();
+        assert_eq!(
+            contest.allocators,
+            [Choice::System, Choice::Mimalloc],
+            "each once, in the order asked for"
+        );
+        assert_eq!((contest.rounds, contest.scale.threads), (QUICK_ROUNDS, 2));
+    }
+
+    #[test]
+    fn an_unknown_workload_is_an_error_that_names_the_known() {
+        let args = ContestArgs { only: vec!["sh9".into()], ..ContestArgs::default() };
+        let error = Contest::new(&args, &Workload::ALL, 0).unwrap_err();
+        assert!(error.to_string().contains("sh9") && error.to_string().contains("sh8"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
 }

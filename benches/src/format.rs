@@ -41,6 +41,11 @@ pub fn ratio(value: f64) -> String {
     if value >= 10.0 { format!("{value:.1}") } else { format!("{value:.2}") }
 }
 
+/// A ratio with `! ` before it where it is over its bound; a dash for none.
+pub fn judged(quotient: Option<f64>, bound: f64) -> String {
+    quotient.map_or_else(|| "-".into(), |q| format!("{}{}", if q > bound { "! " } else { "" }, ratio(q)))
+}
+
 /// A part of a whole in percent; a dash when there is no whole.
 pub fn percent(part: f64, whole: f64) -> String {
     if whole == 0.0 { "-".into() } else { format!("{} %", significant(100.0 * part / whole)) }
@@ -72,6 +77,10 @@ mod tests {
         assert_eq!(count(7), "7");
         assert_eq!(count(1_234_567), "1 234 567");
         assert_eq!(ratio(0.147), "0.15");
+        assert_eq!(
+            [judged(Some(1.2), 1.1), judged(Some(1.1), 1.1), judged(None, 1.0)],
+            ["! 1.20", "1.10", "-"]
+        );
         assert_eq!(percent(1.0, 4.0), "25.0 %");
         assert_eq!(percent(1.0, 0.0), "-");
     }

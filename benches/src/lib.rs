@@ -1,9 +1,10 @@
-//! The binary `bucketmask`, as a library so that its parts can be tested: the end-to-end report, the scan bench, and the
-//! records of figures that both write.
+//! The binary `bucketmask`, as a library so that its parts can be tested: the end-to-end report, the scan bench,
+//! the allocator benches, and the records of figures that they write.
 //!
 //! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
-//! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection costs); `numa.rs` (where memory is);
-//! `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
+//! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection
+//! costs); `numa.rs` (where memory is); `alloc.rs` and `frag.rs` over `contest.rs` (rounds on several allocators),
+//! `workload.rs` (what is run) and `peer.rs` (on what); `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
 //! under it all.
 #![deny(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod contest;
 pub mod engine;
 pub mod error;
 pub mod format;
+pub mod frag;
 pub mod fragmentation;
 pub mod input;
 pub mod installed;

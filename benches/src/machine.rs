@@ -1,12 +1,14 @@
 //! The facts about machine and compiler that belong to a record. Plain values, read once. Invariant: what cannot be read
 //! is empty or 0, never guessed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::peer;
 use crate::record::write_file;
 
 /// The target triple that this binary was built for.
@@ -35,6 +37,9 @@ pub struct Machine {
     pub rustc: String,
     /// The target.
     pub target: String,
+    /// The allocators in this binary, by name, with their versions.
+    #[serde(default)]
+    pub allocators: BTreeMap<String, String>,
 }
 
 impl Machine {
@@ -52,6 +57,7 @@ impl Machine {
             transparent_huge_pages: chosen(&line("/sys/kernel/mm/transparent_hugepage/enabled")),
             rustc: env!("BUCKETMASK_RUSTC").into(),
             target: TARGET.into(),
+            allocators: peer::versions(),
         }
     }
 
@@ -144,5 +150,6 @@ mod tests {
         assert!(machine.processors >= 1 && machine.memory_bytes > 0, "{machine:?}");
         assert!(machine.rustc.starts_with("rustc 1."), "{machine:?}");
         assert_eq!(machine.target, TARGET);
+        assert!(machine.allocators["mimalloc"].starts_with("3."), "{machine:?}");
     }
 }

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
 
 use bucketmask_alloc::BucketAlloc;
 #[cfg(feature = "snmalloc")]
@@ -98,18 +99,17 @@ unsafe impl GlobalAlloc for Mimalloc {
     }
 }
 
-/// What the allocators in this binary call themselves: name and version.
-pub fn versions() -> Vec<(String, String)> {
-    let mut versions = vec![
-        (Choice::Bucketmask.name().into(), env!("CARGO_PKG_VERSION").into()),
-        (Choice::Mimalloc.name().into(), mimalloc_version()),
-        (Choice::Jemalloc.name().into(), jemalloc_version()),
-        (Choice::System.name().into(), system_version()),
-    ];
-    if cfg!(feature = "snmalloc") {
-        versions.push(("snmalloc".into(), "as in the crate snmalloc-rs 0.3".into()));
-    }
-    versions
+/// The allocators in this binary, by name, and what they call their version.
+pub fn versions() -> BTreeMap<String, String> {
+    let version = |choice: Choice| match choice {
+        Choice::Bucketmask => env!("CARGO_PKG_VERSION").into(),
+        Choice::Mimalloc => mimalloc_version(),
+        Choice::Jemalloc => jemalloc_version(),
+        Choice::System => system_version(),
+        #[cfg(feature = "snmalloc")]
+        Choice::Snmalloc => "as in the crate snmalloc-rs".into(),
+    };
+    Choice::ALL.iter().map(|&choice| (choice.name().into(), version(choice))).collect()
 }
 
 /// Major, minor and patch, of mimalloc's one number (3.2.8 reads 30208; before 3.0, 2.1.0 read 210).

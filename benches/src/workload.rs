@@ -127,8 +127,19 @@ pub struct Settled {
     pub live: u64,
     /// The distinct 4 KiB pages on which live blocks lie: what an allocator that never moves a block cannot give back.
     pub floor: u64,
-    /// Ours only: bytes in live slots, bytes asked for, and bytes committed in the pages of size classes.
-    pub slots: Option<[u64; 3]>,
+    /// Ours only: what is in the pages of size classes.
+    pub slots: Option<Slots>,
+}
+
+/// The pages of our size classes, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slots {
+    /// In live slots.
+    pub live: u64,
+    /// Asked for.
+    pub requested: u64,
+    /// Made readable and writable.
+    pub committed: u64,
 }
 
 impl Settled {
@@ -240,5 +251,55 @@ impl Workload {
             Self::Regex => program::regex(scale),
             Self::Sort => program::sort(scale),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The walks belong to whole processes: other tests allocate meanwhile.
+    fn threadless() -> impl Iterator<Item = Workload> {
+        Workload::ALL.into_iter().filter(|workload| !workload.is_walk())
+    }
+
+    #[test]
+    fn workloads_do_the_same_on_every_allocator() {
+        let scale = Scale { size: Size::Tiny, threads: 3, idle_ms: 0 };
+        for workload in threadless() {
+            let [first, others @ ..] = Choice::ALL else { unreachable!("bucketmask is there") };
+            let ours = workload.run_on(*first, scale);
+            assert!(ours.operations > 0 && ours.checksum > 0, "{workload:?}: {ours:?}");
+            assert!(ours.nanoseconds > 0.0);
+            for &other in others {
+                let theirs = workload.run_on(other, scale);
+                assert_eq!(
+                    (ours.operations, ours.checksum, ours.settled.map(|settled| settled.live)),
+                    (theirs.operations, theirs.checksum, theirs.settled.map(|settled| settled.live)),
+                    "{workload:?} on {other:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn survivors_stay_and_their_pages_are_the_floor() {
+        let scale = Scale { size: Size::Tiny, threads: 2, idle_ms: 0 };
+        for workload in [Workload::Survivors, Workload::Redis, Workload::FreeOnly] {
+            for &choice in Choice::ALL {
+                let settled = workload.run_on(choice, scale).settled.unwrap();
+                assert!(settled.live > 0 && settled.floor >= settled.live / 2, "{workload:?}: {settled:?}");
+                assert!(settled.floor % 4096 == 0 && settled.busy > 0 && settled.idle > 0, "{settled:?}");
+                assert_eq!(settled.slots.is_some(), choice == Choice::Bucketmask);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<_> = Workload::ALL.iter().map(|workload| workload.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Workload::ALL.len());
     }
 }

@@ -155,7 +155,8 @@ fn a_full_disk_behind_standard_output_is_an_error() {
 
 #[test]
 fn wrong_words_are_refused() {
-    for args in [&["frag"][..], &["report", "--rounds", "0"], &["scan", "--rounds", "x"], &["--wrong"]] {
+    for args in [&["visibility"][..], &["report", "--rounds", "0"], &["scan", "--rounds", "x"], &["--wrong"]]
+    {
         let output = bucketmask(args);
         assert_eq!(code(&output), 2, "{args:?}");
         assert!(!stderr(&output).is_empty());
@@ -171,7 +172,7 @@ fn a_child_without_a_plan_says_so() {
 
 #[test]
 fn every_allocator_runs_the_binary() {
-    for allocator in ["bucketmask", "mimalloc", "system", "unheard-of"] {
+    for allocator in ["bucketmask", "mimalloc", "jemalloc", "system", "unheard-of"] {
         let output = Command::new(env!("CARGO_BIN_EXE_bucketmask"))
             .arg("--version")
             .env("BUCKETMASK_ALLOCATOR", allocator)
@@ -232,4 +233,66 @@ fn a_faulty_record_is_no_table() {
         assert_eq!(code(&output), 2);
         assert!(stderr(&output).contains(why), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn alloc_writes_figures_of_every_allocator_asked_for() {
+    let out = tempfile::tempdir().unwrap();
+    let (json, machine) = (out.path().join("alloc.jsonl"), out.path().join("machine.json"));
+    let options = ["alloc", "--quick", "--only", "pair,cache-thrash", "--rounds", "1", "--threads", "2"];
+    let files = ["--json", text(&json), "--machine", text(&machine)];
+    let allocators = ["--allocators", "bucketmask,mimalloc,jemalloc,system"];
+    let output = bucketmask(&[&options[..], &files[..], &allocators[..]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("Most resident memory"), "{}", stdout(&output));
+    let record = Record::read(&json).unwrap();
+    for case in ["pair", "cache-thrash", "all"] {
+        for implementation in ["bucketmask", "mimalloc", "jemalloc", "system"] {
+            for metric in ["time", "peak_resident"] {
+                let value = record.value("alloc", case, metric, implementation);
+                assert!(value.is_some_and(|value| value > 0.0), "{case} {metric} {implementation}");
+            }
+        }
+    }
+    let peak = |name| record.value("alloc", "pair", "peak_resident", name).unwrap();
+    assert!(peak("system") > 1e6 && peak("mimalloc") < 1e9, "in bytes");
+    assert!(record.ratios().iter().all(|ratio| ratio.implementation == "bucketmask"));
+    assert_eq!(
+        record.ratios().iter().filter(|ratio| ratio.peer == "mimalloc" && ratio.case == "pair").count(),
+        3
+    );
+    let facts: serde_json::Value = serde_json::from_str(&fs::read_to_string(&machine).unwrap()).unwrap();
+    assert!(facts["allocators"]["mimalloc"].as_str().unwrap().starts_with("3."), "{facts}");
+}
+
+#[test]
+fn frag_judges_what_stays_resident() {
+    let out = tempfile::tempdir().unwrap();
+    let json = out.path().join("frag.jsonl");
+    let options = ["frag", "--quick", "--only", "survivors", "--rounds", "1", "--idle", "0"];
+    let allocators = ["--allocators", "bucketmask,system", "--json", text(&json)];
+    let output = bucketmask(&[&options[..], &allocators[..]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("idle over the best peer's, system"), "{}", stdout(&output));
+    let record = Record::read(&json).unwrap();
+    for implementation in ["bucketmask", "system"] {
+        let value = |metric| record.value("frag", "survivors", metric, implementation).unwrap();
+        // 300 thousand blocks of 1.25 KiB on average, a twentieth of which survives.
+        assert!((15e6..25e6).contains(&value("live")), "{}", value("live"));
+        assert!((value("live")..10.0 * value("live")).contains(&value("floor")), "{}", value("floor"));
+        assert!(value("resident_per_floor") > 0.9, "{}", value("resident_per_floor"));
+        assert!(value("peak_resident") > 300e6 && value("peak_resident") >= value("steady_resident"));
+    }
+    assert!(record.value("frag", "survivors", "external_fragmentation", "bucketmask").is_some());
+    assert!(record.value("frag", "survivors", "external_fragmentation", "system").is_none());
+}
+
+#[test]
+fn unknown_workloads_and_allocators_are_named() {
+    let output = bucketmask(&["alloc", "--only", "sh9"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("sh9") && stderr(&output).contains("sh8"), "{}", stderr(&output));
+    let output = bucketmask(&["frag", "--allocators", "mesh"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("mesh") && stderr(&output).contains("jemalloc"), "{}", stderr(&output));
 }

@@ -47,3 +47,27 @@ pub struct AllocArgs {
     #[command(flatten)]
     pub contest: ContestArgs,
 }
+
+/// Options of `frag`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+A whole run takes about twelve minutes, nearly all of them idle; with --quick one.
+
+Examples:
+  bucketmask frag
+  bucketmask frag --quick --only survivors --allocators bucketmask,mimalloc
+  bucketmask frag --json /tmp/frag.jsonl --machine /tmp/frag.machine.json")]
+pub struct FragArgs {
+    /// What the contest is about.
+    #[command(flatten)]
+    pub contest: ContestArgs,
+    /// How long to wait before resident memory is read [default: 10, with --quick 2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub idle: Option<f64>,
+}
+
+/// Up to an hour.
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=3600.0).contains(&value) { Ok(value) } else { Err("between 0 and 3600".into()) }
+}

@@ -9,7 +9,7 @@ use crate::installed::Choice;
 use crate::memory::Footprint;
 use crate::peer::Peer;
 use crate::workload::block::Block;
-use crate::workload::{Ran, Scale, Settled};
+use crate::workload::{Ran, Scale, Settled, Slots};
 
 /// One block of so many survives.
 const ONE_OF: usize = 20;
@@ -60,7 +60,7 @@ pub(super) fn judge<'a, A: Peer>(blocks: impl Iterator<Item = &'a Block<A>>) -> 
     let slots = (A::CHOICE == Choice::Bucketmask).then(|| {
         let report = bucketmask_alloc::BucketAlloc::new().report();
         let [live, requested, committed, _] = Fragmentation::of(&report, 0).total(Some(Kind::Class));
-        [live, requested, committed]
+        Slots { live, requested, committed }
     });
     Settled { floor: (pages.len() * OS_PAGE) as u64, slots, ..Settled::default() }
 }

@@ -64,9 +64,7 @@ pub(super) fn run<A: Peer>(allocator: A, scale: Scale, percent: u32) -> Ran {
 #[inline(never)]
 fn by_mask() -> Found {
     let mut found = Found::default();
-    for page in BucketAlloc::new().occupancy() {
-        page.live_addresses().for_each(|address| found.visit(address));
-    }
+    BucketAlloc::new().for_each_page(|page| page.live_addresses().for_each(|address| found.visit(address)));
     found
 }
 
