@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 const THREADS: usize = 4;
 /// Operations of each thread, unless `BUCKETMASK_STEPS` says otherwise.
 const STEPS: usize = 2_500_000;
+/// Safepoints at least; no more operations of a thread lie between two than in a usual run.
 const SAFEPOINTS: usize = 10;
 /// Blocks a thread holds at most.
 const HELD: usize = 15_000;
@@ -205,20 +206,22 @@ fn ten_million_operations_agree_with_the_model() {
     let held: Vec<Mutex<Vec<Block>>> = (0..THREADS).map(|_| Mutex::default()).collect();
     let barrier = Meeting::default();
     let steps = std::env::var("BUCKETMASK_STEPS").map_or(STEPS, |steps| steps.parse().unwrap());
+    let safepoints = SAFEPOINTS.max(steps / (STEPS / SAFEPOINTS));
+    let steps = steps / safepoints;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let (gift, held, barrier) = (&gift, &held, &barrier);
                 scope.spawn(move || {
-                    for round in 0..SAFEPOINTS {
-                        let seed = (thread * SAFEPOINTS + round) as u64;
-                        work(seed, gift, &mut held[thread].lock(), steps / SAFEPOINTS);
+                    for round in 0..safepoints {
+                        let seed = (thread * safepoints + round) as u64;
+                        work(seed, gift, &mut held[thread].lock(), steps);
                         if barrier.wait(THREADS) {
                             let guards: Vec<_> =
                                 held.iter().chain([gift]).map(|blocks| blocks.lock()).collect();
                             let blocks: Vec<&Block> =
                                 guards.iter().flat_map(|blocks| blocks.iter()).collect();
-                            assert!(blocks.len() > steps / 1000);
+                            assert!(blocks.len() > steps / 100);
                             safepoint(&blocks);
                         }
                         barrier.wait(THREADS);
