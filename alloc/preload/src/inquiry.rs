@@ -10,8 +10,8 @@ use std::io::Write;
 use bucketmask_alloc::{BucketAlloc, Report};
 use libc::{mallinfo as Info, mallinfo2 as Info2};
 
-/// Memory in numbers, as far as they mean something here: `arena` bytes in pages, `hblkhd` and `hblks` in blocks of
-/// mimalloc's, `uordblks` in use, `fordblks` free in pages, `ordblks` slots that are free.
+/// Memory in numbers, as far as they mean something here: `arena` bytes in pages and runs of granules, of which `uordblks` are in
+/// use and `fordblks` free, in `ordblks` slots; `hblkhd` bytes in `hblks` blocks of mimalloc's.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> Info2 {
     info(&BucketAlloc.report())
@@ -59,8 +59,11 @@ pub extern "C" fn mallopt(_option: c_int, _value: c_int) -> c_int {
 /// A report in glibc's terms.
 fn info(report: &Report) -> Info2 {
     let classes = || report.nodes.iter().flat_map(|node| &node.classes);
-    let arena: usize = classes().map(|slots| slots.committed).sum();
-    let live: usize = classes().map(|slots| slots.live * slots.slot_size).sum();
+    let medium = || report.nodes.iter().map(|node| &node.medium);
+    let arena = classes().map(|slots| slots.committed).sum::<usize>()
+        + medium().map(|medium| medium.committed).sum::<usize>();
+    let live = classes().map(|slots| slots.live * slots.slot_size).sum::<usize>()
+        + medium().map(|medium| medium.requested).sum::<usize>();
     let free: usize = classes().map(|slots| slots.slots - slots.live).sum();
     Info2 {
         arena,
@@ -70,7 +73,7 @@ fn info(report: &Report) -> Info2 {
         hblkhd: report.large.requested,
         usmblks: 0,
         fsmblks: 0,
-        uordblks: live + report.large.requested,
+        uordblks: live,
         fordblks: arena.saturating_sub(live),
         keepcost: 0,
     }

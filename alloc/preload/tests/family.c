@@ -166,6 +166,12 @@ static void others(void) {
     CHECK(after.uordblks >= before.uordblks + 1000 * 1000 && after.arena >= after.fordblks);
     for (int i = 0; i < 1000; i++) free(blocks[i]);
     CHECK(mallinfo2().uordblks + 900 * 1000 <= after.uordblks);
+    void *medium = malloc(1 << 20), *large = malloc(10 << 20);
+    CHECK(mallinfo2().uordblks + mallinfo2().hblkhd >= before.uordblks + before.hblkhd + (11 << 20));
+    /* By its name, since it is deprecated. */
+    struct mallinfo (*narrow)(void) = dlsym(RTLD_DEFAULT, "mallinfo");
+    CHECK(narrow && (size_t)narrow().uordblks == mallinfo2().uordblks);
+    free(medium), free(large);
     malloc_trim(0);
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
