@@ -290,13 +290,15 @@ impl Heap {
     /// Sends gathered frees on their way, and counts those that go to another node.
     fn send(&self, flush: &Flush) {
         // SAFETY: metadata is never unmapped.
-        let home = unsafe { &*flush.page }.node();
+        self.count_crossing(unsafe { &*flush.page }.node(), flush.bits.count_ones());
+        send(flush);
+    }
+
+    fn count_crossing(&self, home: NodeId, frees: u32) {
         if home != self.node() {
             let crossed = &self.crossed[usize::from(home.0) % MAX_NODES];
-            let frees = u64::from(flush.bits.count_ones());
-            crossed.store(crossed.load(Ordering::Relaxed) + frees, Ordering::Relaxed);
+            crossed.store(crossed.load(Ordering::Relaxed) + u64::from(frees), Ordering::Relaxed);
         }
-        send(flush);
     }
 
     /// Blocks of each node's pages that were freed from another node, for a report in another thread.
@@ -453,7 +455,9 @@ impl Heap {
     /// The block came from this allocator, requested with `bytes`, and is not used any more.
     pub(crate) unsafe fn free_unclassed(&self, address: usize, bytes: usize) {
         if let Some(offset) = REGION.offset_of(address) {
-            self.medium.free(medium::page_at(offset, address));
+            let page = medium::page_at(offset, address);
+            self.count_crossing(page.node(), 1);
+            self.medium.free(page);
             purger::stir();
             return purger::tend();
         }

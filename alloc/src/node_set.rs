@@ -40,6 +40,7 @@ impl NodeSet {
     }
 
     /// The set whose bits are those of the kernel's node mask.
+    #[cfg(all(target_os = "linux", not(bucketmask_portable)))]
     pub(crate) fn from_words(words: &[u64; KERNEL_NODES / SLOTS]) -> Self {
         Self(words.map(BucketMask::from_word))
     }

@@ -7,7 +7,9 @@
 use core::ffi::CStr;
 use core::ptr::NonNull;
 
-use crate::node_set::{KERNEL_NODES, NodeSet};
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
+use crate::node_set::KERNEL_NODES;
+use crate::node_set::NodeSet;
 
 /// Bytes of an OS page. Linux on x86-64 has no other base size. Where the real one is larger, opening
 /// part of one is refused, which callers take for a range that can't be had.
@@ -120,8 +122,10 @@ pub(crate) unsafe fn prefer_node(_base: *mut u8, _bytes: usize, _node: usize) ->
     false
 }
 
-/// Words of the kernel's node masks, and their length in bits plus the one that the kernel takes off.
+/// Words of the kernel's node masks.
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
 const NODE_WORDS: usize = KERNEL_NODES / 64;
+/// Their length in bits, and the one that the kernel takes off.
 #[cfg(all(target_os = "linux", not(bucketmask_portable)))]
 const NODE_BITS: usize = KERNEL_NODES + 1;
 
@@ -274,5 +278,86 @@ pub(crate) fn abort_with(message: &[u8]) -> ! {
     unsafe {
         libc::write(2, message.as_ptr().cast(), message.len());
         libc::abort()
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(bucketmask_portable)))]
+mod tests {
+    use super::*;
+
+    /// From here on the kernel answers `calls` of this thread with `errno`, as sandboxes do.
+    fn forbid(calls: [libc::c_long; 4], errno: i32) {
+        let calls = calls.map(|call| u32::try_from(call).unwrap());
+        let errno = u32::try_from(errno).unwrap();
+        let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+        let is = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        let end = libc::BPF_RET | libc::BPF_K;
+        let mut program = [
+            // The call's number lies at the front of what the kernel shows.
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(is, 4, 0, calls[0]),
+            step(is, 3, 0, calls[1]),
+            step(is, 2, 0, calls[2]),
+            step(is, 1, 0, calls[3]),
+            step(end, 0, 0, libc::SECCOMP_RET_ALLOW),
+            step(end, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
+        ];
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: the program lives over the call, which copies it; it holds for this thread alone.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let filter = &raw const filter;
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, filter, 0, 0), 0);
+        }
+    }
+
+    #[test]
+    fn refused_calls_are_values_and_leave_errno() {
+        let calls = [libc::SYS_mbind, libc::SYS_get_mempolicy, libc::SYS_move_pages, libc::SYS_getcpu];
+        for refusal in [libc::EPERM, libc::ENOSYS] {
+            let test = move || {
+                let memory = map(OS_PAGE).unwrap();
+                forbid(calls, refusal);
+                // SAFETY: the thread's own errno; then memory just mapped.
+                unsafe {
+                    *libc::__errno_location() = 77;
+                    assert!(!prefer_node(memory.as_ptr(), OS_PAGE, 0));
+                }
+                assert_eq!(allowed_nodes(), None);
+                assert_eq!(nodes_of_pages(&[memory.as_ptr() as usize], &mut [0]), Err(refusal));
+                let _ = kernel_node();
+                // SAFETY: as above.
+                assert_eq!(unsafe { *libc::__errno_location() }, 77);
+                // SAFETY: mapped above, not used any more.
+                unsafe { unmap(memory, OS_PAGE) };
+            };
+            std::thread::spawn(test).join().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_node_of_a_touched_page_is_one_that_is_allowed() {
+        let memory = map(2 * OS_PAGE).unwrap();
+        // SAFETY: mapped above.
+        unsafe { memory.write(1) };
+        let addresses = [memory.as_ptr() as usize, memory.as_ptr() as usize + OS_PAGE];
+        let mut nodes = [0; 2];
+        if let (Ok(()), Some(allowed)) = (nodes_of_pages(&addresses, &mut nodes), allowed_nodes()) {
+            assert!(usize::try_from(nodes[0]).is_ok_and(|node| allowed.contains(node)), "{nodes:?}");
+            assert_eq!(nodes[1], -libc::ENOENT);
+        }
+        // SAFETY: mapped above, not used any more.
+        unsafe { unmap(memory, 2 * OS_PAGE) };
+    }
+
+    #[test]
+    fn files_are_read_whole_or_not_at_all() {
+        let proc = File::open(c"/proc/self").unwrap();
+        let mut text = [0; 4096];
+        let len = proc.read_all(c"stat", &mut text).unwrap().len();
+        assert!(len > 10);
+        assert_eq!(proc.read_all(c"stat", &mut text[..10]), None);
+        assert_eq!(proc.read_all(c"nothing", &mut text), None);
+        assert!(File::open(c"/nonexistent").is_none());
     }
 }

@@ -23,6 +23,7 @@ use work::{Seen, Work};
 pub const SUITE: &str = "numa";
 
 const CROSSED: Metric = Metric::lower("cross_node_frees", "frees");
+const BOUND: Metric = Metric::higher("bound", "0 or 1");
 
 /// Bytes that each thread asks for.
 const BYTES: usize = 64 << 20;
@@ -57,10 +58,9 @@ pub fn run(args: &NumaArgs) -> Result<Outcome, Error> {
 fn threads_sheet(work: &Work<'_>, seen: &Seen) -> Sheet {
     let mut head = vec!["threads on node", "memory of"];
     head.extend(Tally::HEAD);
-    head.extend(["own span", "local again", "freed of others"]);
+    head.extend(["own span", "local again", "for others", "freed of others"]);
     let title = format!(
-        "Pages of {} of blocks a thread, {} thread(s) a node; then half of the blocks are freed by the next node's threads, \
-         and as much is taken again",
+        "Pages of {} of blocks a thread, {} thread(s) a node",
         bytes(work.bytes as u64),
         work.threads
     );
@@ -70,11 +70,14 @@ fn threads_sheet(work: &Work<'_>, seen: &Seen) -> Sheet {
         row.extend(stay.first.cells());
         row.push(percent(stay.first.own_span as f64, stay.first.ours as f64));
         row.push(percent(stay.again.found as f64, stay.again.wanted as f64));
+        row.push(percent(stay.for_others.found as f64, stay.for_others.wanted as f64));
         row.push(count(stay.freed_of_others as u64));
         sheet.row(row);
     }
-    sheet.note = "own span: of the pages of the allocator's region, those in the span of the node. local again: of the pages \
-                  taken after the frees."
+    sheet.note = "own span: of the pages of the allocator's region, those in the span of the node\n\
+                  local again: of pages taken after the next node's threads had freed half of the blocks\n\
+                  for others: of pages that these threads were first to write, of blocks that the node before had taken\n\
+                  freed of others: blocks of another node that these threads freed"
         .into();
     sheet
 }
@@ -117,11 +120,14 @@ fn record(sites: &[Site], seen: &Seen) -> Record {
     for (site, stay) in sites.iter().zip(&seen.stays) {
         stay.first.record(&mut record, SUITE, &format!("threads/node{}/first", site.kernel));
         stay.again.record(&mut record, SUITE, &format!("threads/node{}/again", site.kernel));
+        stay.for_others.record(&mut record, SUITE, &format!("threads/node{}/for-others", site.kernel));
     }
     for (full, end) in seen.full.nodes.iter().zip(&seen.end.nodes) {
         let case = format!("memory/node{}", full.kernel_node);
         let tally = Tally::of_memory(full);
         tally.record(&mut record, SUITE, &case);
+        let bound = [f64::from(u8::from(full.bound))].into_iter().collect();
+        record.measure(SUITE, &case, OURS, BOUND, tally.wanted as u64, &bound);
         let crossed = (end.cross_node_frees - full.cross_node_frees) as f64;
         record.measure(SUITE, &case, OURS, CROSSED, tally.wanted as u64, &[crossed].into_iter().collect());
     }
@@ -141,6 +147,12 @@ fn check(work: &Work<'_>, seen: &Seen, least: f64) -> Result<(), Error> {
         for (phase, tally) in [("at first", stay.first), ("again", stay.again)] {
             judge(format!("pages of threads on node {}, {phase}", site.kernel), tally.local_percent());
             judge(format!("own span of threads on node {}, {phase}", site.kernel), tally.own_span_percent());
+        }
+    }
+    // Where the kernel did not let us say where memory is to be, whoever writes first decides.
+    if seen.full.nodes.iter().all(|node| node.bound) {
+        for (site, stay) in work.sites.iter().zip(&seen.stays) {
+            judge(format!("pages first written on node {}", site.kernel), stay.for_others.local_percent());
         }
     }
     for node in &seen.full.nodes {

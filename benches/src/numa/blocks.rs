@@ -1,6 +1,5 @@
 //! A thread's blocks of mixed sizes, taken from the bucket allocator directly. Owned by the thread that made them, or by the
-//! one that is to free them. Invariant: each block is freed once, by whoever holds it last, and every OS page of it was
-//! written.
+//! one that is to free them. Invariant: each block is freed once, by whoever holds it last.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -21,7 +20,7 @@ const MEDIUM: [usize; 3] = [24 << 10, 64 << 10, 200 << 10];
 pub(super) struct Blocks(Vec<(usize, Layout)>);
 
 impl Blocks {
-    /// Takes blocks of `bytes` together, and writes to each of their OS pages. Fewer if there is no more memory.
+    /// Takes blocks of `bytes` together. Fewer if there is no more memory.
     pub(super) fn take(bytes: usize) -> Self {
         let mut blocks = Vec::new();
         let mut taken = 0;
@@ -38,14 +37,20 @@ impl Blocks {
             if block.is_null() {
                 break;
             }
-            for offset in (0..size).step_by(OS_PAGE).chain([size - 1]) {
-                // SAFETY: inside the block, just made.
-                unsafe { block.add(offset).write_volatile(1) };
-            }
             blocks.push((block as usize, layout));
             taken += size;
         }
         Self(blocks)
+    }
+
+    /// Writes to each of their OS pages: the kernel finds memory for those that never were written.
+    pub(super) fn touch(&self) {
+        for &(block, layout) in &self.0 {
+            for offset in (0..layout.size()).step_by(OS_PAGE).chain([layout.size() - 1]) {
+                // SAFETY: inside the block, which is held here alone.
+                unsafe { ((block + offset) as *mut u8).write_volatile(1) };
+            }
+        }
     }
 
     /// Splits off every `share`-th block.
@@ -90,6 +95,7 @@ mod tests {
     #[test]
     fn pages_are_those_of_the_blocks_each_once() {
         let mut blocks = Blocks::take(4 << 20);
+        blocks.touch();
         let pages = blocks.pages();
         assert!(pages.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(pages.len() >= (4 << 20) / OS_PAGE, "{}", pages.len());

@@ -11,6 +11,8 @@ use super::tally::Tally;
 
 /// One of so many blocks is freed by a thread of the next node.
 const FREED_ELSEWHERE: usize = 2;
+/// One of so many bytes more is taken, to be written first by a thread of the next node.
+const WRITTEN_ELSEWHERE: usize = 4;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,8 @@ pub(super) struct Stay {
     pub(super) first: Tally,
     /// Pages of the blocks taken after others had freed a share of the first.
     pub(super) again: Tally,
+    /// Pages of blocks that threads of the node before took and these wrote first: wanted on that node.
+    pub(super) for_others: Tally,
     /// Blocks of a node that is not their own that these threads freed.
     pub(super) freed_of_others: usize,
 }
@@ -52,9 +56,20 @@ pub(super) struct Seen {
 /// What the threads share.
 struct Meeting {
     all: Barrier,
-    /// For each thread the blocks that it is to free, and the node they came from.
-    mail: Vec<Mutex<(NodeId, Blocks)>>,
+    /// What each thread is sent.
+    mail: Vec<Mutex<Parcel>>,
     problems: Mutex<Vec<String>>,
+}
+
+/// Blocks for a thread of the next node.
+#[derive(Debug, Default)]
+struct Parcel {
+    /// The node they came from.
+    home: NodeId,
+    /// To be written first, and freed.
+    to_write: Blocks,
+    /// To be freed.
+    to_free: Blocks,
 }
 
 impl Work<'_> {
@@ -97,21 +112,28 @@ impl Work<'_> {
         }
         let mut stay = Stay::default();
         let mut blocks = Blocks::take(self.bytes);
+        blocks.touch();
         stay.first = Tally::of(&blocks.pages(), site.home, self.topology);
+        let to_write = Blocks::take(self.bytes / WRITTEN_ELSEWHERE);
         meeting.all.wait();
 
         let next = (worker + self.threads) % meeting.mail.len();
-        let posted = (site.home, blocks.split(FREED_ELSEWHERE));
-        *meeting.mail[next].lock().unwrap_or_else(PoisonError::into_inner) = posted;
+        let parcel = Parcel { home: site.home, to_write, to_free: blocks.split(FREED_ELSEWHERE) };
+        *meeting.mail[next].lock().unwrap_or_else(PoisonError::into_inner) = parcel;
         meeting.all.wait();
 
         let mut place = meeting.mail[worker].lock().unwrap_or_else(PoisonError::into_inner);
-        let (home, theirs) = std::mem::take(&mut *place);
-        stay.freed_of_others = if home == site.home { 0 } else { theirs.count() };
-        theirs.free();
+        let parcel = std::mem::take(&mut *place);
+        parcel.to_write.touch();
+        stay.for_others = Tally::of(&parcel.to_write.pages(), parcel.home, self.topology);
+        let freed = parcel.to_write.count() + parcel.to_free.count();
+        stay.freed_of_others = if parcel.home == site.home { 0 } else { freed };
+        parcel.to_write.free();
+        parcel.to_free.free();
         meeting.all.wait();
 
         let again = Blocks::take(self.bytes / FREED_ELSEWHERE);
+        again.touch();
         stay.again = Tally::of(&again.pages(), site.home, self.topology);
         again.free();
         blocks.free();
@@ -123,6 +145,7 @@ impl Stay {
     fn add(&mut self, other: &Self) {
         self.first.add(other.first);
         self.again.add(other.again);
+        self.for_others.add(other.for_others);
         self.freed_of_others += other.freed_of_others;
     }
 }
