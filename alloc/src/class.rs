@@ -3,6 +3,8 @@
 //! Owned by the thread cache. Invariant: a class serves every request that maps to it, wastes at
 //! most 12.5 % of a request from 128 bytes up, and its page's tail wastes at most 3 %.
 
+use crate::window::DEPTH;
+
 /// Number of size classes.
 pub(crate) const CLASSES: usize = 72;
 /// Largest slot, and so the largest request that pages serve.
@@ -62,6 +64,8 @@ pub(crate) struct Class {
     pub page_bytes: u32,
     /// Slots a page.
     pub slots: u16,
+    /// Slots a thread's window holds at most.
+    pub window: u8,
 }
 
 /// All classes, ascending.
@@ -81,17 +85,34 @@ const fn slot_size(class: usize) -> usize {
 }
 
 const fn table() -> [Class; CLASSES] {
-    let mut table = [Class { slot_size: 0, page_bytes: 0, slots: 0 }; CLASSES];
+    let mut table = [Class { slot_size: 0, page_bytes: 0, slots: 0, window: 0 }; CLASSES];
     let mut class = 0;
     while class < CLASSES {
         let size = slot_size(class);
         let bytes = page_bytes(size);
         let fit = bytes / size;
         let slots = if fit < PAGE_SLOTS { fit } else { PAGE_SLOTS };
-        table[class] = Class { slot_size: size as u32, page_bytes: bytes as u32, slots: slots as u16 };
+        table[class] = Class {
+            slot_size: size as u32,
+            page_bytes: bytes as u32,
+            slots: slots as u16,
+            window: window(size) as u8,
+        };
         class += 1;
     }
     table
+}
+
+/// What a window holds: 64 KiB, at most 64 slots, at least 4.
+const fn window(size: usize) -> usize {
+    let slots = GRANULE / size;
+    if slots > DEPTH {
+        DEPTH
+    } else if slots < 4 {
+        4
+    } else {
+        slots
+    }
 }
 
 /// Least page that wastes at most 3 %: 8 to 32 KiB inside a granule up to 112 bytes a slot, whole

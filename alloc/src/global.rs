@@ -125,12 +125,11 @@ unsafe impl GlobalAlloc for BucketAlloc {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let (size, align) = (layout.size(), layout.align());
-        match (class::class_of(size, align), own_heap()) {
+        match own_heap() {
             // SAFETY: by the trait's contract the block is ours and no longer used.
-            (Some(class), Some(heap)) => unsafe { heap.free(block as usize, class, size) },
+            Some(heap) => unsafe { heap.free(block as usize, layout.size()) },
             // SAFETY: as above.
-            (class, _) => unsafe { free_slow(block, class, size) },
+            None => unsafe { free_slow(block, layout.size()) },
         }
     }
 
@@ -215,19 +214,15 @@ pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, by
     })
 }
 
-/// Free of a thread without a heap, or of what no class serves. `bytes` count as asked for.
+/// Free of a thread without a heap. `bytes` count as asked for.
 ///
 /// # Safety
 /// As [`GlobalAlloc::dealloc`].
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn free_slow(block: *mut u8, class: Option<ClassIdx>, bytes: usize) {
-    let served = with_heap(|heap| match class {
-        // SAFETY: by this function's contract.
-        Some(class) => unsafe { heap.free(block as usize, class, bytes) },
-        // SAFETY: as above.
-        None => unsafe { heap.free_unclassed(block as usize, bytes) },
-    });
+pub(crate) unsafe fn free_slow(block: *mut u8, bytes: usize) {
+    // SAFETY: by this function's contract.
+    let served = with_heap(|heap| unsafe { heap.free(block as usize, bytes) });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
     if served.is_none() && REGION.offset_of(block as usize).is_none() {
         // SAFETY: not the region's, so mimalloc's.

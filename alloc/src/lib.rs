@@ -85,6 +85,6 @@ pub use crate::{
     range::Range,
     report::{
         GranulesReport, LargeReport, MediumReport, MemoryReport, NodeReport, PinningBlock, RangesReport,
-        Report, SlotsReport,
+        RemoteReport, Report, SlotsReport,
     },
 };

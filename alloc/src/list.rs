@@ -1,19 +1,90 @@
-//! A heap's list of pages of one class that may have free slots.
+//! A heap's lists of pages of one class that have free slots worth looking for, by how full they are.
 //!
-//! Owned by a heap and used by its thread only. Invariant: exactly the pages of state `Partial`,
-//! each once, linked both ways.
+//! Owned by a heap and used by its thread only. Invariant: a page is in the list that its header
+//! says, once, linked both ways.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::page::PageMeta;
 
-/// Pages looked at for the fullest.
-const LOOK: usize = 8;
+/// Which list a page is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Listed {
+    /// In none: no slot was free when last looked, or too few to be worth a look.
+    Not = 0,
+    /// More than half of its slots are used: taken first, so that emptier pages may become empty.
+    Fuller = 1,
+    /// At most half of its slots are used.
+    Emptier = 2,
+}
 
-/// Zeroed memory is an empty list.
+/// The pages of a class. Zeroed memory is empty lists.
+#[repr(C)]
+pub(crate) struct Pages {
+    fuller: PageList,
+    emptier: PageList,
+}
+
+impl Pages {
+    /// Which list a page is in.
+    pub(crate) fn listed(page: &PageMeta) -> Listed {
+        match page.header.state.load(Ordering::Relaxed) {
+            1 => Listed::Fuller,
+            2 => Listed::Emptier,
+            _ => Listed::Not,
+        }
+    }
+
+    /// Moves a page to the front of another list.
+    pub(crate) fn relist(&self, page: &'static PageMeta, to: Listed) {
+        if let Some(list) = self.list(Self::listed(page)) {
+            list.remove(page);
+        }
+        page.header.state.store(to as u8, Ordering::Relaxed);
+        if let Some(list) = self.list(to) {
+            list.push(page);
+        }
+    }
+
+    fn list(&self, listed: Listed) -> Option<&PageList> {
+        match listed {
+            Listed::Not => None,
+            Listed::Fuller => Some(&self.fuller),
+            Listed::Emptier => Some(&self.emptier),
+        }
+    }
+
+    /// A listed page, of the fuller ones if there are any. It stays listed.
+    pub(crate) fn first(&self) -> Option<&'static PageMeta> {
+        self.fuller.head().or_else(|| self.emptier.head())
+    }
+
+    /// Whether `page`, which is one of them, is all there is.
+    pub(crate) fn is_only(&self, page: &PageMeta) -> bool {
+        let lists = [&self.fuller, &self.emptier];
+        lists.iter().all(|list| list.head().is_none_or(|head| core::ptr::eq(head, page)))
+            && next_of(page).is_none()
+    }
+
+    /// Takes all pages out that have no slot in use, and hands them to `give`.
+    pub(crate) fn drain_empty(&self, give: impl Fn(&'static PageMeta) -> bool) {
+        let mut page = self.emptier.head();
+        while let Some(listed) = page {
+            page = next_of(listed);
+            if listed.header.used.load(Ordering::Relaxed) == 0 {
+                self.relist(listed, Listed::Not);
+                if !give(listed) {
+                    self.relist(listed, Listed::Emptier);
+                }
+            }
+        }
+    }
+}
+
 #[repr(transparent)]
-pub(crate) struct PageList(AtomicPtr<PageMeta>);
+struct PageList(AtomicPtr<PageMeta>);
 
 impl PageList {
     fn head(&self) -> Option<&'static PageMeta> {
@@ -22,7 +93,7 @@ impl PageList {
     }
 
     /// Puts a page in front.
-    pub(crate) fn push(&self, page: &'static PageMeta) {
+    fn push(&self, page: &'static PageMeta) {
         let page_ptr = core::ptr::from_ref(page).cast_mut();
         let head = self.0.load(Ordering::Relaxed);
         page.header.previous.store(core::ptr::null_mut(), Ordering::Relaxed);
@@ -34,7 +105,7 @@ impl PageList {
     }
 
     /// Takes a page out, wherever it is.
-    pub(crate) fn remove(&self, page: &'static PageMeta) {
+    fn remove(&self, page: &'static PageMeta) {
         let next = page.header.next.load(Ordering::Relaxed);
         let previous = page.header.previous.load(Ordering::Relaxed);
         if let Some(next) = next_of(page) {
@@ -44,32 +115,6 @@ impl PageList {
         match unsafe { previous.as_ref() } {
             Some(previous) => previous.header.next.store(next, Ordering::Relaxed),
             None => self.0.store(next, Ordering::Relaxed),
-        }
-    }
-
-    /// Whether `page` is all there is.
-    pub(crate) fn is_only(&self, page: &PageMeta) -> bool {
-        core::ptr::eq(self.0.load(Ordering::Relaxed), page)
-            && page.header.next.load(Ordering::Relaxed).is_null()
-    }
-
-    /// Takes the fullest of the first few pages out: emptier ones may become empty meanwhile.
-    pub(crate) fn take_fullest(&self) -> Option<&'static PageMeta> {
-        let pages = core::iter::successors(self.head(), |page| next_of(page)).take(LOOK);
-        let fullest = pages.max_by_key(|page| page.header.used.load(Ordering::Relaxed))?;
-        self.remove(fullest);
-        Some(fullest)
-    }
-
-    /// Takes all pages out that have no slot in use and no freer at them, and hands them to `give`.
-    pub(crate) fn drain_empty(&self, give: impl Fn(&'static PageMeta)) {
-        let mut page = self.head();
-        while let Some(listed) = page {
-            page = next_of(listed);
-            if listed.header.used.load(Ordering::Relaxed) == 0 && listed.header.signals.is_quiet() {
-                self.remove(listed);
-                give(listed);
-            }
         }
     }
 }

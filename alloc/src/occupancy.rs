@@ -1,12 +1,10 @@
 //! The truth about slots: which are live, read from the masks alone.
 //!
-//! `live = taken & !window & !local_free & !remote & !pending`. A slot moves from mask to mask along
-//! one way, `pending -> remote -> local_free -> window -> live`, and is set where it goes before it is
-//! cleared where it comes from; here each mask is read before the one that its slots go to, so that
-//! no free slot is missed by all of them. Two things go another way. A slot enters `taken` after its
-//! window, so `taken` is read before it. A heap that is parked puts its windows back into `local_free`; so
-//! the window is looked at before and after `local_free`, which is enough for one parking, and if
-//! another one began or ended meanwhile, or the page was given back, it is read again.
+//! `live = taken & !local_free & !remote & !pending`. A slot moves from mask to mask along one way,
+//! `pending -> remote -> local_free -> live`, and is set where it goes before it is cleared where it
+//! comes from; here each mask is read before the one that its slots go to, so that no free slot is missed
+//! by all of them. A slot enters `taken` while it is in `local_free`, so `taken` is read first. A page that
+//! was given back or got another owner meanwhile is read again.
 
 use core::sync::atomic::Ordering;
 
@@ -14,14 +12,12 @@ use bitvec::array::BitArray;
 use bitvec::order::Lsb0;
 
 use crate::granule::Kind;
-use crate::heap::Heap;
 use crate::mask::BucketMask;
 use crate::medium;
 use crate::node::NodeId;
 use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::region::REGION;
 use crate::roster::{PendingInOrder, Roster, with_roster};
-use crate::window::Window;
 
 /// What a page serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,8 +49,6 @@ pub struct PageOccupancy {
     pub slots: usize,
     /// Live slots, 64 a mask.
     pub live: [BucketMask; WORDS],
-    /// Slots in a thread's window: free, and that thread's to hand out.
-    pub window: u32,
 }
 
 impl PageOccupancy {
@@ -138,18 +132,13 @@ fn judge(
             Kind::Lent => (PageUse::Lent, None),
             Kind::Medium => (PageUse::Medium, None),
         };
-        let parkings = heap.map(Heap::parkings);
         let mut live = words(&page.taken);
-        let mut window = 0;
-        if let Some(heap) = heap {
-            let before = window_of(heap, page);
+        if heap.is_some() {
             for (bucket, live) in live.iter_mut().enumerate() {
+                // The remote mask first: a slot goes from it to `local_free`.
                 let remote = page.remote.0[bucket].load(Ordering::Acquire);
-                *live &= !(on_their_way[bucket] | remote | page.local_free.0[bucket].load(Ordering::Acquire));
-            }
-            for (bucket, hidden) in [before, window_of(heap, page)] {
-                window += (live[bucket] & hidden).count_ones();
-                live[bucket] &= !hidden;
+                let free = page.local_free.0[bucket].load(Ordering::Acquire);
+                *live &= !(on_their_way[bucket] | remote | free);
             }
         }
         if usage == PageUse::Medium {
@@ -157,7 +146,7 @@ fn judge(
         }
         tries += 1;
         let same_owner = heap.is_none_or(|heap| page.header.owner.load(Ordering::Acquire) == heap.id());
-        let same = same_owner && heap.map(Heap::parkings) == parkings && page.life() == life;
+        let same = same_owner && page.life() == life;
         if same || tries == TRIES {
             return Some(PageOccupancy {
                 usage,
@@ -167,7 +156,6 @@ fn judge(
                 slot_size: page.slot_size(),
                 slots: page.slots(),
                 live: live.map(BucketMask::from_word),
-                window,
             });
         }
     }
@@ -176,11 +164,4 @@ fn judge(
 fn words(line: &MaskLine) -> Line {
     // Acquire pairs with the releases of whoever moves slots.
     core::array::from_fn(|word| line.0[word].load(Ordering::Acquire))
-}
-
-/// What a heap's window hides of a page: a bucket and its slots.
-fn window_of(heap: &Heap, page: &PageMeta) -> (usize, u64) {
-    let class = usize::from(page.header.class.load(Ordering::Relaxed));
-    let Some(view) = heap.windows().get(class).map(Window::view) else { return (0, 0) };
-    if core::ptr::eq(view.page, page) { (view.bucket % WORDS, view.free) } else { (0, 0) }
 }

@@ -10,7 +10,7 @@ use crate::class::PAGE_SLOTS;
 use crate::granule::Kind;
 use crate::mask::BucketMask;
 use crate::node::NodeId;
-use crate::remote::{Posted, Signals};
+use crate::remote::{Expected, Posted};
 use crate::sys::OS_PAGE;
 
 /// Mask words of a page.
@@ -68,11 +68,13 @@ pub(crate) struct Header {
     pub next: AtomicPtr<PageMeta>,
     /// The next page in its owner's inbox. Written by the thread that posts the page.
     pub posted_next: AtomicPtr<PageMeta>,
-    /// Signals and frees in flight. Written by any thread.
-    pub signals: Signals,
+    /// Slots freed by other threads and not yet drained, and claims. Written by any thread.
+    pub expected: Expected,
     /// Slots not known to be free: handed out, in a window, or freed remotely and not yet drained.
     pub used: AtomicU16,
-    /// `heap::PageState`.
+    /// The heap has to look after the page while fewer slots are used; 0: never.
+    pub call_below: AtomicU16,
+    /// A slab page's `list::Listed`, a medium block's state.
     pub state: AtomicU8,
     /// Whose hands the page is in: the span's (0), or what `Kind` says.
     pub kind: AtomicU8,
@@ -89,9 +91,9 @@ pub(crate) struct Header {
 #[repr(C, align(64))]
 pub(crate) struct PageMeta {
     pub header: Header,
-    /// Slab: handed to a window at least once. Lent: occupied.
+    /// Slab: of a bucket that a window got slots of at least once. Lent: occupied.
     pub taken: MaskLine,
-    /// Slab: freed by the owner. Lent: marked.
+    /// Slab: freed by the owner, or never taken. Lent: marked.
     pub local_free: MaskLine,
     /// Slab: freed by other threads. Lent: scanned.
     pub remote: MaskLine,
@@ -114,12 +116,17 @@ impl PageMeta {
         header.previous.store(core::ptr::null_mut(), Ordering::Relaxed);
         header.next.store(core::ptr::null_mut(), Ordering::Relaxed);
         header.posted_next.store(core::ptr::null_mut(), Ordering::Relaxed);
-        header.signals.reset();
+        header.expected.reset();
         header.used.store(0, Ordering::Relaxed);
+        header.call_below.store(0, Ordering::Relaxed);
         header.state.store(0, Ordering::Relaxed);
         header.looked.store(0, Ordering::Relaxed);
         self.taken.clear();
-        self.local_free.clear();
+        for (bucket, word) in self.local_free.0.iter().enumerate() {
+            // A slab page's slots begin as freed by the owner. Release: as in `clear`.
+            let free = if spec.kind == Kind::Slab { self.bucket_slots(bucket).word() } else { 0 };
+            word.store(free, Ordering::Release);
+        }
         self.remote.clear();
         // Release pairs with the acquire in `kind`.
         header.kind.store(spec.kind as u8, Ordering::Release);
@@ -171,6 +178,38 @@ impl PageMeta {
         BucketMask::first(self.slots().saturating_sub(bucket * 64).min(64) as u32)
     }
 
+    /// Makes a bucket's slots ones to be handed out: from now on they are live unless another mask says no.
+    #[inline]
+    pub(crate) fn open(&self, bucket: usize) {
+        let taken = &self.taken.0[bucket];
+        if taken.load(Ordering::Relaxed) == 0 {
+            // Release pairs with a report's acquire: all of the bucket's slots are in `local_free`.
+            taken.store(self.bucket_slots(bucket).word(), Ordering::Release);
+        }
+    }
+
+    /// Counts slots that come into use, by the page's owner. At most 512 are in use.
+    #[inline(always)]
+    pub(crate) fn add_used(&self, slots: u16) {
+        // One writer, so load and store do.
+        self.header.used.store(self.used().wrapping_add(slots), Ordering::Relaxed);
+    }
+
+    /// Counts slots that are no longer in use, by the page's owner; whether the page has to be looked after.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn drop_used(&self, slots: u16) -> bool {
+        let used = self.used().wrapping_sub(slots);
+        self.header.used.store(used, Ordering::Relaxed);
+        used < self.header.call_below.load(Ordering::Relaxed)
+    }
+
+    /// Slots not known to be free.
+    #[inline(always)]
+    pub(crate) fn used(&self) -> u16 {
+        self.header.used.load(Ordering::Relaxed)
+    }
+
     /// Buckets that have slots.
     pub(crate) fn buckets(&self) -> usize {
         self.slots().div_ceil(64)
@@ -189,7 +228,7 @@ static_assertions::const_assert_eq!(size_of::<PageMeta>(), 256);
 static_assertions::const_assert_eq!(align_of::<PageMeta>(), 64);
 static_assertions::const_assert_eq!(memoffset::offset_of!(Header, base), 0);
 static_assertions::const_assert_eq!(memoffset::offset_of!(Header, owner), 16);
-static_assertions::const_assert_eq!(memoffset::offset_of!(Header, signals), 48);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Header, expected), 48);
 static_assertions::const_assert_eq!(memoffset::offset_of!(PageMeta, taken), 64);
 static_assertions::const_assert_eq!(memoffset::offset_of!(PageMeta, local_free), 128);
 static_assertions::const_assert_eq!(memoffset::offset_of!(PageMeta, remote), 192);

@@ -1,24 +1,24 @@
-//! Frees of other threads' slots, gathered so that up to 64 of one bucket cost one flush.
+//! Frees of other threads' slots, gathered so that all of a page's cost one flush.
 //!
 //! Owned by a heap; only its thread writes, reports read. Invariant: a bit set here is set in no
-//! other mask, and is flushed when its place is needed, every 256 frees, and at thread exit.
+//! other mask, and is flushed when its place is needed, every [`FLUSH_EVERY`] frees, and at thread exit.
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use crate::page::PageMeta;
-use crate::window::View;
+use crate::page::{PageMeta, WORDS};
 
-/// Buckets gathered for at a time.
-pub(crate) const PLACES: usize = 16;
+/// Pages gathered for at a time.
+const PLACES: usize = 16;
+/// Buckets gathered for at a time at most.
+pub(crate) const BUCKETS: usize = PLACES * WORDS;
 /// Remote frees after which everything is flushed, so that little-used places do not hold slots back.
 const FLUSH_EVERY: u32 = 256;
 
-/// One bucket of one page.
+/// What is gathered for one page.
 #[repr(C)]
 struct Place {
     page: AtomicPtr<PageMeta>,
-    bits: AtomicU64,
-    bucket: AtomicU32,
+    bits: [AtomicU64; WORDS],
 }
 
 /// See the module.
@@ -27,32 +27,40 @@ pub(crate) struct Pending {
     frees: AtomicU32,
 }
 
+/// Pending slots of a bucket of a page, as a reader sees them.
+#[derive(Clone, Copy)]
+pub(crate) struct View {
+    pub page: *const PageMeta,
+    pub bucket: usize,
+    pub free: u64,
+}
+
 /// A place's content on its way to the page.
 pub(crate) struct Flush {
     pub page: *mut PageMeta,
-    pub bucket: usize,
-    pub bits: u64,
+    /// By bucket.
+    pub bits: [u64; WORDS],
 }
 
 impl Pending {
-    /// Adds a slot (`bit` of `bucket`). What has to be flushed first goes to `flush`. `false`: the
-    /// slot was pending already, a double free.
+    /// Adds a slot. What has to be flushed first goes to `flush`. `false`: the slot was pending
+    /// already, a double free.
     #[must_use]
-    pub(crate) fn add(&self, page: *mut PageMeta, bucket: usize, bit: u64, flush: impl Fn(&Flush)) -> bool {
-        let place = &self.places[Self::place_of(page, bucket)];
-        if place.page.load(Ordering::Relaxed) != page || place.bucket.load(Ordering::Relaxed) != bucket as u32
-        {
+    pub(crate) fn add(&self, page: *mut PageMeta, slot: usize, flush: impl Fn(&Flush)) -> bool {
+        // Pages lie next to each other in the pool of metadata, 256 bytes each.
+        let place = &self.places[(page as usize >> 8) % PLACES];
+        if place.page.load(Ordering::Relaxed) != page {
             place.flush(&flush);
             // Release pairs with the acquires in `view`.
             place.page.store(page, Ordering::Release);
-            place.bucket.store(bucket as u32, Ordering::Release);
         }
-        let bits = place.bits.load(Ordering::Relaxed);
+        let (word, bit) = (&place.bits[slot / 64 % WORDS], 1u64 << (slot % 64));
+        let bits = word.load(Ordering::Relaxed);
         if bits & bit != 0 {
             return false;
         }
         // Release pairs with a report's acquire.
-        place.bits.store(bits | bit, Ordering::Release);
+        word.store(bits | bit, Ordering::Release);
         let frees = self.frees.load(Ordering::Relaxed) + 1;
         self.frees.store(frees, Ordering::Relaxed);
         if frees == FLUSH_EVERY {
@@ -69,30 +77,35 @@ impl Pending {
         }
     }
 
-    /// Which place gathers for a bucket: neighbouring buckets and pages go to different ones.
-    fn place_of(page: *mut PageMeta, bucket: usize) -> usize {
-        ((page as usize >> 8) * 5 + bucket) % PLACES
-    }
-
     /// What is pending now, for a report in another thread.
     pub(crate) fn views(&self) -> impl Iterator<Item = View> + '_ {
-        self.places.iter().filter_map(Place::view)
+        self.places.iter().flat_map(|place| (0..WORDS).filter_map(|bucket| place.view(bucket)))
     }
 }
 
 impl Place {
     fn flush(&self, flush: impl Fn(&Flush)) {
-        let bits = self.bits.load(Ordering::Relaxed);
-        if bits != 0 {
-            let bucket = self.bucket.load(Ordering::Relaxed) as usize;
-            flush(&Flush { page: self.page.load(Ordering::Relaxed), bucket, bits });
+        let bits = core::array::from_fn(|bucket| self.bits[bucket].load(Ordering::Relaxed));
+        if bits == [0; WORDS] {
+            return;
+        }
+        flush(&Flush { page: self.page.load(Ordering::Relaxed), bits });
+        for word in &self.bits {
             // Release pairs with a report's acquire: who misses the bits here sees them in the page.
-            self.bits.store(0, Ordering::Release);
+            word.store(0, Ordering::Release);
         }
     }
 
-    fn view(&self) -> Option<View> {
-        let view = View::read(&self.page, &self.bucket, &self.bits);
-        (view.free != 0).then_some(view)
+    /// What is pending of a bucket. A place that is given to another page meanwhile is read again.
+    fn view(&self, bucket: usize) -> Option<View> {
+        loop {
+            // Acquire pairs with the releases of the place's owner, who gives it to another page while
+            // it is empty.
+            let page = self.page.load(Ordering::Acquire);
+            let free = self.bits[bucket].load(Ordering::Acquire);
+            if self.page.load(Ordering::Acquire) == page {
+                return (free != 0).then_some(View { page, bucket, free });
+            }
+        }
     }
 }

@@ -68,12 +68,14 @@ pub fn malloc_zeroed(size: usize) -> *mut u8 {
 /// and is not used any more.
 #[inline(always)]
 pub unsafe fn free(block: *mut u8) {
-    // SAFETY: by this function's contract.
-    let Some(class) = class_at(block) else { return unsafe { free_slow(block) } };
+    if REGION.offset_of(block as usize).is_none() {
+        // SAFETY: by this function's contract.
+        return unsafe { free_slow(block) };
+    }
     // SAFETY: as above.
     let Some(heap) = own_heap() else { return unsafe { free_slow(block) } };
     // SAFETY: as above.
-    unsafe { heap.free(block as usize, class, UNKNOWN) };
+    unsafe { heap.free(block as usize, UNKNOWN) };
 }
 
 /// Bytes that a block may be used for, at least as many as were asked for; 0 for null.
@@ -148,7 +150,7 @@ fn malloc_unclassed_zeroed(size: usize) -> *mut u8 {
         .unwrap_or_else(|| large::malloc_zeroed(size, ALIGN))
 }
 
-/// Free of null, of a thread without a heap, or of what no class serves.
+/// Free of null, of a thread without a heap, or of what is not the region's.
 ///
 /// # Safety
 /// As [`free`].
@@ -158,12 +160,9 @@ unsafe fn free_slow(block: *mut u8) {
     if block.is_null() {
         return;
     }
-    let class = class_at(block);
-    if class.is_none() {
-        refuse_unknown(block);
-    }
+    refuse_unknown(block);
     // SAFETY: by this function's contract.
-    unsafe { global::free_slow(block, class, UNKNOWN) };
+    unsafe { global::free_slow(block, UNKNOWN) };
 }
 
 /// # Safety

@@ -10,9 +10,11 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use lock_api::RawMutex;
 
+use crate::class::ClassIdx;
 use crate::heap::Heap;
 use crate::lock::FutexMutex;
 use crate::node::{MAX_NODES, current_node};
+use crate::page::PageMeta;
 use crate::region::REGION;
 use crate::slot;
 use crate::sys;
@@ -158,21 +160,18 @@ extern "C" fn at_exit(heap: *mut c_void) {
     IDLE.lock().put(heap);
 }
 
-/// Drains the inbox of one idle heap, if one has news: its empty pages go back before a fresh one is
-/// taken. Gives way where another thread is at the list.
-pub(crate) fn drain_idle() {
+/// A page of `class` with free slots that an idle heap owns, made `heap`'s. The idle heaps looked at get
+/// their mail, so that their empty pages go back. Gives way where another thread is at the lists.
+pub(crate) fn adopt(class: ClassIdx, heap: &Heap) -> Option<&'static PageMeta> {
     /// Heaps looked at: a bound on the time under the lock.
     const LOOK: usize = 64;
-    let Some(idle) = IDLE.try_lock() else { return };
+    let idle = IDLE.try_lock()?;
     // SAFETY: heaps live for ever.
     let next = |heap: *mut Heap| unsafe { heap.as_ref() };
     let list = |&first: &*mut Heap| {
         core::iter::successors(next(first), |heap| next(heap.next_idle.load(Ordering::Relaxed)))
     };
-    let mut heaps = idle.first.iter().flat_map(list).take(LOOK);
-    if let Some(heap) = heaps.find(|heap| heap.has_mail()) {
-        heap.take_inbox();
-    }
+    idle.first.iter().flat_map(list).take(LOOK).find_map(|idle| heap.adopt_from(idle, class))
 }
 
 /// Calls `visit` with each heap ever made, used or idle.

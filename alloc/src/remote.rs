@@ -1,66 +1,85 @@
 //! The remote protocol: how other threads' frees reach a page's owner.
 //!
 //! ```text
-//! freer:  announce     signals += 1 in flight
-//!         set bits     remote[bucket] |= bits
-//!         deliver      signals += 1 signal - 1 in flight; the first signal posts the page
+//! freer:  expect       expected += slots; who found 0 posts the page to its owner
+//!         set bits     remote[bucket] |= bits          its last access to the page
 //! owner:  take inbox, and for each page:
-//!         acknowledge  signals = in flight only
 //!         drain        local_free |= remote; remote &= !drained; used -= drained
-//!         give the page back only if used = 0 and it is quiet (no signal, none in flight)
+//!         meet         expected -= drained; posts the page to itself if more are on their way
 //! ```
 //!
-//! Invariants: bits set are drained by somebody (a signal follows every bit and each signal is
-//! acknowledged before a drain); a page that a freer may still touch is never given back (its bits
-//! keep `used` up until they are drained, and from before that until its last access it is in
-//! flight or signalled). Both are checked by loom in this file's tests.
+//! Invariants: bits set are drained by somebody (a page is posted, or about to be, exactly while slots
+//! are expected of it); a page that a freer may still touch is never given back (its slots are in use
+//! until they are drained, and setting their bits is the last that a freer does). Both are checked by
+//! loom in `tests/remote_protocol.rs`.
 //!
-//! A flush costs three atomic read-modify-writes, for up to 64 frees, and one more for the first
-//! signal of a page.
+//! A flush of a page costs a freer one atomic read-modify-write and one for each bucket, for up to 64
+//! frees, and one more where it posts the page; the owner pays as much.
 
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// Frees in flight in the low half, signals in the high half. A page has at most 512 slots, so at
-/// most 512 signals come before a drain; there are fewer than 65536 threads.
+/// How many slots freed by others are set, or about to be, and not yet drained; and whether the page is
+/// claimed by who gives its free memory to the kernel. A page has at most 512 slots, each freed once.
+///
+/// A claim keeps the owner from handing slots of the page out. The owner says first that it looks at the
+/// page (its window, or the page's owner word when it gives the page back) and looks for a claim then;
+/// who claims does so first and looks for the owner then, with a barrier on all threads between, so that
+/// the owner needs none.
 #[derive(Default)]
 #[repr(transparent)]
-pub(crate) struct Signals(AtomicU32);
+pub(crate) struct Expected(AtomicU32);
 
-const IN_FLIGHT: u32 = 1;
-const SIGNAL: u32 = 1 << 16;
+/// The bit that a claim sets.
+const CLAIMED: u32 = 1 << 31;
 
-impl Signals {
+impl Expected {
     /// Forgets everything: for a page that nobody knows yet.
     pub(crate) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Freer: from here until `deliver` the page is not given back.
-    pub(crate) fn announce(&self) {
-        // Relaxed: the owner sees it at the latest with the bits, which are set with release after it.
-        self.0.fetch_add(IN_FLIGHT, Ordering::Relaxed);
-    }
-
-    /// Freer: says that bits were set. `true`: the caller must post the page to its owner's inbox.
+    /// Freer: announces `slots`, before it sets their bits. `true`: the caller must post the page to its
+    /// owner's inbox, before it sets them.
     #[must_use]
-    pub(crate) fn deliver(&self) -> bool {
-        // Release pairs with the acquire in `acknowledge` and `is_quiet`: the bits are seen by
-        // whoever sees the signal, and the freer's accesses are over for whoever sees it quiet.
-        let before = self.0.fetch_add(SIGNAL - IN_FLIGHT, Ordering::AcqRel);
-        before < SIGNAL
+    pub(crate) fn expect(&self, slots: u32) -> bool {
+        // Acquire pairs with the release in `meet`: whoever finds 0 may link the page anew. Release
+        // pairs with the acquire there.
+        self.0.fetch_add(slots, Ordering::AcqRel) & !CLAIMED == 0
     }
 
-    /// Owner: takes the signals of a page taken from the inbox, before it drains.
-    pub(crate) fn acknowledge(&self) {
-        // Acquire pairs with the release in `deliver`.
-        self.0.fetch_and(SIGNAL - 1, Ordering::AcqRel);
+    /// Owner: says that `slots` of a page taken from the inbox were drained. `true`: others are on
+    /// their way, and the caller must post the page to itself.
+    #[must_use]
+    pub(crate) fn meet(&self, slots: u32) -> bool {
+        // Release pairs with the acquire in `expect`: the page's link was read.
+        self.0.fetch_sub(slots, Ordering::AcqRel) & !CLAIMED != slots
     }
 
-    /// Owner: whether no freer touches the page, and none will before a slot is handed out again,
-    /// given that all its slots are free.
-    pub(crate) fn is_quiet(&self) -> bool {
-        // Acquire pairs with the release in `deliver`.
-        self.0.load(Ordering::Acquire) == 0
+    /// Owner: whether some slot may be set in the page's remote mask, or the page is claimed.
+    #[inline(always)]
+    pub(crate) fn is_any(&self) -> bool {
+        // Relaxed: only a look, at what other threads are about to do.
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Owner: whether the page is claimed.
+    #[inline(always)]
+    pub(crate) fn is_claimed(&self) -> bool {
+        // Acquire pairs with the release in `release`: what was done under the claim is done.
+        self.0.load(Ordering::Acquire) & CLAIMED != 0
+    }
+
+    #[allow(dead_code, reason = "purging claims pages")]
+    /// Claims the page. A barrier on all threads has to follow before its owner is looked for.
+    pub(crate) fn claim(&self) {
+        self.0.fetch_or(CLAIMED, Ordering::AcqRel);
+    }
+
+    #[allow(dead_code, reason = "purging claims pages")]
+    /// Ends the claim.
+    pub(crate) fn release(&self) {
+        // Release pairs with the acquire in `is_claimed`.
+        self.0.fetch_and(!CLAIMED, Ordering::Release);
     }
 }
 
@@ -98,7 +117,7 @@ impl<P: Posted> Default for Inbox<P> {
 }
 
 impl<P: Posted> Inbox<P> {
-    /// Posts a page. Only who was told so by [`Signals::deliver`] may, so a page is posted once.
+    /// Posts a page. Only who was told so by [`Expected`] may, so a page is posted once.
     pub(crate) fn post(&self, page: &P) {
         let page_ptr = core::ptr::from_ref(page).cast_mut();
         let mut head = self.0.load(Ordering::Relaxed);

@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 
 use crate::heap::Heap;
 use crate::page::PageMeta;
-use crate::pending::PLACES;
+use crate::pending::BUCKETS;
+use crate::pending::View;
 use crate::registry::for_each_heap;
 use crate::sys;
-use crate::window::View;
 
 /// Slots of a bucket seen pending.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ unsafe impl Send for Roster {}
 static KEPT: Mutex<Roster> = Mutex::new(Roster::empty());
 
 /// Bytes that one heap needs.
-const BYTES_PER_HEAP: usize = PLACES * size_of::<Pending>() + size_of::<usize>();
+const BYTES_PER_HEAP: usize = BUCKETS * size_of::<Pending>() + size_of::<usize>();
 
 /// Calls `look` with a roster of now.
 pub(crate) fn with_roster<R>(look: impl FnOnce(&Roster) -> R) -> R {
@@ -120,7 +120,7 @@ impl Roster {
 
     /// The part of the mapping behind the pending slots.
     fn heaps_at(&self) -> *mut usize {
-        self.pending_at().wrapping_add(self.room * PLACES).cast()
+        self.pending_at().wrapping_add(self.room * BUCKETS).cast()
     }
 
     fn pending_at(&self) -> *mut Pending {
@@ -139,7 +139,7 @@ impl Roster {
     }
 
     fn pending(&self) -> &[Pending] {
-        // SAFETY: the first `room * PLACES` records of the mapping; a heap has at most `PLACES` pending.
+        // SAFETY: the first `room * BUCKETS` records of the mapping; a heap has at most `BUCKETS` pending.
         unsafe { core::slice::from_raw_parts(self.pending_at(), self.pending) }
     }
 

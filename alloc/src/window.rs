@@ -1,155 +1,158 @@
-//! A thread's window: its private word of free slots in one bucket, one window a size class.
+//! A thread's window: the free slots it hands out next, the one freed last first; one window a size class.
 //!
-//! Owned by a heap; only its thread writes, reports read. Invariant: a slot whose bit is set here is
-//! `taken` and set in no other mask; `page`, `bucket` and the fields derived from them change only
-//! while the word is zero.
+//! Owned by a heap; only its thread writes, reports and the purge read. A slot in a window stays in its
+//! page's `local_free`, so the masks tell the truth without asking any window; it counts as used, so that
+//! its page is not given back. Invariant: the slots of a window are free slots of the heap's own pages,
+//! each once; a window gets slots of masks only while it is empty.
+#![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::class::ClassIdx;
-use crate::page::PageMeta;
+use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::sample;
 
-/// One cache line: all that malloc and a free into the current bucket read and write, but for the
-/// remote word that `remote` points to.
-#[repr(C, align(64))]
+/// Most slots of a window.
+pub(crate) const DEPTH: usize = 64;
+
+/// What is not on the stack: a quarter of a cache line.
+#[repr(C)]
 pub(crate) struct Window {
-    /// Free slots of the bucket.
-    free: AtomicU64,
-    /// Address of the bucket's slot 0.
-    base: AtomicUsize,
-    /// Bytes from `base` to the end of the bucket's last slot; 0 without a page.
-    limit: AtomicU32,
-    slot_size: AtomicU32,
-    /// ceil(65536 / (slot size / 8)), as in the granule map.
-    reciprocal: AtomicU32,
-    bucket: AtomicU32,
-    page: AtomicPtr<PageMeta>,
-    /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
-    requested: AtomicU64,
-    /// The page's remote word of the bucket.
-    remote: AtomicPtr<AtomicU64>,
+    /// Slots in the window.
+    count: AtomicU16,
+    /// Most slots that frees may put in: 0 before the first malloc.
+    room: AtomicU16,
     /// Requests without a layout to let pass until one is measured.
     until_sample: AtomicU32,
+    /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
+    requested: AtomicU64,
 }
 
-static_assertions::const_assert_eq!(size_of::<Window>(), 64);
-static_assertions::const_assert_eq!(memoffset::offset_of!(Window, requested), 40);
-
-/// Where a window looks, as a reader sees it.
-#[derive(Clone, Copy)]
-pub(crate) struct View {
-    pub page: *const PageMeta,
-    pub bucket: usize,
-    pub free: u64,
+/// A free slot: its address, and where its bit is.
+#[repr(C)]
+pub(crate) struct FreeSlot {
+    address: AtomicU64,
+    /// Address of the word of `local_free` in the low 48 bits, the bit's number above.
+    bit: AtomicU64,
 }
 
-impl View {
-    /// What the three words of a place say together, for a report in another thread. A place that turns
-    /// to another bucket meanwhile is read again.
-    pub(crate) fn read(page: &AtomicPtr<PageMeta>, bucket: &AtomicU32, slots: &AtomicU64) -> Self {
-        // Acquire pairs with the releases of the place's owner, who turns it while it is empty.
-        let place = || (page.load(Ordering::Acquire), bucket.load(Ordering::Acquire));
-        loop {
-            let before = place();
-            let free = slots.load(Ordering::Acquire);
-            if place() == before {
-                return Self { page: before.0, bucket: before.1 as usize, free };
-            }
-        }
+/// The slots of a window, the next last.
+#[repr(C, align(64))]
+pub(crate) struct Stack([FreeSlot; DEPTH]);
+
+static_assertions::const_assert_eq!(size_of::<Window>(), 16);
+static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
+
+/// User addresses have at most 47 bits on the targets that have a region.
+const BIT_AT: u32 = 48;
+
+impl FreeSlot {
+    #[inline(always)]
+    fn set(&self, page: &PageMeta, slot: usize, address: usize) {
+        let word = core::ptr::from_ref(&page.local_free.0[(slot / 64) & (WORDS - 1)]) as u64;
+        self.address.store(address as u64, Ordering::Relaxed);
+        self.bit.store(word | (slot as u64) << BIT_AT, Ordering::Relaxed);
     }
-}
-
-/// How an address lies to a window's bucket.
-pub(crate) enum Place {
-    /// Elsewhere.
-    Outside,
-    /// Inside, but at no slot's start.
-    Misaligned,
-    /// This slot, as a mask of one bit.
-    Slot(u64),
 }
 
 impl Window {
-    /// Takes the first of the `free` slots, which are the window's and not none. A bit scan, a
-    /// multiplication and a store.
+    /// The next slot's address, which is live then; `None` of an empty window. Two loads, and a bit cleared.
     #[inline(always)]
-    pub(crate) fn take(&self, free: u64) -> usize {
+    pub(crate) fn pop(&self, stack: &Stack) -> Option<usize> {
+        let count = self.count.load(Ordering::Relaxed);
+        if count == 0 {
+            return None;
+        }
+        // SAFETY: at most DEPTH slots are in the window.
+        let slot = unsafe { stack.0.get_unchecked(usize::from(count) - 1) };
+        let (address, bit) = (slot.address.load(Ordering::Relaxed), slot.bit.load(Ordering::Relaxed));
+        // SAFETY: set by `FreeSlot::set`; metadata is never unmapped.
+        let word = unsafe { &*((bit & ((1 << BIT_AT) - 1)) as *const AtomicU64) };
         // Relaxed: the slot is live from here on, which no other mask says.
-        self.free.store(free & (free - 1), Ordering::Relaxed);
-        let slot = free.trailing_zeros() as usize;
-        self.base.load(Ordering::Relaxed) + slot * self.slot_size.load(Ordering::Relaxed) as usize
+        word.store(word.load(Ordering::Relaxed) & !(1u64 << ((bit >> BIT_AT) & 63)), Ordering::Relaxed);
+        // Release pairs with the acquire in `slots_of`: who misses the slot here sees it live.
+        self.count.store(count - 1, Ordering::Release);
+        Some(address as usize)
     }
 
-    /// How `address` lies to the bucket.
+    /// Puts a slot in that was just freed: it is the next to be handed out. `false`: the window is full.
     #[inline(always)]
-    pub(crate) fn place(&self, address: usize) -> Place {
-        let in_bucket = address.wrapping_sub(self.base.load(Ordering::Relaxed));
-        if in_bucket >= self.limit.load(Ordering::Relaxed) as usize {
-            return Place::Outside;
+    pub(crate) fn push(&self, stack: &Stack, page: &PageMeta, slot: usize, address: usize) -> bool {
+        let count = self.count.load(Ordering::Relaxed);
+        if count >= self.room.load(Ordering::Relaxed) {
+            return false;
         }
-        let slot = (in_bucket * self.reciprocal.load(Ordering::Relaxed) as usize) >> 19;
-        if slot * self.slot_size.load(Ordering::Relaxed) as usize != in_bucket {
-            return Place::Misaligned;
+        // SAFETY: there is room for at most DEPTH slots.
+        unsafe { stack.0.get_unchecked(usize::from(count)) }.set(page, slot, address);
+        // Release pairs with the acquire in `slots_of`.
+        self.count.store(count + 1, Ordering::Release);
+        true
+    }
+
+    /// Takes the slot out again that was put in last.
+    pub(crate) fn unpush(&self) {
+        self.count.store(self.count.load(Ordering::Relaxed) - 1, Ordering::Release);
+    }
+
+    /// Fills an empty window with up to half its room of a page's free slots, which have to be `free` many;
+    /// how many it got. The lowest is handed out first.
+    pub(crate) fn fill(&self, stack: &Stack, page: &PageMeta, class: ClassIdx, free: usize) -> usize {
+        let about = class.about();
+        let room = usize::from(about.window);
+        self.room.store(room as u16, Ordering::Relaxed);
+        let wanted = free.min(room.div_ceil(2));
+        let mut left = wanted;
+        for bucket in 0..page.buckets() {
+            if left == 0 {
+                break;
+            }
+            let mut slots = page.local_free.0[bucket].load(Ordering::Relaxed);
+            if slots != 0 {
+                page.open(bucket);
+            }
+            while slots != 0 && left > 0 {
+                let slot = bucket * 64 + slots.trailing_zeros() as usize;
+                slots &= slots - 1;
+                left -= 1;
+                stack.0[left % DEPTH].set(page, slot, page.base() + slot * about.slot_size as usize);
+            }
         }
-        Place::Slot(1 << (slot & 63))
+        // Were there fewer than said, they would leave a gap below.
+        let filled = if left == 0 { wanted } else { 0 };
+        // Release pairs with the acquire in `slots_of`.
+        self.count.store(filled as u16, Ordering::Release);
+        filled
     }
 
-    /// Free slots of the bucket.
-    #[inline(always)]
-    pub(crate) fn free(&self) -> u64 {
-        self.free.load(Ordering::Relaxed)
+    /// Takes all slots out, and calls `visit` with the page of each.
+    pub(crate) fn empty(&self, stack: &Stack, mut visit: impl FnMut(&'static PageMeta)) {
+        let count = usize::from(self.count.load(Ordering::Relaxed));
+        self.count.store(0, Ordering::Release);
+        stack.0[..count.min(DEPTH)].iter().for_each(|slot| visit(slot.place().0));
     }
 
-    /// Puts slots back: they are the next to be taken.
-    #[inline(always)]
-    pub(crate) fn put(&self, slots: u64) {
-        // Release pairs with a report's acquire: a slot that came from another mask is still there
-        // or already here.
-        self.free.store(self.free() | slots, Ordering::Release);
+    /// Slots in the window, for any thread.
+    pub(crate) fn count(&self) -> usize {
+        // Acquire pairs with the releases of the owner.
+        usize::from(self.count.load(Ordering::Acquire)).min(DEPTH)
     }
 
-    /// Takes all slots out: the caller has put them elsewhere.
-    pub(crate) fn empty(&self) {
-        // Release pairs with a report's acquire: whoever misses the slots here sees them there.
-        self.free.store(0, Ordering::Release);
+    #[expect(dead_code, reason = "purging asks for them")]
+    /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
+    /// look began, and perhaps some that were handed out since or are no longer in.
+    pub(crate) fn slots_of(&self, stack: &Stack, page: &PageMeta) -> [u64; WORDS] {
+        let mut slots = [0; WORDS];
+        for (other, slot) in stack.0[..self.count()].iter().filter_map(FreeSlot::seen) {
+            if core::ptr::eq(other, page) {
+                slots[slot / 64 % WORDS] |= 1 << (slot % 64);
+            }
+        }
+        slots
     }
 
-    /// Turns an empty window to a bucket of `page`, or to nothing.
-    pub(crate) fn look_at(&self, page: Option<&PageMeta>, bucket: usize) {
-        let slot_size = page.map_or(16, PageMeta::slot_size);
-        let base = page.map_or(0, |page| page.base() + bucket * 64 * slot_size);
-        let slots = page.map_or(0, |page| page.bucket_slots(bucket).count());
-        self.limit.store(slots * slot_size as u32, Ordering::Relaxed);
-        self.base.store(base, Ordering::Relaxed);
-        self.slot_size.store(slot_size as u32, Ordering::Relaxed);
-        self.reciprocal.store((1u32 << 16).div_ceil(slot_size as u32 / 8), Ordering::Relaxed);
-        let null = core::ptr::null_mut();
-        let remote = page.map_or(null, |page| core::ptr::from_ref(&page.remote.0[bucket]).cast_mut());
-        self.remote.store(remote, Ordering::Relaxed);
-        // Release pairs with the acquires in `view`: a reader that sees the slots put in later sees
-        // where they are.
-        self.bucket.store(bucket as u32, Ordering::Release);
-        let page = page.map_or(core::ptr::null_mut(), |page| core::ptr::from_ref(page).cast_mut());
-        self.page.store(page, Ordering::Release);
-    }
-
-    /// The page looked at, or null.
-    #[inline(always)]
-    pub(crate) fn page(&self) -> *mut PageMeta {
-        self.page.load(Ordering::Relaxed)
-    }
-
-    /// The remote word of the bucket; null without a page.
-    #[inline(always)]
-    pub(crate) fn remote(&self) -> *mut AtomicU64 {
-        self.remote.load(Ordering::Relaxed)
-    }
-
-    /// The bucket looked at.
-    #[inline(always)]
-    pub(crate) fn bucket(&self) -> usize {
-        self.bucket.load(Ordering::Relaxed) as usize
+    /// The pages of the slots in the window, one a slot, for another thread.
+    pub(crate) fn pages<'a>(&self, stack: &'a Stack) -> impl Iterator<Item = &'static PageMeta> + 'a {
+        stack.0[..self.count()].iter().filter_map(|slot| slot.seen().map(|(page, _)| page))
     }
 
     /// Counts a block of `bytes` handed out.
@@ -193,9 +196,25 @@ impl Window {
     pub(crate) fn counted(&self) -> u64 {
         self.requested.load(Ordering::Relaxed)
     }
+}
 
-    /// Where the window looks now, for a report in another thread.
-    pub(crate) fn view(&self) -> View {
-        View::read(&self.page, &self.bucket, &self.free)
+impl FreeSlot {
+    /// The page and the slot, for the window's thread.
+    fn place(&self) -> (&'static PageMeta, usize) {
+        let bit = self.bit.load(Ordering::Relaxed);
+        let word = (bit & ((1 << BIT_AT) - 1)) as usize;
+        let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
+        let bucket = (word - page as usize - memoffset::offset_of!(PageMeta, local_free)) / size_of::<u64>();
+        // SAFETY: set by `FreeSlot::set`: a word of a page's metadata, which lies at a multiple of its size in
+        // the pool and is never unmapped.
+        (unsafe { &*page }, bucket * 64 + ((bit >> BIT_AT) & 63) as usize)
+    }
+
+    /// As `place`, for another thread, which may see a place that was never set.
+    fn seen(&self) -> Option<(&'static PageMeta, usize)> {
+        (self.bit.load(Ordering::Relaxed) != 0).then(|| self.place())
     }
 }
+
+static_assertions::const_assert!(size_of::<PageMeta>().is_power_of_two());
+static_assertions::const_assert_eq!(size_of::<MaskLine>(), WORDS * size_of::<u64>());

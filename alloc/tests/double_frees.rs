@@ -7,6 +7,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::FromRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bucketmask_alloc::BucketAlloc;
 use common::Random;
@@ -82,6 +83,23 @@ impl Block {
     fn free_elsewhere(self, times: usize) {
         std::thread::spawn(move || (0..times).for_each(|_| self.free())).join().unwrap();
     }
+
+    /// Frees it here and then in another thread, which was made before: making one allocates, and may be given
+    /// the slot.
+    fn free_here_then_elsewhere(self) {
+        let freed = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                while !freed.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                self.free();
+            });
+            self.free();
+            freed.store(true, Ordering::Release);
+            other.join().unwrap();
+        });
+    }
 }
 
 fn any_layout(random: &mut Random) -> Layout {
@@ -135,8 +153,7 @@ fn free_twice(seed: u64) {
         // The owner's free is known when the other thread's is drained, at the latest by a malloc that needs a page:
         // of another class, so that the slot isn't handed out.
         _ => {
-            block.free();
-            block.free_elsewhere(1);
+            block.free_here_then_elsewhere();
             let other = if block.layout.size() > 16 * 1024 { 14 * 1024 } else { 32 * 1024 };
             let layout = Layout::from_size_align(other, 8).unwrap();
             for _ in 0..200 {

@@ -103,11 +103,6 @@ fn break_it(part: &str) {
             free_medium(block as *mut u8);
         }
         "into the middle of a medium block" => free_medium(medium().wrapping_add(64 * 1024)),
-        "a medium block as a small one" => free(medium()),
-        "with the layout of a large block" => {
-            // SAFETY: none: the layout is not the block's.
-            unsafe { BucketAlloc.dealloc(block(), Layout::from_size_align(1 << 20, 8).unwrap()) };
-        }
         "behind the page's last slot" => {
             // 48-byte slots leave 16 bytes at the end of a 16 KiB page.
             let layout = Layout::from_size_align(48, 8).unwrap();
@@ -164,9 +159,7 @@ fn a_free_into_the_middle_ends_the_process() {
 fn a_free_of_what_was_never_allocated_ends_the_process() {
     for part in [
         "never allocated",
-        "with the layout of a large block",
         "behind the page's last slot",
-        "a medium block as a small one",
         // Their memory may serve something else by the time of the second free.
         "a medium block that went home, twice",
         "a medium block by two threads",

@@ -14,11 +14,11 @@ use loom::sync::Arc;
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
 
-use remote::{Inbox, Posted, Signals, drain, set_bits};
+use remote::{Expected, Inbox, Posted, drain, set_bits};
 use sync::{AtomicPtr, AtomicU64, Ordering};
 
 struct Page {
-    signals: Signals,
+    expected: Expected,
     remote: AtomicU64,
     next: AtomicPtr<Page>,
     given_back: AtomicBool,
@@ -38,7 +38,7 @@ struct Shared {
 fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         page: Page {
-            signals: Signals::default(),
+            expected: Expected::default(),
             remote: AtomicU64::new(0),
             next: AtomicPtr::new(core::ptr::null_mut()),
             given_back: AtomicBool::new(false),
@@ -49,13 +49,12 @@ fn shared() -> Arc<Shared> {
 
 fn free(shared: &Shared, bit: u64) {
     let page = &shared.page;
-    page.signals.announce();
-    assert_eq!(set_bits(&page.remote, bit), 0);
-    assert!(!page.given_back.load(Ordering::Relaxed), "given back while a free is in flight");
-    if page.signals.deliver() {
-        assert!(!page.given_back.load(Ordering::Relaxed), "given back while signalled");
+    if page.expected.expect(bit.count_ones()) {
+        assert!(!page.given_back.load(Ordering::Relaxed), "given back while a free is on its way");
         shared.inbox.post(page);
     }
+    assert!(!page.given_back.load(Ordering::Relaxed), "given back while slots are expected");
+    assert_eq!(set_bits(&page.remote, bit), 0);
 }
 
 /// One turn of the owner: slots drained.
@@ -65,13 +64,16 @@ fn owner_turn(shared: &Shared, used: &mut u32, local_free: &mut u64) {
         // SAFETY: only the one page of `shared`, which lives, is ever posted.
         let posted = unsafe { &*page };
         page = posted.next.load(Ordering::Relaxed);
-        posted.signals.acknowledge();
         let drained = drain(&posted.remote, |bits| {
             assert_eq!(*local_free & bits, 0, "a slot freed twice");
             *local_free |= bits;
         });
+        if posted.expected.meet(drained.count_ones()) {
+            shared.inbox.post(posted);
+        }
         *used -= drained.count_ones();
-        if *used == 0 && posted.signals.is_quiet() {
+        if *used == 0 {
+            assert!(!posted.expected.is_any(), "an empty page is expected to get slots");
             assert!(!posted.given_back.swap(true, Ordering::Relaxed), "given back twice");
         }
     }

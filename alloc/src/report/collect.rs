@@ -9,6 +9,7 @@ use super::{LargeReport, MediumReport, NodeReport, Report, SlotsReport};
 use crate::class::{CLASSES, TABLE};
 use crate::node::NodeId;
 use crate::occupancy::{self, PageOccupancy, PageUse};
+use crate::page::PageMeta;
 use crate::region::REGION;
 use crate::registry::for_each_heap;
 use crate::{large, range, sample};
@@ -73,10 +74,15 @@ impl Report {
     fn share_requested(&mut self) {
         let mut requested = [0u64; CLASSES];
         let (mut bytes, mut blocks) = (0u64, 0u64);
+        let Self { nodes, remote, .. } = self;
         for_each_heap(|heap| {
-            for (sum, window) in requested.iter_mut().zip(heap.windows()) {
+            for (sum, (window, stack)) in requested.iter_mut().zip(heap.windows()) {
                 *sum = sum.wrapping_add(window.counted());
+                window.pages(stack).for_each(|page| count_in_window(nodes, page));
             }
+            let (frees, atomics) = heap.remote_cost();
+            remote.frees += frees;
+            remote.atomics += atomics;
             let large = heap.counted_large();
             (bytes, blocks) = (bytes.wrapping_add(large.0), blocks.wrapping_add(large.1));
         });
@@ -99,6 +105,18 @@ impl Report {
     }
 }
 
+/// Counts a free slot of `page` that is in a window.
+fn count_in_window(nodes: &mut [NodeReport], page: &PageMeta) {
+    let classes = nodes.get_mut(usize::from(page.node().0)).map(|node| &mut node.classes);
+    let slots = classes.and_then(|classes| {
+        let place = classes.binary_search_by_key(&page.slot_size(), |slots| slots.slot_size);
+        place.ok().map(|place| &mut classes[place])
+    });
+    if let Some(slots) = slots {
+        slots.window += 1;
+    }
+}
+
 impl MediumReport {
     fn add(&mut self, page: &PageOccupancy, resident: usize) {
         if page.live_slots() > 0 {
@@ -118,7 +136,6 @@ impl SlotsReport {
         self.pages += 1;
         self.slots += page.slots;
         self.live += page.live_slots();
-        self.window += page.window as usize;
         self.committed += page.bytes;
         self.resident += resident;
         self.largest_free_run = self.largest_free_run.max(page.largest_free_run());

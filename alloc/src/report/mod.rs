@@ -26,6 +26,8 @@ pub struct Report {
     pub nodes: Vec<NodeReport>,
     /// Blocks that mimalloc serves.
     pub large: LargeReport,
+    /// Frees by other threads than a page's owner.
+    pub remote: RemoteReport,
     /// The whole process as the kernel counts it: this allocator, mimalloc, program and libraries. `None` where
     /// the kernel does not tell.
     pub process: Option<MemoryReport>,
@@ -133,6 +135,16 @@ pub struct LargeReport {
     /// Bytes that mimalloc holds for them and in reserve, by its own count. How much of it is in memory it
     /// can't tell; it is part of [`Report::process`].
     pub committed: usize,
+}
+
+/// Blocks freed by other threads than the one that owns their page, since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct RemoteReport {
+    /// Blocks, counted when they are sent on their way: at the latest at the thread's exit.
+    pub frees: u64,
+    /// Atomic read-modify-writes of both sides that it took to get them home.
+    pub atomics: u64,
 }
 
 impl SlotsReport {

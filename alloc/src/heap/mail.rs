@@ -1,0 +1,148 @@
+//! How slots come home that other threads freed.
+//!
+//! Part of the heap: the freer's side (`free_remote`, `flush`) and the owner's (`take_inbox`). The protocol
+//! is `remote`'s. Invariant: a page posted to a heap that has handed it on is passed on to its owner.
+#![allow(unsafe_code)]
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Heap, class_of, slot_at};
+use crate::fault::{Fault, fatal};
+use crate::granule::{Entry, Kind};
+use crate::node::{MAX_NODES, NodeId};
+use crate::page::PageMeta;
+use crate::pending::{Flush, Pending};
+use crate::remote;
+
+impl Heap {
+    /// Frees a block of another heap's page: it is sent on its way.
+    #[inline(never)]
+    pub(super) fn free_remote(&self, page: &'static PageMeta, entry: Entry, address: usize, bytes: usize) {
+        if page.kind() != Kind::Slab {
+            fatal(Fault::Foreign, address, Some(page));
+        }
+        let slot = slot_at(page, entry, address);
+        self.window(class_of(page)).count_free(bytes);
+        let page_ptr = core::ptr::from_ref(page).cast_mut();
+        if !self.pending.add(page_ptr, slot, |flush| self.send(flush)) {
+            fatal(Fault::DoubleFree, address, Some(page));
+        }
+    }
+
+    /// Sends all gathered frees on their way.
+    pub(super) fn flush(&self) {
+        self.pending.flush_all(|flush| self.send(flush));
+    }
+
+    /// Sends gathered frees to their page, and tells its owner.
+    fn send(&self, flush: &Flush) {
+        // SAFETY: metadata is never unmapped; the slots on their way keep the page in use.
+        let page = unsafe { &*flush.page };
+        let slots: u32 = flush.bits.iter().map(|bits| bits.count_ones()).sum();
+        let mut atomics = 1;
+        if page.header.expected.expect(slots) {
+            // SAFETY: heaps are never destroyed. One that hands the page on at this moment passes it on.
+            let owner = unsafe { &*(page.header.owner.load(Ordering::Acquire) as *const Heap) };
+            owner.inbox.0.post(page);
+            atomics += 1;
+        }
+        // Before the bits are set: afterwards the page may be another's.
+        let home = page.node();
+        for (bucket, &bits) in flush.bits.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+            // Relaxed: slots that are live for the freer are not free for the owner either, and the
+            // freer got them after they were handed out.
+            let freed = page.local_free.0[bucket].load(Ordering::Relaxed) & bits;
+            let twice = freed | remote::set_bits(&page.remote.0[bucket], bits);
+            atomics += 1;
+            if twice != 0 {
+                let slot = bucket * 64 + twice.trailing_zeros() as usize;
+                fatal(Fault::DoubleFree, page.base() + slot * page.slot_size(), Some(page));
+            }
+        }
+        self.count_crossing(home, slots);
+        add(&self.remote_frees, u64::from(slots));
+        add(&self.atomics, atomics);
+    }
+
+    pub(super) fn count_crossing(&self, home: NodeId, frees: u32) {
+        if home != self.node() {
+            add(&self.crossed[usize::from(home.0) % MAX_NODES], u64::from(frees));
+        }
+    }
+
+    /// Blocks of each node's pages that were freed from another node, for a report in another thread.
+    pub(crate) fn crossed(&self) -> [u64; MAX_NODES] {
+        core::array::from_fn(|node| self.crossed[node].load(Ordering::Relaxed))
+    }
+
+    /// Blocks of other heaps that this heap's threads freed, as far as they were sent on their way, and
+    /// the atomic read-modify-writes that sending and draining cost.
+    pub(crate) fn remote_cost(&self) -> (u64, u64) {
+        (self.remote_frees.load(Ordering::Relaxed), self.atomics.load(Ordering::Relaxed))
+    }
+
+    /// What this heap's thread has gathered for other heaps.
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// Whether other threads freed slots of this heap's pages.
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.inbox.0.is_empty()
+    }
+
+    /// Drains the pages that other threads freed slots of.
+    pub(crate) fn take_inbox(&self) {
+        if !self.has_mail() {
+            return;
+        }
+        let mut posted = self.inbox.0.take();
+        let mut atomics = 1;
+        // SAFETY: what is posted is metadata, which is never unmapped.
+        while let Some(page) = unsafe { posted.as_ref() } {
+            // Read before the page may be posted again.
+            posted = page.header.posted_next.load(Ordering::Relaxed);
+            let owner = page.header.owner.load(Ordering::Relaxed);
+            if owner == self.id() {
+                atomics += self.drain(page);
+            } else {
+                // SAFETY: slots on their way keep the page in use, so it has an owner; heaps live for ever.
+                unsafe { &*(owner as *const Heap) }.inbox.0.post(page);
+                atomics += 1;
+            }
+        }
+        add(&self.atomics, atomics);
+    }
+
+    /// Moves the remote frees of a page to `local_free`; how many atomic read-modify-writes it took.
+    fn drain(&self, page: &'static PageMeta) -> u64 {
+        let (mut atomics, mut slots) = (1, 0);
+        for bucket in 0..page.buckets() {
+            let local_free = &page.local_free.0[bucket];
+            let drained = remote::drain(&page.remote.0[bucket], |bits| {
+                let free = local_free.load(Ordering::Relaxed);
+                if free & bits != 0 {
+                    let slot = bucket * 64 + (free & bits).trailing_zeros() as usize;
+                    fatal(Fault::DoubleFree, page.base() + slot * page.slot_size(), Some(page));
+                }
+                // Release pairs with a report's acquire.
+                local_free.store(free | bits, Ordering::Release);
+            });
+            atomics += u64::from(drained != 0);
+            slots += drained.count_ones();
+        }
+        if page.header.expected.meet(slots) {
+            self.inbox.0.post(page);
+            atomics += 1;
+        }
+        if page.drop_used(slots as u16) {
+            self.look_after(page);
+        }
+        atomics
+    }
+}
+
+fn add(counter: &AtomicU64, value: u64) {
+    // One writer, so load and store do: no read-modify-write.
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
+}
