@@ -2,7 +2,7 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
-//! the order purge, ranges, topology, region, heaps, spans by node, and nowhere in another order.
+//! the order purge, ranges, topology, region, heaps, mimalloc's gate, spans by node, and nowhere in another order.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::node::INSTALLED;
 use crate::range::LIVE;
 use crate::region::REGION;
 use crate::registry;
-use crate::{purge, purger};
+use crate::{gate, purge, purger};
 
 /// Whether the handlers were registered, or are being.
 static REGISTERED: AtomicBool = AtomicBool::new(false);
@@ -34,6 +34,7 @@ extern "C" fn hold() {
     core::mem::forget(INSTALLED.lock());
     REGION.lock();
     registry::lock();
+    gate::close();
     for span in REGION.spans() {
         core::mem::forget(span.lock().lock());
     }
@@ -46,6 +47,7 @@ extern "C" fn release() {
     }
     // SAFETY: as above.
     unsafe {
+        gate::open();
         registry::unlock();
         REGION.unlock();
         INSTALLED.raw().unlock();

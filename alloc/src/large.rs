@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use crate::sys::keeping_errno;
+use crate::gate;
 
 /// Whether mimalloc's plain calls align a block of that size enough.
 fn is_natural(size: usize, align: usize) -> bool {
@@ -15,7 +15,7 @@ fn is_natural(size: usize, align: usize) -> bool {
 /// A block of `size` bytes at `align`, or null.
 pub(crate) fn malloc(size: usize, align: usize) -> *mut u8 {
     // SAFETY: any size and any power of two will do; failure is null.
-    let block: *mut c_void = keeping_errno(|| unsafe {
+    let block: *mut c_void = gate::pass(|| unsafe {
         if is_natural(size, align) {
             libmimalloc_sys::mi_malloc(size)
         } else {
@@ -28,7 +28,7 @@ pub(crate) fn malloc(size: usize, align: usize) -> *mut u8 {
 /// As [`malloc`], zeroed.
 pub(crate) fn malloc_zeroed(size: usize, align: usize) -> *mut u8 {
     // SAFETY: as in `malloc`.
-    let block: *mut c_void = keeping_errno(|| unsafe {
+    let block: *mut c_void = gate::pass(|| unsafe {
         if is_natural(size, align) {
             libmimalloc_sys::mi_zalloc(size)
         } else {
@@ -44,7 +44,7 @@ pub(crate) fn malloc_zeroed(size: usize, align: usize) -> *mut u8 {
 /// mimalloc made `block`.
 pub(crate) unsafe fn realloc(block: *mut u8, size: usize, align: usize) -> *mut u8 {
     // SAFETY: by this function's contract.
-    let block: *mut c_void = keeping_errno(|| unsafe {
+    let block: *mut c_void = gate::pass(|| unsafe {
         if is_natural(size, align) {
             libmimalloc_sys::mi_realloc(block.cast(), size)
         } else {
@@ -60,7 +60,7 @@ pub(crate) unsafe fn realloc(block: *mut u8, size: usize, align: usize) -> *mut 
 /// mimalloc made `block`, and nobody uses it any more.
 pub(crate) unsafe fn free(block: *mut u8) {
     // SAFETY: by this function's contract.
-    keeping_errno(|| unsafe { libmimalloc_sys::mi_free(block.cast()) });
+    gate::pass(|| unsafe { libmimalloc_sys::mi_free(block.cast()) });
 }
 
 /// Bytes that a block may be used for: at least what was asked for. The same from malloc to free or realloc.
@@ -81,7 +81,7 @@ pub(crate) fn is_known(block: *const u8) -> bool {
 /// Introduces the calling thread to mimalloc. Once is enough; more does no harm.
 pub(crate) fn meet_thread() {
     // SAFETY: may be called at any time by any thread.
-    keeping_errno(|| unsafe { libmimalloc_sys::mi_thread_init() });
+    gate::pass(|| unsafe { libmimalloc_sys::mi_thread_init() });
 }
 
 /// Bytes that mimalloc holds, by its own count.

@@ -27,6 +27,7 @@
 //! page         a page's metadata                 granule             address -> page and slot
 //! remote       how frees reach another thread    class               size classes
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
+//!                                                gate                which keep mimalloc out
 //! mask         BucketMask, the ground floor
 //! ```
 //!
@@ -41,6 +42,7 @@ pub mod raw;
 mod class;
 mod fault;
 mod fork;
+mod gate;
 mod global;
 mod granule;
 mod heap;

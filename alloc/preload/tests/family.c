@@ -224,7 +224,7 @@ static void threads(void) {
 static _Atomic int stop;
 static void *until_stopped(void *unused) {
     (void)unused;
-    while (!stop) for (size_t size = 1; size < 100000; size *= 3) free(realloc(malloc(size), size * 2));
+    while (!stop) for (size_t size = 1; size < 30000000; size *= 3) free(realloc(malloc(size), size * 2));
     return NULL;
 }
 
