@@ -13,6 +13,8 @@ pub(crate) const LARGEST: usize = 32 * 1024;
 /// aligned to the largest power of two that divides its size.
 pub(crate) const LARGEST_ALIGN: usize = LARGEST;
 
+/// Bytes of the smallest page.
+pub(crate) const SMALLEST_PAGE: usize = 8 * 1024;
 /// Bytes of a granule.
 pub(crate) const GRANULE: usize = 64 * 1024;
 /// Most slots a page may have: eight mask words.

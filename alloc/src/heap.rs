@@ -23,6 +23,7 @@ use crate::medium;
 use crate::node::{MAX_NODES, NodeId};
 use crate::page::{PageMeta, WORDS};
 use crate::pending::Pending;
+use crate::purger;
 use crate::region::REGION;
 use crate::remote::Inbox;
 use crate::window::{Stack, Window};
@@ -87,7 +88,9 @@ impl Heap {
     #[inline(never)]
     fn malloc_slow(&self, class: ClassIdx, bytes: usize) -> *mut u8 {
         let window = self.window(class);
-        if self.refill(class) {
+        // Before the window is filled: it may allocate, and fill it itself.
+        purger::tend();
+        if window.count() > 0 || self.refill(class) {
             if let Some(address) = window.pop(self.stack(class)) {
                 window.count_malloc(bytes);
                 return address as *mut u8;
@@ -151,6 +154,7 @@ impl Heap {
         }
         if page.drop_used(1) {
             self.look_after(page);
+            purger::tend();
         }
     }
 

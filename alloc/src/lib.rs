@@ -18,6 +18,7 @@
 //!                                                placement           which node pages lie on
 //! pending      frees on their way to others      large               mimalloc, for what is large
 //! medium       runs of granules, over 32 KiB     purge               memory back to the kernel
+//!                                                holes               ... inside pages
 //!                                                purger, thread      ... and when
 //! list         pages with free slots
 //! span         one node's memory, as pages
@@ -46,6 +47,7 @@ mod gate;
 mod global;
 mod granule;
 mod heap;
+mod holes;
 mod large;
 mod lend;
 mod list;

@@ -53,6 +53,22 @@ pub(crate) fn name(name: &CStr) {
     let _ = name;
 }
 
+/// A full memory barrier on every running thread of the process, as if each ran one now. `false` where the
+/// kernel has none.
+#[cfg(all(target_os = "linux", not(bucketmask_portable)))]
+pub(crate) fn barrier_on_all() -> bool {
+    const BARRIER: i32 = 1 << 3;
+    const REGISTER: i32 = 1 << 4;
+    // SAFETY: the call reads and writes no memory.
+    let call = |command: i32| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 };
+    call(BARRIER) || call(REGISTER) && call(BARRIER)
+}
+
+#[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
+pub(crate) fn barrier_on_all() -> bool {
+    false
+}
+
 /// Sleeps.
 pub(crate) fn sleep(milliseconds: u32) {
     let nap = timespec(milliseconds);

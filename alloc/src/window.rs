@@ -137,7 +137,6 @@ impl Window {
         usize::from(self.count.load(Ordering::Acquire)).min(DEPTH)
     }
 
-    #[expect(dead_code, reason = "purging asks for them")]
     /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
     /// look began, and perhaps some that were handed out since or are no longer in.
     pub(crate) fn slots_of(&self, stack: &Stack, page: &PageMeta) -> [u64; WORDS] {
