@@ -29,7 +29,7 @@ run_redis() {
         if (i % 4 == 2) printf "ZADD sorted:%d %d %s\r\n", i % 100, i, value
         if (i % 3 == 0) printf "DEL key:%d\r\n", i - 50 } }' | "${cli[@]}" --pipe | tail -n 1 >result
     { "${cli[@]}" debug digest; "${cli[@]}" dbsize; } >>result
-    redis-benchmark -s "$PWD/socket" -q -n 20000 -r 10000 -d 100 -P 8 -t set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100,mset |
+    redis-benchmark -s "$PWD/socket" -q -n 10000 -r 10000 -d 100 -P 8 -t set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100,mset |
         tr '\r' '\n' | tee benchmark.log | sed -n 's/^\(.*\): [0-9.]* requests per second.*/\1/p' >>result
     "${cli[@]}" bgsave >/dev/null
     for _ in $(seq 200); do [ "$("${cli[@]}" info persistence | tr -d '\r' | sed -n 's/^rdb_bgsave_in_progress://p')" = 0 ] && break || sleep 0.1; done
@@ -46,7 +46,7 @@ run_sqlite3() {
 
 # mimalloc's C source, as the registry gives it. It writes down when it was compiled.
 run_gcc() {
-    SOURCE_DATE_EPOCH=0 gcc -O2 -I "$input/include" -I "$input/src" -c "$input/src/static.c" -o result
+    SOURCE_DATE_EPOCH=0 gcc -O1 -I "$input/include" -I "$input/src" -c "$input/src/static.c" -o result
 }
 
 run_lua() {
