@@ -15,26 +15,38 @@ use bucketmask_alloc::{
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
-fn on_each_node(topology: &Topology) {
-    let count = topology.nodes();
-    topology.install().unwrap();
-    assert_eq!(nodes(), count);
-    assert_eq!(bucketmask_alloc::topology(), *topology);
-    assert_eq!(topology.install(), Err(TopologyError::TooLate));
-    let held: Vec<(usize, NodeId)> = (0..count)
+/// A thousand blocks of each node, taken and written to by a thread on it that has exited since.
+fn blocks_on_each(count: usize) -> Vec<(usize, NodeId)> {
+    (0..count)
         .flat_map(|node| {
             // A thread a node, since a thread keeps the pages it has.
             std::thread::spawn(move || {
                 let node = NodeId(node as u8);
                 pretend_on(node);
                 assert_eq!(current_node(), node);
-                // SAFETY: not of size 0.
-                (0..1000).map(|_| (unsafe { BucketAlloc.alloc(LAYOUT) } as usize, node)).collect::<Vec<_>>()
+                let block = || {
+                    // SAFETY: not of size 0, and as large as what is written.
+                    unsafe {
+                        let block = BucketAlloc.alloc(LAYOUT);
+                        block.write_bytes(1, LAYOUT.size());
+                        block as usize
+                    }
+                };
+                (0..1000).map(|_| (block(), node)).collect::<Vec<_>>()
             })
             .join()
             .unwrap()
         })
-        .collect();
+        .collect()
+}
+
+fn on_each_node(topology: &Topology) {
+    let count = topology.nodes();
+    topology.install().unwrap();
+    assert_eq!(nodes(), count);
+    assert_eq!(bucketmask_alloc::topology(), *topology);
+    assert_eq!(topology.install(), Err(TopologyError::TooLate));
+    let held = blocks_on_each(count);
     let pages = BucketAlloc.occupancy();
     for &(block, node) in &held {
         let page = pages.iter().find(|page| (page.base..page.base + page.bytes).contains(&block)).unwrap();
@@ -56,9 +68,26 @@ fn on_each_node(topology: &Topology) {
     assert_eq!(report.nodes.len(), count);
     let live: usize = report.nodes.iter().flat_map(|node| &node.classes).map(|class| class.live).sum();
     assert_eq!(live, held.len());
-    for (block, _) in held {
-        // SAFETY: allocated above with this layout.
-        unsafe { BucketAlloc.dealloc(block as *mut u8, LAYOUT) };
+    for node in BucketAlloc.placement().nodes {
+        let places = node.pages_found_here + node.pages_elsewhere + node.unknown;
+        assert_eq!((node.pages_wanted, node.pages_found_here), (places, 0), "the kernel knows no fake node");
+        assert!(node.pages_wanted >= 1000 * LAYOUT.size() / 4096, "{node:?}");
+        assert_eq!((node.kernel_node, node.bound), (topology.kernel_number(node.node), false));
+    }
+    let last = NodeId(count as u8 - 1);
+    let free_all = move || {
+        pretend_on(last);
+        for (block, _) in held {
+            // SAFETY: allocated above with this layout.
+            unsafe { BucketAlloc.dealloc(block as *mut u8, LAYOUT) };
+        }
+    };
+    std::thread::spawn(free_all).join().unwrap();
+    let placement = BucketAlloc.placement();
+    assert_eq!(placement.nodes.len(), count);
+    for node in &placement.nodes {
+        // The freer sent them on their way at its exit.
+        assert_eq!(node.cross_node_frees, if node.node == last { 0 } else { 1000 }, "{node:?}");
     }
     println!("done with {count}");
 }
