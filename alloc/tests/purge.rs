@@ -196,64 +196,70 @@ fn a_forked_child_purges_when_it_needs_to() {
     });
 }
 
-/// OS pages that the blocks touch, as bytes.
-fn floor(blocks: &[Block]) -> usize {
-    let pages = |block: &Block| {
-        let first = block.0 as usize / 4096;
-        first..=(block.0 as usize + block.1.size() - 1) / 4096
-    };
-    blocks.iter().flat_map(pages).collect::<std::collections::BTreeSet<_>>().len() * 4096
-}
+/// Holes in pages of slots need a barrier on all threads, which the portable build does without.
+#[cfg(not(bucketmask_portable))]
+mod holes {
+    use super::*;
 
-/// 30 000 blocks of 0.5 to 2 KiB, of which one in twenty survives.
-fn small_survivors() -> Vec<Block> {
-    let mut random = Random::new(7);
-    let blocks: Vec<Block> = (0..30_000).map(|_| Block::new(512 + random.below(1536))).collect();
-    let chosen = |(at, block)| (at % 20 == 0).then_some(block);
-    blocks.into_iter().enumerate().filter_map(chosen).collect()
-}
+    /// OS pages that the blocks touch, as bytes.
+    fn floor(blocks: &[Block]) -> usize {
+        let pages = |block: &Block| {
+            let first = block.0 as usize / 4096;
+            first..=(block.0 as usize + block.1.size() - 1) / 4096
+        };
+        blocks.iter().flat_map(pages).collect::<std::collections::BTreeSet<_>>().len() * 4096
+    }
 
-/// Windows, and pages being filled, of every class: what a thread may keep.
-const KEPT: usize = 2 * MIB;
+    /// 30 000 blocks of 0.5 to 2 KiB, of which one in twenty survives.
+    fn small_survivors() -> Vec<Block> {
+        let mut random = Random::new(7);
+        let blocks: Vec<Block> = (0..30_000).map(|_| Block::new(512 + random.below(1536))).collect();
+        let chosen = |(at, block)| (at % 20 == 0).then_some(block);
+        blocks.into_iter().enumerate().filter_map(chosen).collect()
+    }
 
-#[test]
-fn holes_between_survivors_go_while_their_thread_is_idle() {
-    in_child("holes_between_survivors_go_while_their_thread_is_idle", Some("50"), || {
-        let before = resident();
-        let blocks = small_survivors();
-        let all = 30_000 * 1024;
-        assert!(resident() > before + all);
-        let goal = before + floor(&blocks) + KEPT;
-        assert!(goal < before + all / 2, "the test has room to fail");
-        assert!(falls_below(goal), "{} of {goal}", resident());
-        blocks.iter().for_each(Block::check);
-    });
-}
+    /// Windows, and pages being filled, of every class: what a thread may keep.
+    const KEPT: usize = 2 * MIB;
 
-#[test]
-fn slots_freed_by_another_thread_and_not_fetched_go_too() {
-    in_child("slots_freed_by_another_thread_and_not_fetched_go_too", Some("off"), || {
-        let before = resident();
-        let blocks: Vec<usize> =
-            (0..30_000).map(|_| Box::into_raw(Box::new(Block::new(1024))) as usize).collect();
-        let freed = blocks.clone();
-        // SAFETY: each box is made above and dropped once.
-        let free =
-            move || freed.iter().for_each(|&block| drop(unsafe { Box::from_raw(block as *mut Block) }));
-        std::thread::spawn(free).join().unwrap();
-        BucketAlloc.purge();
-        assert!(resident() < before + KEPT, "{}", resident());
-    });
-}
+    #[test]
+    fn holes_between_survivors_go_while_their_thread_is_idle() {
+        in_child("holes::holes_between_survivors_go_while_their_thread_is_idle", Some("50"), || {
+            let before = resident();
+            let blocks = small_survivors();
+            let all = 30_000 * 1024;
+            assert!(resident() > before + all);
+            let goal = before + floor(&blocks) + KEPT;
+            assert!(goal < before + all / 2, "the test has room to fail");
+            assert!(falls_below(goal), "{} of {goal}", resident());
+            blocks.iter().for_each(Block::check);
+        });
+    }
 
-#[test]
-fn what_was_given_is_used_again() {
-    in_child("what_was_given_is_used_again", Some("off"), || {
-        let blocks = small_survivors();
-        BucketAlloc.purge();
-        let purged = resident();
-        let again: Vec<Block> = (0..20_000).map(|at| Block::new(512 + at % 1536)).collect();
-        assert!(resident() > purged + 10 * MIB);
-        blocks.iter().chain(&again).for_each(Block::check);
-    });
+    #[test]
+    fn slots_freed_by_another_thread_and_not_fetched_go_too() {
+        in_child("holes::slots_freed_by_another_thread_and_not_fetched_go_too", Some("off"), || {
+            let before = resident();
+            let blocks: Vec<usize> =
+                (0..30_000).map(|_| Box::into_raw(Box::new(Block::new(1024))) as usize).collect();
+            let freed = blocks.clone();
+            // SAFETY: each box is made above and dropped once.
+            let free =
+                move || freed.iter().for_each(|&block| drop(unsafe { Box::from_raw(block as *mut Block) }));
+            std::thread::spawn(free).join().unwrap();
+            BucketAlloc.purge();
+            assert!(resident() < before + KEPT, "{}", resident());
+        });
+    }
+
+    #[test]
+    fn what_was_given_is_used_again() {
+        in_child("holes::what_was_given_is_used_again", Some("off"), || {
+            let blocks = small_survivors();
+            BucketAlloc.purge();
+            let purged = resident();
+            let again: Vec<Block> = (0..20_000).map(|at| Block::new(512 + at % 1536)).collect();
+            assert!(resident() > purged + 10 * MIB);
+            blocks.iter().chain(&again).for_each(Block::check);
+        });
+    }
 }
