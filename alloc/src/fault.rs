@@ -1,4 +1,5 @@
-//! Broken uses that the allocator notices: told in one line, then the process ends.
+//! Broken uses that the allocator notices: told in one line, and in `checked` builds where the block was made and
+//! freed, then the process ends.
 //!
 //! Invariant: nothing here allocates; the text is put together on the stack.
 
@@ -6,7 +7,7 @@ use core::sync::atomic::Ordering;
 
 use crate::granule::Kind;
 use crate::page::PageMeta;
-use crate::{span, sys};
+use crate::{site, span, sys};
 
 /// What a caller did wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,17 +45,22 @@ pub(crate) fn fatal(fault: Fault, address: usize, page: Option<&PageMeta>) -> ! 
         message.decimal(usize::from(page.node().0));
     }
     message.text("\n");
+    site::tell(&mut message, address);
     sys::abort_with(message.bytes())
 }
 
-struct Message {
-    bytes: [u8; 256],
+/// Bytes of a message at most.
+const LONGEST: usize = if cfg!(feature = "checked") { 4096 } else { 256 };
+
+/// A text in the making; what does not fit is cut off.
+pub(crate) struct Message {
+    bytes: [u8; LONGEST],
     len: usize,
 }
 
 impl Default for Message {
     fn default() -> Self {
-        Self { bytes: [0; 256], len: 0 }
+        Self { bytes: [0; LONGEST], len: 0 }
     }
 }
 
@@ -63,15 +69,19 @@ impl Message {
         &self.bytes[..self.len]
     }
 
-    /// Adds text; what does not fit is cut off.
-    fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
+        self.bytes_of(text.as_bytes());
+    }
+
+    /// Adds text of an unknown encoding.
+    pub(crate) fn bytes_of(&mut self, text: &[u8]) {
         let room = &mut self.bytes[self.len..];
         let len = text.len().min(room.len());
-        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        room[..len].copy_from_slice(&text[..len]);
         self.len += len;
     }
 
-    fn hex(&mut self, number: usize) {
+    pub(crate) fn hex(&mut self, number: usize) {
         self.text("0x");
         self.digits(number, 16);
     }
@@ -115,10 +125,10 @@ mod tests {
         message.decimal(usize::MAX);
         let expected = format!("at 0xdeadbeef of 0 and {}", usize::MAX);
         assert_eq!(message.bytes(), expected.as_bytes());
-        for _ in 0..100 {
+        for _ in 0..500 {
             message.text("more and more");
             message.decimal(12345);
         }
-        assert_eq!(message.bytes().len(), 256);
+        assert_eq!(message.bytes().len(), LONGEST);
     }
 }

@@ -13,7 +13,7 @@ use crate::occupancy::{self, PageOccupancy};
 use crate::region::REGION;
 use crate::registry::{own_heap, with_heap};
 use crate::report::{self, PinningBlock, Report, request};
-use crate::{purge, purger, sys};
+use crate::{purge, purger, site, sys};
 
 /// The allocator. A value without content: all instances are the same allocator.
 ///
@@ -117,10 +117,12 @@ unsafe impl GlobalAlloc for BucketAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        match (class::class_of(size, align), own_heap()) {
+        let block = match (class::class_of(size, align), own_heap()) {
             (Some(class), Some(heap)) => heap.malloc(class, size),
             (class, _) => malloc_first(class, size, align),
-        }
+        };
+        site::made(block);
+        block
     }
 
     #[inline]
@@ -131,14 +133,17 @@ unsafe impl GlobalAlloc for BucketAlloc {
             // SAFETY: as above.
             None => unsafe { free_slow(block, layout.size()) },
         }
+        site::freed(block);
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
         if class::class_of(size, align).is_none() {
-            return with_heap(|heap| heap.malloc_unclassed_zeroed(size, align, size))
+            let block = with_heap(|heap| heap.malloc_unclassed_zeroed(size, align, size))
                 .unwrap_or_else(|| large::malloc_zeroed(size, align));
+            site::made(block);
+            return block;
         }
         // SAFETY: the layout is the caller's.
         let block = unsafe { self.alloc(layout) };
@@ -168,7 +173,10 @@ unsafe impl GlobalAlloc for BucketAlloc {
                     heap.realloc_unclassed(block as usize, size, new_size, new_size, align)
                 };
                 match with_heap(resize) {
-                    Some(moved) if !moved.is_null() => return moved,
+                    Some(moved) if !moved.is_null() => {
+                        site::made(moved);
+                        return moved;
+                    }
                     _ => {}
                 }
             }

@@ -29,6 +29,7 @@
 //! remote       how frees reach another thread    class               size classes
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
 //!                                                gate                which keep mimalloc out
+//!                                                site                where blocks were made (`checked`)
 //! mask         BucketMask, the ground floor
 //! ```
 //!
@@ -70,6 +71,11 @@ mod report;
 mod roster;
 mod sample;
 mod side;
+#[cfg(feature = "checked")]
+mod site;
+#[cfg(not(feature = "checked"))]
+#[path = "no_site.rs"]
+mod site;
 mod slot;
 mod span;
 mod sync;

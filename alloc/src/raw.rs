@@ -18,6 +18,7 @@ use crate::medium;
 use crate::purger;
 use crate::region::REGION;
 use crate::registry::{own_heap, with_heap};
+use crate::site;
 
 /// The alignment that every block has, in bytes: enough for any type of C without an attribute.
 pub const ALIGN: usize = 16;
@@ -35,7 +36,13 @@ pub fn malloc(size: usize) -> *mut u8 {
 /// `align` is a power of two; any below 16 is taken for 16.
 #[inline(always)]
 pub fn malloc_aligned(size: usize, align: usize) -> *mut u8 {
-    let align = align.max(ALIGN);
+    let block = malloc_unnoted(size, align.max(ALIGN));
+    site::made(block);
+    block
+}
+
+#[inline(always)]
+fn malloc_unnoted(size: usize, align: usize) -> *mut u8 {
     let Some(class) = class::class_of(size, align) else { return malloc_slow(None, size, align) };
     let Some(heap) = own_heap() else { return malloc_slow(Some(class), size, align) };
     if heap.window(class).is_sample_due() {
@@ -68,6 +75,15 @@ pub fn malloc_zeroed(size: usize) -> *mut u8 {
 /// and is not used any more.
 #[inline(always)]
 pub unsafe fn free(block: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { free_unnoted(block) };
+    site::freed(block);
+}
+
+/// # Safety
+/// As [`free`].
+#[inline(always)]
+unsafe fn free_unnoted(block: *mut u8) {
     if REGION.offset_of(block as usize).is_none() {
         // SAFETY: by this function's contract.
         return unsafe { free_slow(block) };
@@ -146,8 +162,10 @@ fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn malloc_unclassed_zeroed(size: usize) -> *mut u8 {
-    with_heap(|heap| heap.malloc_unclassed_zeroed(size, ALIGN, UNKNOWN))
-        .unwrap_or_else(|| large::malloc_zeroed(size, ALIGN))
+    let block = with_heap(|heap| heap.malloc_unclassed_zeroed(size, ALIGN, UNKNOWN))
+        .unwrap_or_else(|| large::malloc_zeroed(size, ALIGN));
+    site::made(block);
+    block
 }
 
 /// Free of null, of a thread without a heap, or of what is not the region's.
@@ -197,7 +215,10 @@ unsafe fn realloc_elsewhere(block: *mut u8, size: usize) -> *mut u8 {
         let resize =
             |heap: &Heap| unsafe { heap.realloc_unclassed(block as usize, UNKNOWN, size, UNKNOWN, ALIGN) };
         match with_heap(resize) {
-            Some(moved) if !moved.is_null() => return moved,
+            Some(moved) if !moved.is_null() => {
+                site::made(moved);
+                return moved;
+            }
             // It has to move, or can't be had.
             _ => {}
         }

@@ -5,7 +5,7 @@
 use crate::class::TABLE;
 use crate::node::NodeId;
 use crate::occupancy::{self, PageUse};
-use crate::span;
+use crate::{site, span};
 
 /// A live block or object that keeps its page from being given back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct PinningBlock {
     pub class: Option<usize>,
     /// The node whose span holds the page.
     pub node: NodeId,
+    /// Return addresses of the calls that made it, the innermost first: with the feature `checked`; empty without.
+    pub allocated_at: Vec<usize>,
 }
 
 /// The live slots of the page that `address` lies in, ascending; none if there is no page.
@@ -28,6 +30,12 @@ pub(crate) fn who_pins(address: usize) -> Vec<PinningBlock> {
         PageUse::Slab => TABLE.iter().position(|class| class.slot_size as usize == page.slot_size),
         PageUse::Lent | PageUse::Medium => None,
     };
-    let pin = |address| PinningBlock { address, slot_size: page.slot_size, class, node: page.node };
+    let pin = |address| PinningBlock {
+        address,
+        slot_size: page.slot_size,
+        class,
+        node: page.node,
+        allocated_at: site::made_at(address),
+    };
     page.live_addresses().map(pin).collect()
 }
