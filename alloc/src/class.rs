@@ -68,6 +68,12 @@ pub(crate) struct Class {
     pub slots: u16,
     /// Slots a thread's window holds at most.
     pub window: u8,
+    /// log2 of the largest power of two that divides the slot size.
+    pub twos: u8,
+    /// The inverse of the slot size's odd factor, modulo 2^32. A multiple of the slot size times the
+    /// inverse, rotated right by `twos`, is the quotient; any other number gives more than 2^32 / slot size
+    /// (Granlund and Montgomery, "Division by Invariant Integers using Multiplication", 1994, section 9).
+    pub inverse: u32,
 }
 
 /// All classes, ascending.
@@ -87,7 +93,8 @@ const fn slot_size(class: usize) -> usize {
 }
 
 const fn table() -> [Class; CLASSES] {
-    let mut table = [Class { slot_size: 0, page_bytes: 0, slots: 0, window: 0 }; CLASSES];
+    let mut table =
+        [Class { slot_size: 0, page_bytes: 0, slots: 0, window: 0, twos: 0, inverse: 0 }; CLASSES];
     let mut class = 0;
     while class < CLASSES {
         let size = slot_size(class);
@@ -99,10 +106,24 @@ const fn table() -> [Class; CLASSES] {
             page_bytes: bytes as u32,
             slots: slots as u16,
             window: window(size) as u8,
+            twos: size.trailing_zeros() as u8,
+            inverse: inverse(size as u32 >> size.trailing_zeros()),
         };
         class += 1;
     }
     table
+}
+
+/// The inverse of an odd number modulo 2^32, by Newton's iteration: each step doubles the right bits, of
+/// which the number itself has three.
+const fn inverse(odd: u32) -> u32 {
+    let mut inverse = odd;
+    let mut step = 0;
+    while step < 4 {
+        inverse = inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
 }
 
 /// What a window holds: 64 KiB, at most 64 slots, at least 4.
@@ -229,6 +250,21 @@ mod tests {
             let whole = class.page_bytes as usize % GRANULE == 0;
             assert!(whole || class.page_bytes.is_power_of_two(), "{class:?}");
             assert!(class.page_bytes as usize <= 8 * GRANULE, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn exact_division_finds_slots_and_nothing_else() {
+        for class in TABLE {
+            let size = class.slot_size;
+            for in_page in 0..class.page_bytes {
+                let quotient = in_page.wrapping_mul(class.inverse).rotate_right(u32::from(class.twos));
+                if in_page % size == 0 {
+                    assert_eq!(quotient, in_page / size);
+                } else {
+                    assert!(quotient >= PAGE_SLOTS as u32, "{in_page} in {class:?}");
+                }
+            }
         }
     }
 

@@ -127,11 +127,12 @@ unsafe impl GlobalAlloc for BucketAlloc {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let size = layout.size();
         match own_heap() {
             // SAFETY: by the trait's contract the block is ours and no longer used.
-            Some(heap) => unsafe { heap.free(block as usize, layout.size()) },
+            Some(heap) => unsafe { heap.free(block as usize, class::class_of(size, layout.align()), size) },
             // SAFETY: as above.
-            None => unsafe { free_slow(block, layout.size()) },
+            None => unsafe { free_slow(block, size) },
         }
         site::freed(block);
     }
@@ -230,7 +231,7 @@ pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, by
 #[inline(never)]
 pub(crate) unsafe fn free_slow(block: *mut u8, bytes: usize) {
     // SAFETY: by this function's contract.
-    let served = with_heap(|heap| unsafe { heap.free(block as usize, bytes) });
+    let served = with_heap(|heap| unsafe { heap.free(block as usize, None, bytes) });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
     if served.is_none() && REGION.offset_of(block as usize).is_none() {
         // SAFETY: not the region's, so mimalloc's.

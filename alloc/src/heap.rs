@@ -26,14 +26,14 @@ use crate::pending::Pending;
 use crate::purger;
 use crate::region::REGION;
 use crate::remote::Inbox;
-use crate::window::{Stack, Window};
+use crate::window::Window;
 
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
 /// those of mimalloc's count with their usable size. Medium blocks know theirs.
 pub(crate) const UNKNOWN: usize = 0;
 
 /// See the module. Zeroed memory is an empty heap.
-#[repr(C, align(128))]
+#[repr(C, align(131072))]
 pub(crate) struct Heap {
     windows: [Window; CLASSES],
     pages: [Pages; CLASSES],
@@ -58,8 +58,13 @@ pub(crate) struct Heap {
     pub(crate) next_idle: AtomicPtr<Heap>,
     /// Written by other threads.
     inbox: Apart<Inbox<PageMeta>>,
-    stacks: [Stack; CLASSES],
 }
+
+/// Bytes of a heap, and its alignment: the owner word of a page is the address of a window, whose heap is
+/// found by rounding down.
+pub(crate) const HEAP_BYTES: usize = size_of::<Heap>();
+
+static_assertions::const_assert_eq!(HEAP_BYTES, 128 * 1024);
 
 /// Cache lines of its own.
 #[repr(C, align(128))]
@@ -67,7 +72,6 @@ struct Apart<T>(T);
 
 static_assertions::const_assert_eq!(memoffset::offset_of!(Heap, windows), 0);
 static_assertions::const_assert!(memoffset::offset_of!(Heap, inbox) % 128 == 0);
-static_assertions::const_assert!(memoffset::offset_of!(Heap, stacks) % 128 == 0);
 
 impl Heap {
     /// A block of `class`, or null. The fast path: the window's last slot, and nothing that other threads
@@ -75,7 +79,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn malloc(&self, class: ClassIdx, bytes: usize) -> *mut u8 {
         let window = self.window(class);
-        match window.pop(self.stack(class)) {
+        match window.pop() {
             Some(address) => {
                 window.count_malloc(bytes);
                 address as *mut u8
@@ -91,7 +95,7 @@ impl Heap {
         // Before the window is filled: it may allocate, and fill it itself.
         purger::tend();
         if window.count() > 0 || self.refill(class) {
-            if let Some(address) = window.pop(self.stack(class)) {
+            if let Some(address) = window.pop() {
                 window.count_malloc(bytes);
                 return address as *mut u8;
             }
@@ -100,13 +104,14 @@ impl Heap {
         self.malloc_large(class.about().slot_size as usize, class.align(), bytes)
     }
 
-    /// Frees a block that was requested with `bytes`. The layout need not be known: the page knows its own.
+    /// Frees a block that was requested with `bytes`, of `class` if it is known: the window is then found
+    /// without waiting for what the address leads to, and so is the slot that malloc takes next.
     ///
     /// # Safety
     /// The block came from this allocator and is not used any more. What is noticed of the contrary
     /// ends the process.
     #[inline(always)]
-    pub(crate) unsafe fn free(&self, address: usize, bytes: usize) {
+    pub(crate) unsafe fn free(&self, address: usize, class: Option<ClassIdx>, bytes: usize) {
         let Some(offset) = REGION.offset_of(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
@@ -119,12 +124,30 @@ impl Heap {
         }
         // SAFETY: an entry of slab kind names opened metadata.
         let page: &'static PageMeta = unsafe { REGION.meta(entry.meta(offset)).as_ref() };
-        if page.header.owner.load(Ordering::Relaxed) != self.id() {
-            return self.free_remote(page, entry, address, bytes);
-        }
-        let slot = slot_at(page, entry, address);
-        let class = class_of(page);
+        // SAFETY: an entry of slab kind has a class's tag.
+        let class = class.unwrap_or(unsafe { ClassIdx::from_tag(entry.tag()).unwrap_unchecked() });
         let window = self.window(class);
+        if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
+            return self.free_elsewhere(page, entry, address, bytes);
+        }
+        self.free_own(window, page, address, bytes);
+    }
+
+    /// Frees a block of another heap's page, or of another class than its layout's.
+    #[inline(never)]
+    fn free_elsewhere(&self, page: &'static PageMeta, entry: Entry, address: usize, bytes: usize) {
+        match self.window_at(page.header.owner.load(Ordering::Relaxed)) {
+            Some(window) => self.free_own(window, page, address, bytes),
+            None => self.free_remote(page, entry, address, bytes),
+        }
+    }
+
+    /// Frees a block of an own page, whose slots `window` takes.
+    #[inline(always)]
+    fn free_own(&self, window: &Window, page: &'static PageMeta, address: usize, bytes: usize) {
+        let Some(slot) = window.slot(address.wrapping_sub(page.base())) else {
+            refuse_address(page, address)
+        };
         window.count_free(bytes);
         // A page has at most 512 slots, so eight buckets.
         let (word, bit) = (&page.local_free.0[(slot / 64) & (WORDS - 1)], 1u64 << (slot % 64));
@@ -134,12 +157,12 @@ impl Heap {
         }
         // Release pairs with a report's acquire.
         word.store(free | bit, Ordering::Release);
-        if window.push(self.stack(class), page, slot, address) {
+        if window.push(page, slot, address) {
             // The slot is said to be in the window before it is asked whether the page is claimed: see
             // `Expected`.
             compiler_fence(Ordering::SeqCst);
             if page.header.expected.is_any() {
-                self.pushed_expecting(page, slot, class);
+                self.pushed_expecting(page, slot);
             }
         } else {
             self.free_to_page(page, slot);
@@ -160,10 +183,10 @@ impl Heap {
 
     /// Does with a slot just freed into the window what its page's remote mask or a claim ask for.
     #[inline(never)]
-    fn pushed_expecting(&self, page: &'static PageMeta, slot: usize, class: ClassIdx) {
+    fn pushed_expecting(&self, page: &'static PageMeta, slot: usize) {
         refuse_remotely_freed(page, slot);
         if page.header.expected.is_claimed() {
-            self.window(class).unpush();
+            self.window(class_of(page)).unpush();
             if page.drop_used(1) {
                 self.look_after(page);
             }
@@ -175,8 +198,8 @@ impl Heap {
     pub(crate) fn park(&'static self) {
         self.flush();
         self.take_inbox();
-        for (window, stack) in self.windows.iter().zip(&self.stacks) {
-            window.empty(stack, |page| {
+        for window in &self.windows {
+            window.empty(|page| {
                 if page.drop_used(1) {
                     self.look_after(page);
                 }
@@ -206,19 +229,21 @@ impl Heap {
         unsafe { self.windows.get_unchecked(class.get()) }
     }
 
-    /// The slots of a class's window.
+    /// The window that a page's owner word names, if it is one of this heap's.
     #[inline(always)]
-    fn stack(&self, class: ClassIdx) -> &Stack {
-        // SAFETY: a class index is below the number of classes.
-        unsafe { self.stacks.get_unchecked(class.get()) }
+    fn window_at(&self, owner: usize) -> Option<&Window> {
+        let windows = self.windows.as_ptr();
+        let at = owner.wrapping_sub(windows as usize);
+        // SAFETY: the address of a window, set by `own`, and inside the array.
+        (at < size_of::<[Window; CLASSES]>()).then(|| unsafe { &*windows.byte_add(at) })
     }
 
-    /// All windows and their slots, by class.
-    pub(crate) fn windows(&self) -> impl Iterator<Item = (&Window, &Stack)> {
-        self.windows.iter().zip(&self.stacks)
+    /// All windows, by class.
+    pub(crate) fn windows(&self) -> &[Window] {
+        &self.windows
     }
 
-    /// The heap as a page's owner word.
+    /// The heap's address, as [`PageMeta::heap`] tells it.
     pub(crate) fn id(&self) -> usize {
         core::ptr::from_ref(self) as usize
     }

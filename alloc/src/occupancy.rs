@@ -145,7 +145,7 @@ fn judge(
             live[0] = u64::from(medium::is_live(page));
         }
         tries += 1;
-        let same_owner = heap.is_none_or(|heap| page.header.owner.load(Ordering::Acquire) == heap.id());
+        let same_owner = heap.is_none_or(|heap| page.heap() == heap.id());
         let same = same_owner && page.life() == life;
         if same || tries == TRIES {
             return Some(PageOccupancy {

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, A
 
 use crate::class::PAGE_SLOTS;
 use crate::granule::Kind;
+use crate::heap::HEAP_BYTES;
 use crate::mask::BucketMask;
 use crate::node::NodeId;
 use crate::remote::{Expected, Posted};
@@ -60,7 +61,7 @@ pub(crate) struct Header {
     pub class: AtomicU8,
     /// The node whose span holds the page.
     pub node: AtomicU8,
-    /// A slab page's heap (its address); a collector's own word.
+    /// Address of the window that a slab page's slots go to, which tells the heap; a collector's own word.
     pub owner: AtomicUsize,
     /// The neighbour towards the front in its heap's list; a collector's own word.
     pub previous: AtomicPtr<PageMeta>,
@@ -145,6 +146,12 @@ impl PageMeta {
     /// Which page of those that ever had this metadata it is.
     pub(crate) fn life(&self) -> u16 {
         self.header.life.load(Ordering::Acquire)
+    }
+
+    /// Address of the heap that owns the slab page; 0 while nobody does.
+    pub(crate) fn heap(&self) -> usize {
+        // Acquire pairs with the release that published the page, its new life, or its new owner.
+        self.header.owner.load(Ordering::Acquire) & !(HEAP_BYTES - 1)
     }
 
     pub(crate) fn base(&self) -> usize {

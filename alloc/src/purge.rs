@@ -16,7 +16,6 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::class::SMALLEST_PAGE;
 use crate::granule::Kind;
-use crate::heap::Heap;
 use crate::holes::Holes;
 use crate::lock::FutexMutex;
 use crate::mask::BucketMask;
@@ -25,6 +24,7 @@ use crate::page::{PageMeta, WORDS};
 use crate::region::REGION;
 use crate::span::{CHUNK, for_each_page_of};
 use crate::sys::{self, OS_PAGE};
+use crate::window::Window;
 use crate::{medium, thread};
 
 /// Held a chunk long by who looks; over a fork by the forking thread, before all others.
@@ -186,10 +186,10 @@ fn in_window(page: &PageMeta) -> Option<[u64; WORDS]> {
     if owner == 0 || !page.header.expected.is_claimed() {
         return None;
     }
-    // SAFETY: the page is a slab page as long as it is claimed, so its owner is a heap; heaps live for ever.
-    let heap = unsafe { &*(owner as *const Heap) };
-    let (window, stack) = heap.windows().nth(usize::from(page.header.class.load(Ordering::Relaxed)))?;
-    Some(window.slots_of(stack, page))
+    // SAFETY: the page is a slab page as long as it is claimed, so its owner word is a window's address; heaps
+    // live for ever.
+    let window = unsafe { &*(owner as *const Window) };
+    Some(window.slots_of(page))
 }
 
 /// Gives the holes of a claimed page that are in memory; bytes given.

@@ -91,7 +91,7 @@ unsafe fn free_unnoted(block: *mut u8) {
     // SAFETY: as above.
     let Some(heap) = own_heap() else { return unsafe { free_slow(block) } };
     // SAFETY: as above.
-    unsafe { heap.free(block as usize, UNKNOWN) };
+    unsafe { heap.free(block as usize, None, UNKNOWN) };
 }
 
 /// Bytes that a block may be used for, at least as many as were asked for; 0 for null.

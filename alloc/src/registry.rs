@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use lock_api::RawMutex;
 
 use crate::class::ClassIdx;
-use crate::heap::Heap;
+use crate::heap::{HEAP_BYTES, Heap};
 use crate::lock::FutexMutex;
 use crate::node::{MAX_NODES, current_node};
 use crate::page::PageMeta;
@@ -108,9 +108,8 @@ impl IdleHeaps {
     }
 
     fn make() -> Option<&'static Heap> {
-        let bytes = size_of::<Heap>().next_multiple_of(sys::OS_PAGE);
-        let memory = sys::map(bytes)?.cast::<Heap>();
-        // SAFETY: zeroed memory of its own, large enough and aligned to an OS page, is an empty heap.
+        let memory = sys::map_to(HEAP_BYTES, HEAP_BYTES)?.cast::<Heap>();
+        // SAFETY: zeroed memory of its own, of a heap's size and alignment, is an empty heap.
         let heap: &'static Heap = unsafe { memory.as_ref() };
         heap.next_made.store(HEAPS.load(Ordering::Relaxed), Ordering::Relaxed);
         // Release pairs with the acquire in `for_each_heap`. Under the lock, so no other push.
@@ -124,8 +123,6 @@ impl IdleHeaps {
         *first = core::ptr::from_ref(heap).cast_mut();
     }
 }
-
-static_assertions::const_assert!(align_of::<Heap>() <= sys::OS_PAGE);
 
 /// Makes the thread's exit hand `heap` back. `false`: no key to be had.
 fn hand_back_at_exit(heap: &'static Heap) -> bool {

@@ -6,7 +6,6 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
@@ -152,8 +151,7 @@ impl Roster {
     /// anything.
     #[inline]
     pub(crate) fn owner(&self, page: &PageMeta) -> Option<&'static Heap> {
-        // Acquire pairs with the release that published the page, or its new life.
-        let owner = page.header.owner.load(Ordering::Acquire);
+        let owner = page.heap();
         if self.heaps().binary_search(&owner).is_ok() {
             // SAFETY: one of the heaps listed, which live for ever.
             return Some(unsafe { &*(owner as *const Heap) });

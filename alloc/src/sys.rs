@@ -23,7 +23,12 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 
 /// Maps `bytes` of zeroed readable and writable memory, backed as it is touched.
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
-    map_aligned(bytes, OS_PAGE, libc::PROT_READ | libc::PROT_WRITE)
+    map_to(bytes, OS_PAGE)
+}
+
+/// As [`map`], at a multiple of `align`, a power of two of at least an OS page.
+pub(crate) fn map_to(bytes: usize, align: usize) -> Option<NonNull<u8>> {
+    map_aligned(bytes, align, libc::PROT_READ | libc::PROT_WRITE)
 }
 
 fn map_aligned(bytes: usize, align: usize, protection: i32) -> Option<NonNull<u8>> {

@@ -15,33 +15,36 @@ use crate::sample;
 /// Most slots of a window.
 pub(crate) const DEPTH: usize = 64;
 
-/// What is not on the stack: a quarter of a cache line.
-#[repr(C)]
+/// The counters and what a free has to know of the class in the first line, then the slots.
+#[repr(C, align(128))]
 pub(crate) struct Window {
     /// Slots in the window.
     count: AtomicU16,
-    /// Most slots that frees may put in: 0 before the first malloc.
+    /// Most slots that frees may put in.
     room: AtomicU16,
     /// Requests without a layout to let pass until one is measured.
     until_sample: AtomicU32,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
+    /// The class's [`Class::inverse`], [`Class::twos`] and slots a page; 0 before the heap has a page of it.
+    inverse: AtomicU32,
+    twos: AtomicU32,
+    slots: AtomicU32,
+    /// The free slots, the next last.
+    free: [FreeSlot; DEPTH],
 }
 
 /// A free slot: its address, and where its bit is.
 #[repr(C)]
-pub(crate) struct FreeSlot {
+struct FreeSlot {
     address: AtomicU64,
     /// Address of the word of `local_free` in the low 48 bits, the bit's number above.
     bit: AtomicU64,
 }
 
-/// The slots of a window, the next last.
-#[repr(C, align(64))]
-pub(crate) struct Stack([FreeSlot; DEPTH]);
-
-static_assertions::const_assert_eq!(size_of::<Window>(), 16);
 static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Window, free), 32);
+static_assertions::const_assert_eq!(size_of::<Window>(), 9 * 128);
 
 /// User addresses have at most 47 bits on the targets that have a region.
 const BIT_AT: u32 = 48;
@@ -56,15 +59,34 @@ impl FreeSlot {
 }
 
 impl Window {
+    /// Makes the window one of its class, before the heap owns a page of it.
+    pub(crate) fn prepare(&self, class: ClassIdx) {
+        let about = class.about();
+        self.inverse.store(about.inverse, Ordering::Relaxed);
+        self.twos.store(u32::from(about.twos), Ordering::Relaxed);
+        self.slots.store(u32::from(about.slots), Ordering::Relaxed);
+        self.room.store(u16::from(about.window), Ordering::Relaxed);
+    }
+
+    /// The slot that begins `in_page` bytes into a page of the class, if one does. A multiplication, a
+    /// rotation and a comparison: the quotient of a multiple of the slot size by exact division, and more
+    /// than a page has slots for anything else (see [`Class::inverse`]).
+    #[inline(always)]
+    pub(crate) fn slot(&self, in_page: usize) -> Option<usize> {
+        let inverse = self.inverse.load(Ordering::Relaxed);
+        let slot = (in_page as u32).wrapping_mul(inverse).rotate_right(self.twos.load(Ordering::Relaxed));
+        (slot < self.slots.load(Ordering::Relaxed)).then_some(slot as usize)
+    }
+
     /// The next slot's address, which is live then; `None` of an empty window. Two loads, and a bit cleared.
     #[inline(always)]
-    pub(crate) fn pop(&self, stack: &Stack) -> Option<usize> {
+    pub(crate) fn pop(&self) -> Option<usize> {
         let count = self.count.load(Ordering::Relaxed);
         if count == 0 {
             return None;
         }
         // SAFETY: at most DEPTH slots are in the window.
-        let slot = unsafe { stack.0.get_unchecked(usize::from(count) - 1) };
+        let slot = unsafe { self.free.get_unchecked(usize::from(count) - 1) };
         let (address, bit) = (slot.address.load(Ordering::Relaxed), slot.bit.load(Ordering::Relaxed));
         // SAFETY: set by `FreeSlot::set`; metadata is never unmapped.
         let word = unsafe { &*((bit & ((1 << BIT_AT) - 1)) as *const AtomicU64) };
@@ -77,13 +99,13 @@ impl Window {
 
     /// Puts a slot in that was just freed: it is the next to be handed out. `false`: the window is full.
     #[inline(always)]
-    pub(crate) fn push(&self, stack: &Stack, page: &PageMeta, slot: usize, address: usize) -> bool {
+    pub(crate) fn push(&self, page: &PageMeta, slot: usize, address: usize) -> bool {
         let count = self.count.load(Ordering::Relaxed);
         if count >= self.room.load(Ordering::Relaxed) {
             return false;
         }
         // SAFETY: there is room for at most DEPTH slots.
-        unsafe { stack.0.get_unchecked(usize::from(count)) }.set(page, slot, address);
+        unsafe { self.free.get_unchecked(usize::from(count)) }.set(page, slot, address);
         // Release pairs with the acquire in `slots_of`.
         self.count.store(count + 1, Ordering::Release);
         true
@@ -96,11 +118,9 @@ impl Window {
 
     /// Fills an empty window with up to half its room of a page's free slots, which have to be `free` many;
     /// how many it got. The lowest is handed out first.
-    pub(crate) fn fill(&self, stack: &Stack, page: &PageMeta, class: ClassIdx, free: usize) -> usize {
-        let about = class.about();
-        let room = usize::from(about.window);
-        self.room.store(room as u16, Ordering::Relaxed);
-        let wanted = free.min(room.div_ceil(2));
+    pub(crate) fn fill(&self, page: &PageMeta, free: usize) -> usize {
+        let slot_size = page.slot_size();
+        let wanted = free.min(usize::from(self.room.load(Ordering::Relaxed)).div_ceil(2));
         let mut left = wanted;
         for bucket in 0..page.buckets() {
             if left == 0 {
@@ -114,7 +134,7 @@ impl Window {
                 let slot = bucket * 64 + slots.trailing_zeros() as usize;
                 slots &= slots - 1;
                 left -= 1;
-                stack.0[left % DEPTH].set(page, slot, page.base() + slot * about.slot_size as usize);
+                self.free[left % DEPTH].set(page, slot, page.base() + slot * slot_size);
             }
         }
         // Were there fewer than said, they would leave a gap below.
@@ -125,10 +145,10 @@ impl Window {
     }
 
     /// Takes all slots out, and calls `visit` with the page of each.
-    pub(crate) fn empty(&self, stack: &Stack, mut visit: impl FnMut(&'static PageMeta)) {
+    pub(crate) fn empty(&self, mut visit: impl FnMut(&'static PageMeta)) {
         let count = usize::from(self.count.load(Ordering::Relaxed));
         self.count.store(0, Ordering::Release);
-        stack.0[..count.min(DEPTH)].iter().for_each(|slot| visit(slot.place().0));
+        self.free[..count.min(DEPTH)].iter().for_each(|slot| visit(slot.place().0));
     }
 
     /// Slots in the window, for any thread.
@@ -139,9 +159,9 @@ impl Window {
 
     /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
     /// look began, and perhaps some that were handed out since or are no longer in.
-    pub(crate) fn slots_of(&self, stack: &Stack, page: &PageMeta) -> [u64; WORDS] {
+    pub(crate) fn slots_of(&self, page: &PageMeta) -> [u64; WORDS] {
         let mut slots = [0; WORDS];
-        for (other, slot) in stack.0[..self.count()].iter().filter_map(FreeSlot::seen) {
+        for (other, slot) in self.free[..self.count()].iter().filter_map(FreeSlot::seen) {
             if core::ptr::eq(other, page) {
                 slots[slot / 64 % WORDS] |= 1 << (slot % 64);
             }
@@ -150,8 +170,8 @@ impl Window {
     }
 
     /// The pages of the slots in the window, one a slot, for another thread.
-    pub(crate) fn pages<'a>(&self, stack: &'a Stack) -> impl Iterator<Item = &'static PageMeta> + 'a {
-        stack.0[..self.count()].iter().filter_map(|slot| slot.seen().map(|(page, _)| page))
+    pub(crate) fn pages(&self) -> impl Iterator<Item = &'static PageMeta> + '_ {
+        self.free[..self.count()].iter().filter_map(|slot| slot.seen().map(|(page, _)| page))
     }
 
     /// Counts a block of `bytes` handed out.

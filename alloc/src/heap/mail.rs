@@ -42,7 +42,7 @@ impl Heap {
         let mut atomics = 1;
         if page.header.expected.expect(slots) {
             // SAFETY: heaps are never destroyed. One that hands the page on at this moment passes it on.
-            let owner = unsafe { &*(page.header.owner.load(Ordering::Acquire) as *const Heap) };
+            let owner = unsafe { &*(page.heap() as *const Heap) };
             owner.inbox.0.post(page);
             atomics += 1;
         }
@@ -102,7 +102,7 @@ impl Heap {
         while let Some(page) = unsafe { posted.as_ref() } {
             // Read before the page may be posted again.
             posted = page.header.posted_next.load(Ordering::Relaxed);
-            let owner = page.header.owner.load(Ordering::Relaxed);
+            let owner = page.heap();
             if owner == self.id() {
                 atomics += self.drain(page);
             } else {

@@ -60,7 +60,7 @@ impl Heap {
 
     /// Fills the empty window of `class`. `false`: no memory.
     pub(super) fn refill(&self, class: ClassIdx) -> bool {
-        let (window, stack) = (self.window(class), self.stack(class));
+        let window = self.window(class);
         self.take_inbox();
         let mut claimed = 0;
         loop {
@@ -68,7 +68,7 @@ impl Heap {
                 return false;
             };
             let free = page.slots().saturating_sub(usize::from(page.used()));
-            let filled = window.fill(stack, page, class, free);
+            let filled = window.fill(page, free);
             page.add_used(filled as u16);
             if filled == free {
                 // Nothing is left: into no list.
@@ -82,7 +82,7 @@ impl Heap {
             compiler_fence(Ordering::SeqCst);
             if page.header.expected.is_claimed() {
                 claimed += 1;
-                window.empty(stack, |page| _ = page.drop_used(1));
+                window.empty(|page| _ = page.drop_used(1));
                 self.look_after(page);
             } else if filled > 0 {
                 return true;
@@ -129,8 +129,10 @@ impl Heap {
 
     /// Makes a page this heap's, and lists it.
     fn own(&self, page: &'static PageMeta) {
-        // Release pairs with the acquire of reports, and of freers that send slots home.
-        page.header.owner.store(self.id(), Ordering::Release);
+        let window = self.window(class_of(page));
+        window.prepare(class_of(page));
+        // Release pairs with the acquire in `PageMeta::heap`, of reports and of freers that send slots home.
+        page.header.owner.store(core::ptr::from_ref(window) as usize, Ordering::Release);
         page.header.call_below.store(1, Ordering::Relaxed);
         self.pages(class_of(page)).relist(page, Listed::Emptier);
     }

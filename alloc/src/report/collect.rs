@@ -76,9 +76,9 @@ impl Report {
         let (mut bytes, mut blocks) = (0u64, 0u64);
         let Self { nodes, remote, .. } = self;
         for_each_heap(|heap| {
-            for (sum, (window, stack)) in requested.iter_mut().zip(heap.windows()) {
+            for (sum, window) in requested.iter_mut().zip(heap.windows()) {
                 *sum = sum.wrapping_add(window.counted());
-                window.pages(stack).for_each(|page| count_in_window(nodes, page));
+                window.pages().for_each(|page| count_in_window(nodes, page));
             }
             let (frees, atomics) = heap.remote_cost();
             remote.frees += frees;
