@@ -37,6 +37,11 @@ impl ClassIdx {
         (usize::from(tag) < CLASSES).then_some(Self(tag))
     }
 
+    /// All classes, ascending.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..CLASSES as u8).map(Self)
+    }
+
     #[inline(always)]
     pub(crate) fn get(self) -> usize {
         usize::from(self.0)

@@ -26,13 +26,13 @@ use crate::pending::Pending;
 use crate::purger;
 use crate::region::REGION;
 use crate::remote::Inbox;
-use crate::window::Window;
+use crate::window::{Stack, Window};
 
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
 /// those of mimalloc's count with their usable size. Medium blocks know theirs.
 pub(crate) const UNKNOWN: usize = 0;
 
-/// See the module. Zeroed memory is an empty heap.
+/// See the module. Zeroed memory becomes an empty heap by [`Heap::prepare`].
 #[repr(C, align(131072))]
 pub(crate) struct Heap {
     windows: [Window; CLASSES],
@@ -58,6 +58,7 @@ pub(crate) struct Heap {
     pub(crate) next_idle: AtomicPtr<Heap>,
     /// Written by other threads.
     inbox: Apart<Inbox<PageMeta>>,
+    stacks: [Stack; CLASSES],
 }
 
 /// Bytes of a heap, and its alignment: the owner word of a page is the address of a window, whose heap is
@@ -74,6 +75,13 @@ static_assertions::const_assert_eq!(memoffset::offset_of!(Heap, windows), 0);
 static_assertions::const_assert!(memoffset::offset_of!(Heap, inbox) % 128 == 0);
 
 impl Heap {
+    /// Makes zeroed memory an empty heap.
+    pub(crate) fn prepare(&self) {
+        for (class, (window, stack)) in ClassIdx::all().zip(self.windows.iter().zip(&self.stacks)) {
+            window.prepare(stack, class);
+        }
+    }
+
     /// A block of `class`, or null. The fast path: the window's last slot, and nothing that other threads
     /// write.
     #[inline(always)]
@@ -112,6 +120,13 @@ impl Heap {
     /// ends the process.
     #[inline(always)]
     pub(crate) unsafe fn free(&self, address: usize, class: Option<ClassIdx>, bytes: usize) {
+        if let Some(class) = class {
+            let window = self.window(class);
+            if let Some((page, slot)) = window.push_again(address) {
+                window.count_free(bytes);
+                return self.pushed(page, slot);
+            }
+        }
         let Some(offset) = REGION.offset_of(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
@@ -158,14 +173,20 @@ impl Heap {
         // Release pairs with a report's acquire.
         word.store(free | bit, Ordering::Release);
         if window.push(page, slot, address) {
-            // The slot is said to be in the window before it is asked whether the page is claimed: see
-            // `Expected`.
-            compiler_fence(Ordering::SeqCst);
-            if page.header.expected.is_any() {
-                self.pushed_expecting(page, slot);
-            }
+            self.pushed(page, slot);
         } else {
             self.free_to_page(page, slot);
+        }
+    }
+
+    /// Looks whether a page has something to say about a slot just freed into the window.
+    #[inline(always)]
+    fn pushed(&self, page: &'static PageMeta, slot: usize) {
+        // The slot is said to be in the window before it is asked whether the page is claimed: see
+        // `Expected`.
+        compiler_fence(Ordering::SeqCst);
+        if page.header.expected.is_any() {
+            self.pushed_expecting(page, slot);
         }
     }
 
@@ -204,6 +225,7 @@ impl Heap {
                     self.look_after(page);
                 }
             });
+            window.forget();
         }
         for pages in &self.pages {
             pages.drain_empty(pages::give);

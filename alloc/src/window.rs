@@ -6,66 +6,93 @@
 //! each once; a window gets slots of masks only while it is empty.
 #![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::class::ClassIdx;
-use crate::page::{MaskLine, PageMeta, WORDS};
+use crate::page::{PageMeta, WORDS};
 use crate::sample;
 
 /// Most slots of a window.
 pub(crate) const DEPTH: usize = 64;
 
-/// The counters and what a free has to know of the class in the first line, then the slots.
-#[repr(C, align(128))]
+/// One cache line: where the free slots are, and what a free has to know of the class.
+#[repr(C, align(64))]
 pub(crate) struct Window {
-    /// Slots in the window.
-    count: AtomicU16,
-    /// Most slots that frees may put in.
-    room: AtomicU16,
-    /// Requests without a layout to let pass until one is measured.
-    until_sample: AtomicU32,
+    /// Behind the last free slot of the stack. There lies the slot that malloc took last, unless it was
+    /// freed, or its page given back.
+    top: AtomicPtr<FreeSlot>,
+    bottom: AtomicPtr<FreeSlot>,
+    limit: AtomicPtr<FreeSlot>,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
-    /// The class's [`Class::inverse`], [`Class::twos`] and slots a page; 0 before the heap has a page of it.
+    /// The class's [`Class::inverse`], [`Class::twos`] and slots a page.
     inverse: AtomicU32,
     twos: AtomicU32,
     slots: AtomicU32,
-    /// The free slots, the next last.
-    free: [FreeSlot; DEPTH],
+    /// Requests without a layout to let pass until one is measured.
+    until_sample: AtomicU32,
 }
 
-/// A free slot: its address, and where its bit is.
+/// A free slot: its address, its word of `local_free`, and its bit there.
 #[repr(C)]
-struct FreeSlot {
-    address: AtomicU64,
-    /// Address of the word of `local_free` in the low 48 bits, the bit's number above.
+pub(crate) struct FreeSlot {
+    address: AtomicUsize,
+    word: AtomicPtr<AtomicU64>,
     bit: AtomicU64,
 }
 
-static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
-static_assertions::const_assert_eq!(memoffset::offset_of!(Window, free), 32);
-static_assertions::const_assert_eq!(size_of::<Window>(), 9 * 128);
+/// The free slots of a window, the next last, and one that is none.
+#[repr(C)]
+pub(crate) struct Stack([FreeSlot; DEPTH + 1]);
 
-/// User addresses have at most 47 bits on the targets that have a region.
-const BIT_AT: u32 = 48;
+static_assertions::const_assert_eq!(size_of::<Window>(), 64);
+static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
 
 impl FreeSlot {
     #[inline(always)]
     fn set(&self, page: &PageMeta, slot: usize, address: usize) {
-        let word = core::ptr::from_ref(&page.local_free.0[(slot / 64) & (WORDS - 1)]) as u64;
-        self.address.store(address as u64, Ordering::Relaxed);
-        self.bit.store(word | (slot as u64) << BIT_AT, Ordering::Relaxed);
+        let word = &page.local_free.0[(slot / 64) & (WORDS - 1)];
+        self.address.store(address, Ordering::Relaxed);
+        self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Relaxed);
+        self.bit.store(1 << (slot % 64), Ordering::Relaxed);
+    }
+
+    /// The word of `local_free`, of a slot that was set.
+    #[inline(always)]
+    fn word(&self) -> &'static AtomicU64 {
+        // SAFETY: set by `set`, to a word of metadata, which is never unmapped.
+        unsafe { &*self.word.load(Ordering::Relaxed) }
+    }
+
+    /// The page and the slot, of a slot that was set.
+    #[inline(always)]
+    fn place(&self) -> (&'static PageMeta, usize) {
+        let word = self.word.load(Ordering::Relaxed) as usize;
+        let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
+        let bucket = (word - page as usize - memoffset::offset_of!(PageMeta, local_free)) / size_of::<u64>();
+        // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never
+        // unmapped.
+        (unsafe { &*page }, bucket * 64 + self.bit.load(Ordering::Relaxed).trailing_zeros() as usize)
+    }
+
+    /// As `place`, for another thread, which may see one that was never set.
+    fn seen(&self) -> Option<(&'static PageMeta, usize)> {
+        (!self.word.load(Ordering::Relaxed).is_null()).then(|| self.place())
     }
 }
 
 impl Window {
-    /// Makes the window one of its class, before the heap owns a page of it.
-    pub(crate) fn prepare(&self, class: ClassIdx) {
+    /// Makes zeroed memory the empty window of a class, with `stack` for its slots.
+    pub(crate) fn prepare(&self, stack: &Stack, class: ClassIdx) {
         let about = class.about();
+        let bottom = stack.0.as_ptr().cast_mut();
+        self.bottom.store(bottom, Ordering::Relaxed);
+        self.limit.store(bottom.wrapping_add(usize::from(about.window)), Ordering::Relaxed);
         self.inverse.store(about.inverse, Ordering::Relaxed);
         self.twos.store(u32::from(about.twos), Ordering::Relaxed);
         self.slots.store(u32::from(about.slots), Ordering::Relaxed);
-        self.room.store(u16::from(about.window), Ordering::Relaxed);
+        // Release pairs with the acquire in `free`.
+        self.top.store(bottom, Ordering::Release);
     }
 
     /// The slot that begins `in_page` bytes into a page of the class, if one does. A multiplication, a
@@ -78,49 +105,71 @@ impl Window {
         (slot < self.slots.load(Ordering::Relaxed)).then_some(slot as usize)
     }
 
-    /// The next slot's address, which is live then; `None` of an empty window. Two loads, and a bit cleared.
+    /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<usize> {
-        let count = self.count.load(Ordering::Relaxed);
-        if count == 0 {
+        let top = self.top.load(Ordering::Relaxed);
+        if top <= self.bottom.load(Ordering::Relaxed) {
             return None;
         }
-        // SAFETY: at most DEPTH slots are in the window.
-        let slot = unsafe { self.free.get_unchecked(usize::from(count) - 1) };
-        let (address, bit) = (slot.address.load(Ordering::Relaxed), slot.bit.load(Ordering::Relaxed));
-        // SAFETY: set by `FreeSlot::set`; metadata is never unmapped.
-        let word = unsafe { &*((bit & ((1 << BIT_AT) - 1)) as *const AtomicU64) };
-        // Relaxed: the slot is live from here on, which no other mask says.
-        word.store(word.load(Ordering::Relaxed) & !(1u64 << ((bit >> BIT_AT) & 63)), Ordering::Relaxed);
-        // Release pairs with the acquire in `slots_of`: who misses the slot here sees it live.
-        self.count.store(count - 1, Ordering::Release);
-        Some(address as usize)
+        let last = top.wrapping_sub(1);
+        // SAFETY: above the bottom, so a slot of the stack.
+        let slot = unsafe { &*last };
+        let (address, word) = (slot.address.load(Ordering::Relaxed), slot.word());
+        // Relaxed: the slot is live from here on, which no other mask says. The bit is set.
+        word.store(word.load(Ordering::Relaxed) ^ slot.bit.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Release pairs with the acquire in `free`: who misses the slot here sees it live.
+        self.top.store(last, Ordering::Release);
+        Some(address)
+    }
+
+    /// Frees the block at `address` if it is the one that malloc took last, of which all is still known: its
+    /// page and slot. It is the next to be handed out.
+    #[inline(always)]
+    pub(crate) fn push_again(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
+        let top = self.top.load(Ordering::Relaxed);
+        // SAFETY: at most the limit, behind which the stack has one more.
+        let slot = unsafe { &*top };
+        if slot.address.load(Ordering::Relaxed) != address {
+            return None;
+        }
+        let (word, bit) = (slot.word(), slot.bit.load(Ordering::Relaxed));
+        let free = word.load(Ordering::Relaxed);
+        if free & bit != 0 {
+            // A double free, which the way of all others tells.
+            return None;
+        }
+        // Release pairs with a report's acquire.
+        word.store(free | bit, Ordering::Release);
+        // Release pairs with the acquire in `free`.
+        self.top.store(top.wrapping_add(1), Ordering::Release);
+        Some(slot.place())
     }
 
     /// Puts a slot in that was just freed: it is the next to be handed out. `false`: the window is full.
     #[inline(always)]
     pub(crate) fn push(&self, page: &PageMeta, slot: usize, address: usize) -> bool {
-        let count = self.count.load(Ordering::Relaxed);
-        if count >= self.room.load(Ordering::Relaxed) {
+        let top = self.top.load(Ordering::Relaxed);
+        if top >= self.limit.load(Ordering::Relaxed) {
             return false;
         }
-        // SAFETY: there is room for at most DEPTH slots.
-        unsafe { self.free.get_unchecked(usize::from(count)) }.set(page, slot, address);
-        // Release pairs with the acquire in `slots_of`.
-        self.count.store(count + 1, Ordering::Release);
+        // SAFETY: below the limit, so a slot of the stack.
+        unsafe { &*top }.set(page, slot, address);
+        // Release pairs with the acquire in `free`.
+        self.top.store(top.wrapping_add(1), Ordering::Release);
         true
     }
 
     /// Takes the slot out again that was put in last.
     pub(crate) fn unpush(&self) {
-        self.count.store(self.count.load(Ordering::Relaxed) - 1, Ordering::Release);
+        self.top.store(self.top.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Release);
     }
 
     /// Fills an empty window with up to half its room of a page's free slots, which have to be `free` many;
     /// how many it got. The lowest is handed out first.
     pub(crate) fn fill(&self, page: &PageMeta, free: usize) -> usize {
         let slot_size = page.slot_size();
-        let wanted = free.min(usize::from(self.room.load(Ordering::Relaxed)).div_ceil(2));
+        let wanted = free.min(self.room().len().div_ceil(2));
         let mut left = wanted;
         for bucket in 0..page.buckets() {
             if left == 0 {
@@ -134,34 +183,58 @@ impl Window {
                 let slot = bucket * 64 + slots.trailing_zeros() as usize;
                 slots &= slots - 1;
                 left -= 1;
-                self.free[left % DEPTH].set(page, slot, page.base() + slot * slot_size);
+                self.room()[left].set(page, slot, page.base() + slot * slot_size);
             }
         }
         // Were there fewer than said, they would leave a gap below.
         let filled = if left == 0 { wanted } else { 0 };
-        // Release pairs with the acquire in `slots_of`.
-        self.count.store(filled as u16, Ordering::Release);
+        // Release pairs with the acquire in `free`.
+        self.top.store(self.bottom.load(Ordering::Relaxed).wrapping_add(filled), Ordering::Release);
         filled
     }
 
     /// Takes all slots out, and calls `visit` with the page of each.
     pub(crate) fn empty(&self, mut visit: impl FnMut(&'static PageMeta)) {
-        let count = usize::from(self.count.load(Ordering::Relaxed));
-        self.count.store(0, Ordering::Release);
-        self.free[..count.min(DEPTH)].iter().for_each(|slot| visit(slot.place().0));
+        let count = self.free().len();
+        self.top.store(self.bottom.load(Ordering::Relaxed), Ordering::Release);
+        self.room()[..count].iter().for_each(|slot| visit(slot.place().0));
+    }
+
+    /// Forgets which slots were taken last: their page is given back, or another's.
+    pub(crate) fn forget(&self) {
+        // Those that were never set need not be touched.
+        let taken = self.room()[self.free().len()..].iter();
+        for slot in taken.take_while(|slot| !slot.word.load(Ordering::Relaxed).is_null()) {
+            slot.address.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// All places of the stack.
+    fn room(&self) -> &[FreeSlot] {
+        let bottom = self.bottom.load(Ordering::Relaxed);
+        let room = (self.limit.load(Ordering::Relaxed) as usize - bottom as usize) / size_of::<FreeSlot>();
+        // SAFETY: set by `prepare`; a stack lives as long as its heap.
+        unsafe { core::slice::from_raw_parts(bottom, room) }
+    }
+
+    /// The free slots, for any thread.
+    fn free(&self) -> &[FreeSlot] {
+        // Acquire pairs with the releases of the owner.
+        let top = self.top.load(Ordering::Acquire) as usize;
+        let count = (top - self.bottom.load(Ordering::Relaxed) as usize) / size_of::<FreeSlot>();
+        &self.room()[..count]
     }
 
     /// Slots in the window, for any thread.
     pub(crate) fn count(&self) -> usize {
-        // Acquire pairs with the releases of the owner.
-        usize::from(self.count.load(Ordering::Acquire)).min(DEPTH)
+        self.free().len()
     }
 
     /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
     /// look began, and perhaps some that were handed out since or are no longer in.
     pub(crate) fn slots_of(&self, page: &PageMeta) -> [u64; WORDS] {
         let mut slots = [0; WORDS];
-        for (other, slot) in self.free[..self.count()].iter().filter_map(FreeSlot::seen) {
+        for (other, slot) in self.free().iter().filter_map(FreeSlot::seen) {
             if core::ptr::eq(other, page) {
                 slots[slot / 64 % WORDS] |= 1 << (slot % 64);
             }
@@ -171,7 +244,7 @@ impl Window {
 
     /// The pages of the slots in the window, one a slot, for another thread.
     pub(crate) fn pages(&self) -> impl Iterator<Item = &'static PageMeta> + '_ {
-        self.free[..self.count()].iter().filter_map(|slot| slot.seen().map(|(page, _)| page))
+        self.free().iter().filter_map(|slot| slot.seen().map(|(page, _)| page))
     }
 
     /// Counts a block of `bytes` handed out.
@@ -217,23 +290,4 @@ impl Window {
     }
 }
 
-impl FreeSlot {
-    /// The page and the slot, for the window's thread.
-    fn place(&self) -> (&'static PageMeta, usize) {
-        let bit = self.bit.load(Ordering::Relaxed);
-        let word = (bit & ((1 << BIT_AT) - 1)) as usize;
-        let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
-        let bucket = (word - page as usize - memoffset::offset_of!(PageMeta, local_free)) / size_of::<u64>();
-        // SAFETY: set by `FreeSlot::set`: a word of a page's metadata, which lies at a multiple of its size in
-        // the pool and is never unmapped.
-        (unsafe { &*page }, bucket * 64 + ((bit >> BIT_AT) & 63) as usize)
-    }
-
-    /// As `place`, for another thread, which may see a place that was never set.
-    fn seen(&self) -> Option<(&'static PageMeta, usize)> {
-        (self.bit.load(Ordering::Relaxed) != 0).then(|| self.place())
-    }
-}
-
 static_assertions::const_assert!(size_of::<PageMeta>().is_power_of_two());
-static_assertions::const_assert_eq!(size_of::<MaskLine>(), WORDS * size_of::<u64>());

@@ -52,6 +52,7 @@ impl Heap {
         page.header.call_below.store(call_below, Ordering::Relaxed);
         if used == 0 && !pages.is_only(page) {
             pages.relist(page, Listed::Not);
+            self.window(class_of(page)).forget();
             if !give(page) {
                 pages.relist(page, Listed::Emptier);
             }
@@ -130,7 +131,6 @@ impl Heap {
     /// Makes a page this heap's, and lists it.
     fn own(&self, page: &'static PageMeta) {
         let window = self.window(class_of(page));
-        window.prepare(class_of(page));
         // Release pairs with the acquire in `PageMeta::heap`, of reports and of freers that send slots home.
         page.header.owner.store(core::ptr::from_ref(window) as usize, Ordering::Release);
         page.header.call_below.store(1, Ordering::Relaxed);
