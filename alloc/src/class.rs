@@ -84,8 +84,18 @@ pub(crate) struct Class {
 /// All classes, ascending.
 pub(crate) static TABLE: [Class; CLASSES] = table();
 
-/// Class of every request up to 1 KiB, by 16-byte step, so that the common request costs one load.
-static SMALL: [u8; 65] = small();
+/// Largest request whose class is looked up.
+pub(crate) const SMALL: usize = 1024;
+/// Steps of 16 bytes up to [`SMALL`], from 0.
+pub(crate) const SMALL_STEPS: usize = SMALL / 16 + 1;
+
+/// Class of every request up to [`SMALL`], by 16-byte step.
+static SMALL_CLASSES: [u8; SMALL_STEPS] = small();
+
+/// The class of a request up to [`SMALL`].
+pub(crate) fn of_small(size: usize) -> ClassIdx {
+    ClassIdx(SMALL_CLASSES[size.div_ceil(16)])
+}
 
 const fn slot_size(class: usize) -> usize {
     if class < FINE_CLASSES {
@@ -162,8 +172,8 @@ const fn page_bytes(size: usize) -> usize {
     }
 }
 
-const fn small() -> [u8; 65] {
-    let mut small = [0; 65];
+const fn small() -> [u8; SMALL_STEPS] {
+    let mut small = [0; SMALL_STEPS];
     let mut step = 0;
     while step < small.len() {
         small[step] = class_by_shift(if step == 0 { 1 } else { step * 16 }) as u8;
@@ -191,8 +201,8 @@ pub(crate) fn class_of(size: usize, align: usize) -> Option<ClassIdx> {
     if align > 16 {
         return aligned_class(size, align);
     }
-    if size <= 1024 {
-        return Some(ClassIdx(SMALL[size.div_ceil(16)]));
+    if size <= SMALL {
+        return Some(of_small(size));
     }
     if size <= LARGEST { Some(ClassIdx(class_by_shift(size) as u8)) } else { None }
 }

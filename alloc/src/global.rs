@@ -117,9 +117,9 @@ unsafe impl GlobalAlloc for BucketAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        let block = match (class::class_of(size, align), own_heap()) {
-            (Some(class), Some(heap)) => heap.malloc(class, size),
-            (class, _) => malloc_first(class, size, align),
+        let block = match own_heap() {
+            Some(heap) if size <= class::SMALL && align <= 16 => heap.malloc(heap.small_window(size), size),
+            _ => malloc_other(size, align),
         };
         site::made(block);
         block
@@ -127,12 +127,14 @@ unsafe impl GlobalAlloc for BucketAlloc {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let size = layout.size();
+        let (size, align) = (layout.size(), layout.align());
         match own_heap() {
-            // SAFETY: by the trait's contract the block is ours and no longer used.
-            Some(heap) => unsafe { heap.free(block as usize, class::class_of(size, layout.align()), size) },
+            Some(heap) if size <= class::SMALL && align <= 16 => {
+                // SAFETY: by the trait's contract the block is ours and no longer used.
+                unsafe { heap.free_known(block as usize, heap.small_window(size), size) }
+            }
             // SAFETY: as above.
-            None => unsafe { free_slow(block, size) },
+            _ => unsafe { free_other(block, size) },
         }
         site::freed(block);
     }
@@ -196,6 +198,29 @@ unsafe impl GlobalAlloc for BucketAlloc {
     }
 }
 
+/// Malloc of more than a small block.
+#[inline(never)]
+fn malloc_other(size: usize, align: usize) -> *mut u8 {
+    match (class::class_of(size, align), own_heap()) {
+        (Some(class), Some(heap)) => heap.malloc(heap.window(class), size),
+        (class, _) => malloc_first(class, size, align),
+    }
+}
+
+/// Free of more than a small block, or of a thread without a heap.
+///
+/// # Safety
+/// As [`GlobalAlloc::dealloc`].
+#[inline(never)]
+unsafe fn free_other(block: *mut u8, size: usize) {
+    match own_heap() {
+        // SAFETY: by this function's contract.
+        Some(heap) => unsafe { heap.free(block as usize, size) },
+        // SAFETY: as above.
+        None => unsafe { free_slow(block, size) },
+    }
+}
+
 /// A malloc that may be the process's first. What the environment asks for is done behind it: the C library, which
 /// may allocate for that, is ready where a program installed the allocator, and is not yet where `raw` serves it.
 #[cold]
@@ -211,7 +236,7 @@ fn malloc_first(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, bytes: usize) -> *mut u8 {
     let served = with_heap(|heap| match class {
-        Some(class) => heap.malloc(class, bytes),
+        Some(class) => heap.malloc(heap.window(class), bytes),
         None => heap.malloc_unclassed(size, align, bytes),
     });
     served.unwrap_or_else(|| {
@@ -231,7 +256,7 @@ pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, by
 #[inline(never)]
 pub(crate) unsafe fn free_slow(block: *mut u8, bytes: usize) {
     // SAFETY: by this function's contract.
-    let served = with_heap(|heap| unsafe { heap.free(block as usize, None, bytes) });
+    let served = with_heap(|heap| unsafe { heap.free(block as usize, bytes) });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.
     if served.is_none() && REGION.offset_of(block as usize).is_none() {
         // SAFETY: not the region's, so mimalloc's.

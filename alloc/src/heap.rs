@@ -15,16 +15,16 @@ mod pages;
 
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
 
-use crate::class::{CLASSES, ClassIdx};
+use crate::class::{self, CLASSES, ClassIdx, SMALL_STEPS};
 use crate::fault::{Fault, fatal};
-use crate::granule::{Entry, Kind};
+use crate::granule::Entry;
 use crate::list::Pages;
 use crate::medium;
 use crate::node::{MAX_NODES, NodeId};
 use crate::page::{PageMeta, WORDS};
 use crate::pending::Pending;
 use crate::purger;
-use crate::region::REGION;
+use crate::region::RegionView;
 use crate::remote::Inbox;
 use crate::window::{Stack, Window};
 
@@ -36,6 +36,10 @@ pub(crate) const UNKNOWN: usize = 0;
 #[repr(C, align(131072))]
 pub(crate) struct Heap {
     windows: [Window; CLASSES],
+    /// The windows of small requests, by 16-byte step, so that the common request costs one load.
+    small: [AtomicPtr<Window>; SMALL_STEPS],
+    /// The region, which never changes: its first byte, its length, its granule map and its metadata.
+    region: RegionView,
     pages: [Pages; CLASSES],
     pending: Pending,
     medium: medium::Cache,
@@ -80,26 +84,45 @@ impl Heap {
         for (class, (window, stack)) in ClassIdx::all().zip(self.windows.iter().zip(&self.stacks)) {
             window.prepare(stack, class);
         }
+        for (step, small) in self.small.iter().enumerate() {
+            let window = core::ptr::from_ref(self.window(class::of_small(step * 16)));
+            small.store(window.cast_mut(), Ordering::Relaxed);
+        }
+        self.region.prepare();
     }
 
-    /// A block of `class`, or null. The fast path: the window's last slot, and nothing that other threads
+    /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
+    #[inline(always)]
+    pub(crate) fn small_window(&self, size: usize) -> &Window {
+        // SAFETY: as many steps as small sizes; set by `prepare`, and the windows live as long as the heap.
+        unsafe { &*self.small.get_unchecked(size.div_ceil(16)).load(Ordering::Relaxed) }
+    }
+
+    /// The class of one of this heap's windows.
+    fn class_of_window(&self, window: &Window) -> ClassIdx {
+        let at = core::ptr::from_ref(window) as usize - self.windows.as_ptr() as usize;
+        let class = ClassIdx::from_tag((at / size_of::<Window>()) as u8);
+        // SAFETY: there is a window for each class.
+        unsafe { class.unwrap_unchecked() }
+    }
+
+    /// A block of a window's class, or null. The fast path: the window's last slot, and nothing that other threads
     /// write.
     #[inline(always)]
-    pub(crate) fn malloc(&self, class: ClassIdx, bytes: usize) -> *mut u8 {
-        let window = self.window(class);
+    pub(crate) fn malloc(&self, window: &Window, bytes: usize) -> *mut u8 {
         match window.pop() {
             Some(address) => {
                 window.count_malloc(bytes);
                 address as *mut u8
             }
-            None => self.malloc_slow(class, bytes),
+            None => self.malloc_slow(window, bytes),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn malloc_slow(&self, class: ClassIdx, bytes: usize) -> *mut u8 {
-        let window = self.window(class);
+    fn malloc_slow(&self, window: &Window, bytes: usize) -> *mut u8 {
+        let class = self.class_of_window(window);
         // Before the window is filled: it may allocate, and fill it itself.
         purger::tend();
         if window.count() > 0 || self.refill(class) {
@@ -112,39 +135,41 @@ impl Heap {
         self.malloc_large(class.about().slot_size as usize, class.align(), bytes)
     }
 
-    /// Frees a block that was requested with `bytes`, of `class` if it is known: the window is then found
-    /// without waiting for what the address leads to, and so is the slot that malloc takes next.
+    /// Frees a block that was requested with `bytes`, of the class of `window`: it is found without waiting for
+    /// what the address leads to, and so is the slot that malloc takes next.
     ///
     /// # Safety
     /// The block came from this allocator and is not used any more. What is noticed of the contrary
     /// ends the process.
     #[inline(always)]
-    pub(crate) unsafe fn free(&self, address: usize, class: Option<ClassIdx>, bytes: usize) {
-        if let Some(class) = class {
-            let window = self.window(class);
-            if let Some((page, slot)) = window.push_again(address) {
-                window.count_free(bytes);
-                return self.pushed(page, slot);
-            }
+    pub(crate) unsafe fn free_known(&self, address: usize, window: &Window, bytes: usize) {
+        if let Some((page, slot)) = window.push_again(address) {
+            window.count_free(bytes);
+            return self.pushed(page, slot);
         }
-        let Some(offset) = REGION.offset_of(address) else {
+        let Some((page, entry)) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
         };
-        // SAFETY: the offset is inside the region.
-        let entry = unsafe { REGION.entry(offset) };
-        if entry.kind() != Kind::Slab {
-            // SAFETY: by this function's contract.
-            return unsafe { self.free_unclassed(address, bytes) };
-        }
-        // SAFETY: an entry of slab kind names opened metadata.
-        let page: &'static PageMeta = unsafe { REGION.meta(entry.meta(offset)).as_ref() };
-        // SAFETY: an entry of slab kind has a class's tag.
-        let class = class.unwrap_or(unsafe { ClassIdx::from_tag(entry.tag()).unwrap_unchecked() });
-        let window = self.window(class);
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
             return self.free_elsewhere(page, entry, address, bytes);
         }
+        self.free_own(window, page, address, bytes);
+    }
+
+    /// Frees a block by its address, requested with `bytes`.
+    ///
+    /// # Safety
+    /// As [`free_known`](Self::free_known).
+    #[inline(always)]
+    pub(crate) unsafe fn free(&self, address: usize, bytes: usize) {
+        let Some((page, entry)) = self.region.slab_at(address) else {
+            // SAFETY: by this function's contract.
+            return unsafe { self.free_unclassed(address, bytes) };
+        };
+        let Some(window) = self.window_at(page.header.owner.load(Ordering::Relaxed)) else {
+            return self.free_remote(page, entry, address, bytes);
+        };
         self.free_own(window, page, address, bytes);
     }
 

@@ -43,12 +43,15 @@ pub fn malloc_aligned(size: usize, align: usize) -> *mut u8 {
 
 #[inline(always)]
 fn malloc_unnoted(size: usize, align: usize) -> *mut u8 {
-    let Some(class) = class::class_of(size, align) else { return malloc_slow(None, size, align) };
-    let Some(heap) = own_heap() else { return malloc_slow(Some(class), size, align) };
-    if heap.window(class).is_sample_due() {
-        return malloc_measured(heap, class, size);
+    let Some(heap) = own_heap() else { return malloc_slow(size, align) };
+    if size > class::SMALL || align > ALIGN {
+        return malloc_other(heap, size, align);
     }
-    heap.malloc(class, UNKNOWN)
+    let window = heap.small_window(size);
+    if window.is_sample_due() {
+        return malloc_other(heap, size, align);
+    }
+    heap.malloc(window, UNKNOWN)
 }
 
 /// As [`malloc`], with all `size` bytes zero.
@@ -91,7 +94,7 @@ unsafe fn free_unnoted(block: *mut u8) {
     // SAFETY: as above.
     let Some(heap) = own_heap() else { return unsafe { free_slow(block) } };
     // SAFETY: as above.
-    unsafe { heap.free(block as usize, None, UNKNOWN) };
+    unsafe { heap.free(block as usize, UNKNOWN) };
 }
 
 /// Bytes that a block may be used for, at least as many as were asked for; 0 for null.
@@ -141,18 +144,22 @@ fn class_at(block: *const u8) -> Option<ClassIdx> {
     if entry.kind() == Kind::Slab { ClassIdx::from_tag(entry.tag()) } else { None }
 }
 
-/// Malloc whose size is measured.
-#[cold]
+/// Malloc of more than a small block, or whose size is to be measured.
 #[inline(never)]
-fn malloc_measured(heap: &Heap, class: ClassIdx, size: usize) -> *mut u8 {
-    heap.window(class).measure(class, size);
-    heap.malloc(class, UNKNOWN)
+fn malloc_other(heap: &Heap, size: usize, align: usize) -> *mut u8 {
+    let Some(class) = class::class_of(size, align) else { return malloc_slow(size, align) };
+    let window = heap.window(class);
+    if window.is_sample_due() {
+        window.measure(class, size);
+    }
+    heap.malloc(window, UNKNOWN)
 }
 
 /// Malloc of a thread without a heap yet, or of what no class serves.
 #[cold]
 #[inline(never)]
-fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
+fn malloc_slow(size: usize, align: usize) -> *mut u8 {
+    let class = class::class_of(size, align);
     if let Some(class) = class {
         with_heap(|heap| heap.window(class).measure(class, size));
     }

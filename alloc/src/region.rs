@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 
 use lock_api::RawMutex;
 
-use crate::granule::{Entry, GRANULE_SHIFT, META_LIMIT};
+use crate::granule::{Entry, GRANULE_SHIFT, Kind, META_LIMIT};
 use crate::lock::FutexMutex;
 use crate::node::{MAX_NODES, NodeId, Topology};
 use crate::page::PageMeta;
@@ -287,6 +287,44 @@ impl Region {
     /// Bytes of one span.
     pub(crate) fn span_bytes(&self) -> usize {
         1 << self.span_shift.load(Ordering::Relaxed)
+    }
+}
+
+/// The region as a heap sees it: copies, in the heap's own lines, of what never changes. Zeroed memory is
+/// a view of no region.
+#[derive(Default)]
+pub(crate) struct RegionView {
+    base: AtomicUsize,
+    bytes: AtomicUsize,
+    entries: AtomicPtr<AtomicU64>,
+    metas: AtomicPtr<PageMeta>,
+}
+
+impl RegionView {
+    /// Copies what is decided of the region.
+    pub(crate) fn prepare(&self) {
+        self.base.store(REGION.base(), Ordering::Relaxed);
+        self.entries.store(REGION.entries.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.metas.store(REGION.metas.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.bytes.store(REGION.bytes(), Ordering::Relaxed);
+    }
+
+    /// The slab page that the address lies in, if it is one's, and its granule's entry.
+    #[inline(always)]
+    pub(crate) fn slab_at(&self, address: usize) -> Option<(&'static PageMeta, Entry)> {
+        let offset = address.wrapping_sub(self.base.load(Ordering::Relaxed));
+        if offset >= self.bytes.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Relaxed: who has a block's address got it after the page was made.
+        // SAFETY: the map has a word for each granule of the region.
+        let word = unsafe { &*self.entries.load(Ordering::Relaxed).add(offset >> GRANULE_SHIFT) };
+        let entry = Entry::from_word(word.load(Ordering::Relaxed));
+        if entry.kind() != Kind::Slab {
+            return None;
+        }
+        // SAFETY: an entry of slab kind names opened metadata, which is never unmapped.
+        Some((unsafe { &*self.metas.load(Ordering::Relaxed).add(entry.meta(offset)) }, entry))
     }
 }
 
