@@ -135,6 +135,11 @@ fn of_slabs(node: NodeId, chunk: usize, by_hand: bool) -> Found {
     });
     let (Some(resident), true) = (&resident, count > 0) else { return found };
     let may_take = thread::barrier_on_all();
+    if may_take {
+        // Else the kernel might fill the holes again, to make a huge page of what is left.
+        // SAFETY: an opened chunk.
+        unsafe { sys::advise_small(base as *mut u8, CHUNK) };
+    }
     for page in claimed[..count].iter().flatten() {
         if let (true, Some(in_window)) = (may_take, in_window(page)) {
             let given = take_holes(page, in_window, base, resident);

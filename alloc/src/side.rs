@@ -15,6 +15,8 @@ use crate::sys;
 
 /// Bytes of a chunk: 64 granules, one mask word.
 pub(crate) const CHUNK: usize = 64 * GRANULE;
+/// Chunks of a span that are not backed by huge pages: a small program stays small.
+const SMALL_CHUNKS: usize = 1;
 
 /// What a granule that is split into small pages needs to know; of no meaning for others.
 #[repr(C)]
@@ -241,6 +243,10 @@ impl SpanMemory {
         // SAFETY: an unused chunk of this span; opening it disturbs nobody.
         if !unsafe { sys::open(self.address(chunk * 64) as *mut u8, CHUNK) } {
             return None;
+        }
+        if chunk >= SMALL_CHUNKS {
+            // SAFETY: just opened.
+            unsafe { sys::advise_huge(self.address(chunk * 64) as *mut u8, CHUNK) };
         }
         self.side.used[word] |= 1 << (chunk % 64);
         self.side.granules[chunk] = 0;
