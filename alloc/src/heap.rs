@@ -197,7 +197,7 @@ impl Heap {
         }
         // Release pairs with a report's acquire.
         word.store(free | bit, Ordering::Release);
-        if window.push(page, slot, address) {
+        if window.push(word, bit, address) {
             self.pushed(page, slot);
         } else {
             self.free_to_page(page, slot);

@@ -50,11 +50,10 @@ static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
 
 impl FreeSlot {
     #[inline(always)]
-    fn set(&self, page: &PageMeta, slot: usize, address: usize) {
-        let word = &page.local_free.0[(slot / 64) & (WORDS - 1)];
+    fn set(&self, word: &AtomicU64, bit: u64, address: usize) {
         self.address.store(address, Ordering::Relaxed);
         self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Relaxed);
-        self.bit.store(1 << (slot % 64), Ordering::Relaxed);
+        self.bit.store(bit, Ordering::Relaxed);
     }
 
     /// The word of `local_free`, of a slot that was set.
@@ -146,15 +145,15 @@ impl Window {
         Some(slot.place())
     }
 
-    /// Puts a slot in that was just freed: it is the next to be handed out. `false`: the window is full.
+    /// Puts a slot in that was just freed, of this bit in its page's mask: it is the next to be handed out. `false`: the window is full.
     #[inline(always)]
-    pub(crate) fn push(&self, page: &PageMeta, slot: usize, address: usize) -> bool {
+    pub(crate) fn push(&self, word: &AtomicU64, bit: u64, address: usize) -> bool {
         let top = self.top.load(Ordering::Relaxed);
         if top >= self.limit.load(Ordering::Relaxed) {
             return false;
         }
         // SAFETY: below the limit, so a slot of the stack.
-        unsafe { &*top }.set(page, slot, address);
+        unsafe { &*top }.set(word, bit, address);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
         true
@@ -168,22 +167,29 @@ impl Window {
     /// Fills an empty window with up to half its room of a page's free slots, which have to be `free` many;
     /// how many it got. The lowest is handed out first.
     pub(crate) fn fill(&self, page: &PageMeta, free: usize) -> usize {
-        let slot_size = page.slot_size();
-        let wanted = free.min(self.room().len().div_ceil(2));
+        let (base, slot_size) = (page.base(), page.slot_size());
+        let room = self.room();
+        let wanted = free.min(room.len().div_ceil(2));
+        // From the end, so that the lowest comes last.
+        let mut places = room[..wanted].iter().rev();
         let mut left = wanted;
         for bucket in 0..page.buckets() {
             if left == 0 {
                 break;
             }
-            let mut slots = page.local_free.0[bucket].load(Ordering::Relaxed);
-            if slots != 0 {
-                page.open(bucket);
+            let word = &page.local_free.0[bucket];
+            let mut slots = word.load(Ordering::Relaxed);
+            if slots == 0 {
+                continue;
             }
-            while slots != 0 && left > 0 {
-                let slot = bucket * 64 + slots.trailing_zeros() as usize;
-                slots &= slots - 1;
+            page.open(bucket);
+            let first = base + bucket * 64 * slot_size;
+            while slots != 0 {
+                let Some(place) = places.next() else { break };
+                let bit = slots & slots.wrapping_neg();
+                place.set(word, bit, first + slots.trailing_zeros() as usize * slot_size);
+                slots ^= bit;
                 left -= 1;
-                self.room()[left].set(page, slot, page.base() + slot * slot_size);
             }
         }
         // Were there fewer than said, they would leave a gap below.
