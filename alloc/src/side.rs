@@ -244,12 +244,14 @@ impl SpanMemory {
         if !unsafe { sys::open(self.address(chunk * 64) as *mut u8, CHUNK) } {
             return None;
         }
+        self.side.used[word] |= 1 << (chunk % 64);
+        self.side.granules[chunk] = 0;
         if chunk >= SMALL_CHUNKS {
             // SAFETY: just opened.
             unsafe { sys::advise_huge(self.address(chunk * 64) as *mut u8, CHUNK) };
+            // The first touch of one may bring memory for many.
+            self.side.dirty[chunk] = u64::MAX;
         }
-        self.side.used[word] |= 1 << (chunk % 64);
-        self.side.granules[chunk] = 0;
         self.side.settle(chunk);
         self.open_end = self.open_end.max(chunk + 1);
         self.empty_chunks += 1;
