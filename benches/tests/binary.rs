@@ -296,3 +296,28 @@ fn unknown_workloads_and_allocators_are_named() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("mesh") && stderr(&output).contains("jemalloc"), "{}", stderr(&output));
 }
+
+#[test]
+fn numa_counts_the_frees_that_cross_fake_nodes_and_says_what_it_cannot_know() {
+    let out = tempfile::tempdir().unwrap();
+    let json = out.path().join("numa.jsonl");
+    let run = |args: &[&str], nodes: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bucketmask"));
+        command.args(["numa", "--quick", "--threads", "1"]).args(args);
+        command.env("NO_COLOR", "1").env("BUCKETMASK_NODES", nodes).output().unwrap()
+    };
+    let output = run(&["--json", text(&json)], "3");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("fake"), "{}", stdout(&output));
+    let record = Record::read(&json).unwrap();
+    for node in 0..3 {
+        let value = |case: &str, metric| record.value("numa", case, metric, "bucketmask").unwrap();
+        assert!(value(&format!("memory/node{node}"), "cross_node_frees") > 1000.0);
+        let threads = format!("threads/node{node}/first");
+        let differ = value(&threads, "pages_wanted") - value(&threads, "pages_unknown");
+        assert!(value(&threads, "pages_wanted") > 1000.0 && differ.abs() < 0.5);
+    }
+    let output = run(&["--assert-local", "99"], "3");
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("can't be told"), "{}", stderr(&output));
+}
