@@ -90,18 +90,20 @@ fn what_is_pending_in_many_threads_is_free() {
     let (freed, kept): (Vec<usize>, Vec<usize>) = held.iter().partition(|&block| block / 96 % 7 == 0);
     let meeting = Meeting::default();
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (freed, meeting) = (&freed, &meeting);
+        let (freed, meeting) = (&freed, &meeting);
+        let threads = (0..THREADS).map(|thread| {
             scope.spawn(move || {
                 free(layout, freed.iter().copied().skip(thread).step_by(THREADS));
                 meeting.wait(THREADS + 1);
                 // Alive, its heap in use, while the masks are read.
                 meeting.wait(THREADS + 1);
-            });
-        }
+            })
+        });
+        let threads: Vec<_> = threads.collect();
         meeting.wait(THREADS + 1);
         assert_eq!(live(96), kept.iter().copied().collect());
         meeting.wait(THREADS + 1);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     assert_eq!(live(96), kept.iter().copied().collect());
     free(layout, kept);
