@@ -1,6 +1,6 @@
 //! Size classes: which slot size serves a request, and how large its pages are.
 //!
-//! Owned by the thread cache. Invariant: a class serves every request that maps to it, wastes at
+//! Owned by nobody: constants. Invariant: a class serves every request that maps to it, wastes at
 //! most 12.5 % of a request from 128 bytes up, and its page's tail wastes at most 3 %.
 
 use crate::window::DEPTH;

@@ -56,9 +56,13 @@ impl Pages {
         }
     }
 
-    /// A listed page, of the fuller ones if there are any. It stays listed.
+    /// A listed page that nobody claims, of the fuller ones if there are any. It stays listed.
     pub(crate) fn first(&self) -> Option<&'static PageMeta> {
-        self.fuller.head().or_else(|| self.emptier.head())
+        /// Pages looked at: more are seldom claimed at a time.
+        const LOOK: usize = 64;
+        let pages = |list: &PageList| core::iter::successors(list.head(), |page| next_of(page));
+        let mut listed = pages(&self.fuller).chain(pages(&self.emptier)).take(LOOK);
+        listed.find(|page| !page.header.expected.is_claimed())
     }
 
     /// Whether `page`, which is one of them, is all there is.

@@ -186,13 +186,16 @@ fn is_due(page: &PageMeta, holes: &Holes, by_hand: bool, found: &mut Found) -> b
 /// What of a claimed page is in its owner's window, and may so be handed out all the same; `None` if the page
 /// was given back. Call behind the barrier.
 fn in_window(page: &PageMeta) -> Option<[u64; WORDS]> {
-    let owner = page.header.owner.load(Ordering::Acquire);
-    // In this order: a page that was given back, and has another life now, has lost the claim.
-    if owner == 0 || !page.header.expected.is_claimed() {
+    // A page that was given back before it was claimed may be lent, or a medium block, and carry the claim; one
+    // that was given back since has lost it. A claimed slab page stays one: its heap sees the claim.
+    if !page.header.expected.is_claimed() || page.kind() != Kind::Slab {
         return None;
     }
-    // SAFETY: the page is a slab page as long as it is claimed, so its owner word is a window's address; heaps
-    // live for ever.
+    let owner = page.header.owner.load(Ordering::Acquire);
+    if owner == 0 {
+        return None;
+    }
+    // SAFETY: a slab page's owner word is a window's address; heaps live for ever.
     let window = unsafe { &*(owner as *const Window) };
     Some(window.slots_of(page))
 }

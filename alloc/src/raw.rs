@@ -1,7 +1,7 @@
 //! Memory without layouts, as C asks for it: freed by its address alone.
 //!
 //! For the library under `LD_PRELOAD`, for runtimes, and for whoever else has to serve a C interface. An
-//! address leads to its granule's word, that to its class, and from there on a block is freed as one with
+//! address leads to its granule's word, that to its page, which names its window, and from there on a block is freed as one with
 //! a layout. Blocks of the two kinds are the same blocks, but their requested bytes are told in two
 //! ways: here by samples (module `sample`), because free does not know what malloc was asked for.
 //!
@@ -25,7 +25,7 @@ pub const ALIGN: usize = 16;
 
 /// A block of at least `size` bytes, or null. A request of 0 bytes gets a block of its own too.
 ///
-/// Takes no lock and does no atomic read-modify-write while the thread's page has a free slot.
+/// Takes no lock and does no atomic read-modify-write while the thread's window has a slot.
 #[inline(always)]
 pub fn malloc(size: usize) -> *mut u8 {
     malloc_aligned(size, ALIGN)

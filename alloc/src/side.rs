@@ -3,7 +3,7 @@
 //! Owned by a span, under its lock. Invariants: a chunk's bit in `used` is set while it is opened for
 //! pages or part of a range; a chunk opened for pages has a bit in `partial` while one of its 64
 //! granules is free, and its word in `granules` says which. A free granule that is not `dirty` reads as
-//! zero and costs no memory.
+//! zero, and costs no memory unless a huge page brought it: then its chunk was opened dirty.
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;

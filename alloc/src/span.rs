@@ -157,6 +157,11 @@ impl Span {
         }
         let base = REGION.base() + usize::from(node.0) * REGION.span_bytes() + chunk * CHUNK;
         let mut kept = 0;
+        if !huge {
+            // Else a touch of one granule would bring memory for others, which count as clean from now on.
+            // SAFETY: an opened chunk, as long as some of its granules are taken.
+            unsafe { sys::advise_small(base as *mut u8, CHUNK) };
+        }
         for run in BucketMask::from_word(due).runs() {
             let first = (base + run.start as usize * GRANULE) as *mut u8;
             // SAFETY: opened granules that no page covers, taken above.

@@ -52,8 +52,9 @@ impl FreeSlot {
     #[inline(always)]
     fn set(&self, word: &AtomicU64, bit: u64, address: usize) {
         self.address.store(address, Ordering::Relaxed);
-        self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Relaxed);
-        self.bit.store(bit, Ordering::Relaxed);
+        // Release pairs with the acquires in `place`: who sees them sees that the slot here before was taken.
+        self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Release);
+        self.bit.store(bit, Ordering::Release);
     }
 
     /// The word of `local_free`, of a slot that was set.
@@ -66,12 +67,12 @@ impl FreeSlot {
     /// The page and the slot, of a slot that was set.
     #[inline(always)]
     fn place(&self) -> (&'static PageMeta, usize) {
-        let word = self.word.load(Ordering::Relaxed) as usize;
+        let word = self.word.load(Ordering::Acquire) as usize;
         let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
         let bucket = (word - page as usize - memoffset::offset_of!(PageMeta, local_free)) / size_of::<u64>();
         // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never
         // unmapped.
-        (unsafe { &*page }, bucket * 64 + self.bit.load(Ordering::Relaxed).trailing_zeros() as usize)
+        (unsafe { &*page }, bucket * 64 + self.bit.load(Ordering::Acquire).trailing_zeros() as usize)
     }
 
     /// As `place`, for another thread, which may see one that was never set.

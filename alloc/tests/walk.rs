@@ -103,7 +103,9 @@ fn what_is_pending_in_many_threads_is_free() {
         meeting.wait(THREADS + 1);
         assert_eq!(live(96), kept.iter().copied().collect());
         meeting.wait(THREADS + 1);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
     assert_eq!(live(96), kept.iter().copied().collect());
     free(layout, kept);

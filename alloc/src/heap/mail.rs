@@ -41,9 +41,13 @@ impl Heap {
         let slots: u32 = flush.bits.iter().map(|bits| bits.count_ones()).sum();
         let mut atomics = 1;
         if page.header.expected.expect(slots) {
+            let owner = page.heap() as *const Heap;
+            if owner.is_null() {
+                // The page went back: its slots were freed before.
+                fatal(Fault::DoubleFree, page.base(), Some(page));
+            }
             // SAFETY: heaps are never destroyed. One that hands the page on at this moment passes it on.
-            let owner = unsafe { &*(page.heap() as *const Heap) };
-            owner.inbox.0.post(page);
+            unsafe { &*owner }.inbox.0.post(page);
             atomics += 1;
         }
         // Before the bits are set: afterwards the page may be another's.

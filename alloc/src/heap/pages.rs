@@ -54,7 +54,9 @@ impl Heap {
             pages.relist(page, Listed::Not);
             self.window(class_of(page)).forget();
             if !give(page) {
+                // Claimed: to be looked after again when it was used and is empty once more.
                 pages.relist(page, Listed::Emptier);
+                page.header.call_below.store(1, Ordering::Relaxed);
             }
         }
     }
