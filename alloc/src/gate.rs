@@ -75,8 +75,9 @@ mod tests {
 
     #[test]
     fn who_closes_waits_for_those_inside_and_the_others_wait_for_it() {
-        let left = &*Box::leak(Box::new(AtomicBool::new(false)));
-        let entered = &*Box::leak(Box::new(AtomicBool::new(false)));
+        static LEFT: AtomicBool = AtomicBool::new(false);
+        static ENTERED: AtomicBool = AtomicBool::new(false);
+        let (left, entered) = (&LEFT, &ENTERED);
         let inside = thread::spawn(|| {
             pass(|| {
                 entered.store(true, Ordering::Release);
