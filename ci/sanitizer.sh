@@ -10,12 +10,12 @@ threaded_tests() {
     grep -B1 '^harness = false' "$1/Cargo.toml" | sed -n 's/^name = "\(.*\)"/\1/p'
 }
 
-# Tests but for the models that loom runs (loom checks those, on stacks of its own, which no sanitizer can follow), and
-# for those of a feature, which have a lane of their own.
+# Tests but for the models that loom runs (loom checks those, on stacks of its own, which no sanitizer can follow), for
+# those of a feature, which have a lane of their own, and for those that say that no sanitizer can run them, and why.
 plain_tests() {
     local featured
     featured=$(grep -B1 '^required-features' "$1/Cargo.toml" | sed -n 's/^name = "\(.*\)"/\1/p')
-    grep -L 'loom::' "$1"/tests/*.rs | sed 's|.*/\(.*\)\.rs|\1|' | grep -vxF "${featured:-none}"
+    grep -LE 'loom::|^//! Not for sanitizers' "$1"/tests/*.rs | sed 's|.*/\(.*\)\.rs|\1|' | grep -vxF "${featured:-none}"
 }
 
 kind=${1:?thread or address}
