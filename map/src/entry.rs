@@ -2,30 +2,32 @@
 //!
 //! Owned by `map.rs`. Invariant: the table was made ready before the lookup, so a vacant entry can be filled in place.
 
-use crate::raw::layout::{Layout, Split};
+use crate::pages::Pages;
+use crate::raw::layout::{Auto, Layout};
 use crate::raw::{Occupied, Vacant};
+use allocator_api2::alloc::Allocator;
 use core::{fmt, mem};
 
 /// A key's place in a map.
-pub enum Entry<'a, K, V, L: Layout = Split> {
+pub enum Entry<'a, K, V, A: Allocator = Pages, L: Layout = Auto> {
     /// The key is there.
-    Occupied(OccupiedEntry<'a, K, V, L>),
+    Occupied(OccupiedEntry<'a, K, V, A, L>),
     /// The key is not there.
-    Vacant(VacantEntry<'a, K, V, L>),
+    Vacant(VacantEntry<'a, K, V, A, L>),
 }
 
 /// The place of a key that is there.
-pub struct OccupiedEntry<'a, K, V, L: Layout = Split> {
-    pub(crate) inner: Occupied<'a, (K, V), L>,
+pub struct OccupiedEntry<'a, K, V, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) inner: Occupied<'a, (K, V), A, L>,
 }
 
 /// The place of a key that is not there, and the key.
-pub struct VacantEntry<'a, K, V, L: Layout = Split> {
-    pub(crate) inner: Vacant<'a, (K, V), L>,
+pub struct VacantEntry<'a, K, V, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) inner: Vacant<'a, (K, V), A, L>,
     pub(crate) key: K,
 }
 
-impl<'a, K, V, L: Layout> Entry<'a, K, V, L> {
+impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
     /// The value, after inserting `default` if there was none.
     #[inline]
     pub fn or_insert(self, default: V) -> &'a mut V {
@@ -84,7 +86,7 @@ impl<'a, K, V, L: Layout> Entry<'a, K, V, L> {
     }
 
     /// Sets the value and stays at the place.
-    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, L> {
+    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, A, L> {
         match self {
             Self::Occupied(mut entry) => {
                 entry.insert(value);
@@ -95,7 +97,7 @@ impl<'a, K, V, L: Layout> Entry<'a, K, V, L> {
     }
 }
 
-impl<'a, K, V, L: Layout> OccupiedEntry<'a, K, V, L> {
+impl<'a, K, V, A: Allocator, L: Layout> OccupiedEntry<'a, K, V, A, L> {
     /// The key that the map holds.
     pub fn key(&self) -> &K {
         &self.inner.get().0
@@ -135,7 +137,7 @@ impl<'a, K, V, L: Layout> OccupiedEntry<'a, K, V, L> {
     }
 }
 
-impl<'a, K, V, L: Layout> VacantEntry<'a, K, V, L> {
+impl<'a, K, V, A: Allocator, L: Layout> VacantEntry<'a, K, V, A, L> {
     /// The key that was asked for.
     pub fn key(&self) -> &K {
         &self.key
@@ -154,12 +156,12 @@ impl<'a, K, V, L: Layout> VacantEntry<'a, K, V, L> {
     }
 
     /// Inserts `value` under the key and stays at the place.
-    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, L> {
+    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, A, L> {
         OccupiedEntry { inner: self.inner.insert_at((self.key, value)) }
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for Entry<'_, K, V, L> {
+impl<K: fmt::Debug, V: fmt::Debug, A: Allocator, L: Layout> fmt::Debug for Entry<'_, K, V, A, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Occupied(entry) => f.debug_tuple("Entry").field(entry).finish(),
@@ -168,7 +170,7 @@ impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for Entry<'_, K, V, L> 
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for OccupiedEntry<'_, K, V, L> {
+impl<K: fmt::Debug, V: fmt::Debug, A: Allocator, L: Layout> fmt::Debug for OccupiedEntry<'_, K, V, A, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OccupiedEntry")
             .field("key", self.key())
@@ -177,7 +179,7 @@ impl<K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for OccupiedEntry<'_, K
     }
 }
 
-impl<K: fmt::Debug, V, L: Layout> fmt::Debug for VacantEntry<'_, K, V, L> {
+impl<K: fmt::Debug, V, A: Allocator, L: Layout> fmt::Debug for VacantEntry<'_, K, V, A, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("VacantEntry").field(self.key()).finish()
     }

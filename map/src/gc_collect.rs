@@ -8,13 +8,14 @@ use crate::map::HashMap;
 use crate::raw::layout::Layout;
 use crate::raw::visit::Occupancy;
 use crate::set::HashSet;
+use allocator_api2::alloc::Allocator;
 use bucketmask_gc::Collect;
 use bucketmask_gc::collect::Trace;
 
-// SAFETY: all keys and values are traced; the hasher is 'static, so it holds no pointer. Dropping a table drops its
+// SAFETY: all keys and values are traced; hasher and allocator are 'static, so they hold no pointer. Dropping a table drops its
 // entries and looks at none of them.
-unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, L: Layout> Collect<'gc>
-    for HashMap<K, V, S, L>
+unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, A: Allocator + 'static, L: Layout> Collect<'gc>
+    for HashMap<K, V, S, A, L>
 {
     const NEEDS_TRACE: bool = K::NEEDS_TRACE || V::NEEDS_TRACE;
 
@@ -31,7 +32,9 @@ unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, L: Layout> Collec
 }
 
 // SAFETY: as for the map it is made of.
-unsafe impl<'gc, T: Collect<'gc>, S: 'static, L: Layout> Collect<'gc> for HashSet<T, S, L> {
+unsafe impl<'gc, T: Collect<'gc>, S: 'static, A: Allocator + 'static, L: Layout> Collect<'gc>
+    for HashSet<T, S, A, L>
+{
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
 
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {

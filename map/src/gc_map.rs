@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::hash::hash_of;
+use crate::pages::Pages;
 use crate::raw::RawTable;
 use crate::raw::check::TableStats;
 use crate::raw::layout::{Scrubbed, Split};
@@ -21,7 +22,7 @@ use core::mem;
 use std::collections::hash_map::RandomState;
 
 /// Vacated slots are zeroed, so that a flat walk, which masks are measured against, is possible.
-type Table<K, V> = RawTable<(K, V), Scrubbed<Split>>;
+type Table<K, V> = RawTable<(K, V), Pages, Scrubbed<Split>>;
 
 /// A hash map in a collector's arena: a small, `Copy` handle to a body that grows in place and is traced by its masks.
 ///
@@ -118,7 +119,7 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
     /// An empty map that hashes with `build`.
     #[must_use]
     pub fn with_hasher(mc: &Mutation<'gc>, build: S) -> Self {
-        Self::of(mc, RawTable::new(), build, None)
+        Self::of(mc, RawTable::new_in(Pages), build, None)
     }
 
     /// An empty map that takes `capacity` entries before it grows.
@@ -127,7 +128,7 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
     /// If the table would be larger than the address space.
     #[must_use]
     pub fn with_capacity_and_hasher(mc: &Mutation<'gc>, capacity: usize, build: S) -> Self {
-        let table = RawTable::with_capacity(capacity).unwrap_or_else(|error| error.raise());
+        let table = RawTable::with_capacity_in(capacity, Pages).unwrap_or_else(|error| error.raise());
         Self::of(mc, table, build, None)
     }
 
@@ -138,7 +139,7 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
     where
         V: NeverZero,
     {
-        Self::of(mc, RawTable::new(), build, Some(mem::offset_of!((K, V), 1)))
+        Self::of(mc, RawTable::new_in(Pages), build, Some(mem::offset_of!((K, V), 1)))
     }
 
     fn of(mc: &Mutation<'gc>, table: Table<K, V>, build: S, flat_word: Option<usize>) -> Self {

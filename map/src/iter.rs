@@ -3,60 +3,62 @@
 //! Owned by `map.rs`. Invariant: all of them go in the order of the hashes and know how many entries are left.
 
 use crate::map::HashMap;
-use crate::raw::layout::{Layout, Split};
+use crate::pages::Pages;
+use crate::raw::layout::{Auto, Layout};
 use crate::raw::walk;
+use allocator_api2::alloc::Allocator;
 use core::fmt;
 use core::iter::FusedIterator;
 
 /// Entries of a map by reference: [`HashMap::iter`].
-pub struct Iter<'a, K, V, L: Layout = Split> {
+pub struct Iter<'a, K, V, L: Layout = Auto> {
     pub(crate) inner: walk::Iter<'a, (K, V), L>,
 }
 
 /// Entries of a map, values mutable: [`HashMap::iter_mut`].
-pub struct IterMut<'a, K, V, L: Layout = Split> {
+pub struct IterMut<'a, K, V, L: Layout = Auto> {
     pub(crate) inner: walk::IterMut<'a, (K, V), L>,
 }
 
 /// Entries of a map, owned.
-pub struct IntoIter<K, V, L: Layout = Split> {
-    pub(crate) inner: walk::IntoIter<(K, V), L>,
+pub struct IntoIter<K, V, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) inner: walk::IntoIter<(K, V), A, L>,
 }
 
 /// Entries taken out of a map: [`HashMap::drain`].
-pub struct Drain<'a, K, V, L: Layout = Split> {
-    pub(crate) inner: walk::Drain<'a, (K, V), L>,
+pub struct Drain<'a, K, V, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) inner: walk::Drain<'a, (K, V), A, L>,
 }
 
 /// Keys of a map: [`HashMap::keys`].
-pub struct Keys<'a, K, V, L: Layout = Split> {
+pub struct Keys<'a, K, V, L: Layout = Auto> {
     pub(crate) inner: Iter<'a, K, V, L>,
 }
 
 /// Values of a map: [`HashMap::values`].
-pub struct Values<'a, K, V, L: Layout = Split> {
+pub struct Values<'a, K, V, L: Layout = Auto> {
     pub(crate) inner: Iter<'a, K, V, L>,
 }
 
 /// Values of a map, mutable: [`HashMap::values_mut`].
-pub struct ValuesMut<'a, K, V, L: Layout = Split> {
+pub struct ValuesMut<'a, K, V, L: Layout = Auto> {
     pub(crate) inner: IterMut<'a, K, V, L>,
 }
 
 /// Keys of a map, owned: [`HashMap::into_keys`].
-pub struct IntoKeys<K, V, L: Layout = Split> {
-    pub(crate) inner: IntoIter<K, V, L>,
+pub struct IntoKeys<K, V, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) inner: IntoIter<K, V, A, L>,
 }
 
 /// Values of a map, owned: [`HashMap::into_values`].
-pub struct IntoValues<K, V, L: Layout = Split> {
-    pub(crate) inner: IntoIter<K, V, L>,
+pub struct IntoValues<K, V, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) inner: IntoIter<K, V, A, L>,
 }
 
 /// What all iterators have in common: the item, and what to do with the table's entry to make it.
 macro_rules! iterator {
-    ($name:ident<$($life:lifetime)?>, $item:ty, $entry:pat => $value:expr) => {
-        impl<$($life,)? K, V, L: Layout> Iterator for $name<$($life,)? K, V, L> {
+    ($name:ident<$($life:lifetime)? $(; $alloc:ident)?>, $item:ty, $entry:pat => $value:expr) => {
+        impl<$($life,)? K, V, $($alloc: Allocator,)? L: Layout> Iterator for $name<$($life,)? K, V, $($alloc,)? L> {
             type Item = $item;
 
             #[inline]
@@ -69,20 +71,22 @@ macro_rules! iterator {
             }
         }
 
-        impl<$($life,)? K, V, L: Layout> ExactSizeIterator for $name<$($life,)? K, V, L> {}
-        impl<$($life,)? K, V, L: Layout> FusedIterator for $name<$($life,)? K, V, L> {}
+        impl<$($life,)? K, V, $($alloc: Allocator,)? L: Layout> ExactSizeIterator
+            for $name<$($life,)? K, V, $($alloc,)? L> {}
+        impl<$($life,)? K, V, $($alloc: Allocator,)? L: Layout> FusedIterator
+            for $name<$($life,)? K, V, $($alloc,)? L> {}
     };
 }
 
 iterator!(Iter<'a>, (&'a K, &'a V), (key, value) => (key, value));
 iterator!(IterMut<'a>, (&'a K, &'a mut V), (key, value) => (&*key, value));
-iterator!(IntoIter<>, (K, V), entry => entry);
-iterator!(Drain<'a>, (K, V), entry => entry);
+iterator!(IntoIter<; A>, (K, V), entry => entry);
+iterator!(Drain<'a; A>, (K, V), entry => entry);
 iterator!(Keys<'a>, &'a K, (key, _) => key);
 iterator!(Values<'a>, &'a V, (_, value) => value);
 iterator!(ValuesMut<'a>, &'a mut V, (_, value) => value);
-iterator!(IntoKeys<>, K, (key, _) => key);
-iterator!(IntoValues<>, V, (_, value) => value);
+iterator!(IntoKeys<; A>, K, (key, _) => key);
+iterator!(IntoValues<; A>, V, (_, value) => value);
 
 macro_rules! cloneable {
     ($($name:ident)*) => {$(
@@ -97,8 +101,10 @@ macro_rules! cloneable {
 cloneable!(Iter Keys Values);
 
 macro_rules! shown {
-    ($($name:ident<$($life:lifetime)?>, $self:ident => $rest:expr;)*) => {$(
-        impl<$($life,)? K: fmt::Debug, V: fmt::Debug, L: Layout> fmt::Debug for $name<$($life,)? K, V, L> {
+    ($($name:ident<$($life:lifetime)? $(; $alloc:ident)?>, $self:ident => $rest:expr;)*) => {$(
+        impl<$($life,)? K: fmt::Debug, V: fmt::Debug, $($alloc: Allocator,)? L: Layout> fmt::Debug
+            for $name<$($life,)? K, V, $($alloc,)? L>
+        {
             fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_list().entries($rest).finish()
             }
@@ -109,25 +115,25 @@ macro_rules! shown {
 shown! {
     Iter<'a>, self => self.clone();
     IterMut<'a>, self => self.inner.rest();
-    IntoIter<>, self => self.inner.rest();
-    Drain<'a>, self => self.inner.rest().into_iter().flatten();
+    IntoIter<; A>, self => self.inner.rest();
+    Drain<'a; A>, self => self.inner.rest();
     Keys<'a>, self => self.clone();
     Values<'a>, self => self.clone();
     ValuesMut<'a>, self => self.inner.inner.rest().map(|(_, value)| value);
-    IntoKeys<>, self => self.inner.inner.rest().map(|(key, _)| key);
-    IntoValues<>, self => self.inner.inner.rest().map(|(_, value)| value);
+    IntoKeys<; A>, self => self.inner.inner.rest().map(|(key, _)| key);
+    IntoValues<; A>, self => self.inner.inner.rest().map(|(_, value)| value);
 }
 
-impl<K, V, S, L: Layout> IntoIterator for HashMap<K, V, S, L> {
+impl<K, V, S, A: Allocator, L: Layout> IntoIterator for HashMap<K, V, S, A, L> {
     type Item = (K, V);
-    type IntoIter = IntoIter<K, V, L>;
+    type IntoIter = IntoIter<K, V, A, L>;
 
-    fn into_iter(self) -> IntoIter<K, V, L> {
+    fn into_iter(self) -> IntoIter<K, V, A, L> {
         IntoIter { inner: self.table.into_iter() }
     }
 }
 
-impl<'a, K, V, S, L: Layout> IntoIterator for &'a HashMap<K, V, S, L> {
+impl<'a, K, V, S, A: Allocator, L: Layout> IntoIterator for &'a HashMap<K, V, S, A, L> {
     type Item = (&'a K, &'a V);
     type IntoIter = Iter<'a, K, V, L>;
 
@@ -136,7 +142,7 @@ impl<'a, K, V, S, L: Layout> IntoIterator for &'a HashMap<K, V, S, L> {
     }
 }
 
-impl<'a, K, V, S, L: Layout> IntoIterator for &'a mut HashMap<K, V, S, L> {
+impl<'a, K, V, S, A: Allocator, L: Layout> IntoIterator for &'a mut HashMap<K, V, S, A, L> {
     type Item = (&'a K, &'a mut V);
     type IntoIter = IterMut<'a, K, V, L>;
 

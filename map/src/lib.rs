@@ -21,19 +21,22 @@ mod gc_map;
 mod hash;
 mod iter;
 mod map;
+mod pages;
 mod raw;
 mod set;
 mod traits;
 
+pub use allocator_api2::alloc::{AllocError, Allocator};
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 #[cfg(feature = "gc")]
 pub use gc_map::GcMap;
 pub use iter::{Drain, IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
 pub use map::HashMap;
+pub use pages::Pages;
 pub use raw::check::TableStats;
+pub use raw::layout::{Auto, Inline, Layout, Split};
 #[doc(hidden)]
 pub use raw::layout::{Blocks, Scrubbed, Tiny};
-pub use raw::layout::{Inline, Layout, Split};
 pub use raw::storage::TryReserveError;
 pub use set::{HashSet, SetDrain, SetIntoIter, SetIter};
 

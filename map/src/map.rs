@@ -6,10 +6,12 @@
 use crate::entry::{Entry, OccupiedEntry, VacantEntry};
 use crate::hash::hash_of;
 use crate::iter::{Drain, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
+use crate::pages::Pages;
 use crate::raw::RawTable;
 use crate::raw::check::TableStats;
-use crate::raw::layout::{Layout, Split};
+use crate::raw::layout::{Auto, Layout};
 use crate::raw::storage::TryReserveError;
+use allocator_api2::alloc::Allocator;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use core::mem;
@@ -24,6 +26,7 @@ use std::collections::hash_map::RandomState;
 /// As in std, a key must not change its hash or equality while it is in the map; if it does, lookups answer something
 /// unspecified, and memory safety holds.
 ///
+/// `A` is where the memory comes from; only with the default, [`Pages`], is it a reserved range that grows in place.
 /// `L` says how heads and slots lie in memory; leave it at its default unless you measure.
 ///
 /// ```
@@ -34,8 +37,8 @@ use std::collections::hash_map::RandomState;
 /// *ages.entry("Ada").or_insert(0) += 1;
 /// assert_eq!(ages["Ada"], 37);
 /// ```
-pub struct HashMap<K, V, S = RandomState, L: Layout = Split> {
-    pub(crate) table: RawTable<(K, V), L>,
+pub struct HashMap<K, V, S = RandomState, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) table: RawTable<(K, V), A, L>,
     pub(crate) build: S,
 }
 
@@ -59,8 +62,8 @@ impl<K, V> HashMap<K, V> {
 impl<K, V, S> HashMap<K, V, S> {
     /// An empty map, without memory, that hashes with `build`.
     #[must_use]
-    pub fn with_hasher(build: S) -> Self {
-        Self::in_layout(build)
+    pub const fn with_hasher(build: S) -> Self {
+        Self { table: RawTable::new_in(Pages), build }
     }
 
     /// An empty map that takes `capacity` entries before it grows and hashes with `build`.
@@ -73,11 +76,45 @@ impl<K, V, S> HashMap<K, V, S> {
     }
 }
 
-impl<K, V, S, L: Layout> HashMap<K, V, S, L> {
+impl<K, V, A: Allocator> HashMap<K, V, RandomState, A> {
+    /// An empty map that will take its memory from `alloc`.
+    #[must_use]
+    pub fn new_in(alloc: A) -> Self {
+        Self::with_hasher_in(RandomState::new(), alloc)
+    }
+
+    /// An empty map in `alloc` that takes `capacity` entries before it grows.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[must_use]
+    pub fn with_capacity_in(capacity: usize, alloc: A) -> Self {
+        Self::with_capacity_and_hasher_in(capacity, RandomState::new(), alloc)
+    }
+}
+
+impl<K, V, S, A: Allocator> HashMap<K, V, S, A> {
+    /// An empty map that hashes with `build` and will take its memory from `alloc`.
+    #[must_use]
+    pub const fn with_hasher_in(build: S, alloc: A) -> Self {
+        Self { table: RawTable::new_in(alloc), build }
+    }
+
+    /// An empty map in `alloc` that takes `capacity` entries before it grows and hashes with `build`.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[must_use]
+    pub fn with_capacity_and_hasher_in(capacity: usize, build: S, alloc: A) -> Self {
+        Self::with_capacity_in_layout_in(capacity, build, alloc)
+    }
+}
+
+impl<K, V, S, A: Allocator + Default, L: Layout> HashMap<K, V, S, A, L> {
     /// An empty map of a chosen layout.
     #[must_use]
     pub fn in_layout(build: S) -> Self {
-        Self { table: RawTable::new(), build }
+        Self::in_layout_in(build, A::default())
     }
 
     /// An empty map of a chosen layout that takes `capacity` entries before it grows.
@@ -86,8 +123,31 @@ impl<K, V, S, L: Layout> HashMap<K, V, S, L> {
     /// If the table would be larger than the address space.
     #[must_use]
     pub fn with_capacity_in_layout(capacity: usize, build: S) -> Self {
-        let table = RawTable::with_capacity(capacity).unwrap_or_else(|error| error.raise());
+        Self::with_capacity_in_layout_in(capacity, build, A::default())
+    }
+}
+
+impl<K, V, S, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
+    /// An empty map of a chosen layout in `alloc`.
+    #[must_use]
+    pub const fn in_layout_in(build: S, alloc: A) -> Self {
+        Self { table: RawTable::new_in(alloc), build }
+    }
+
+    /// An empty map of a chosen layout in `alloc` that takes `capacity` entries before it grows.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[must_use]
+    pub fn with_capacity_in_layout_in(capacity: usize, build: S, alloc: A) -> Self {
+        let table = RawTable::with_capacity_in(capacity, alloc).unwrap_or_else(|error| error.raise());
         Self { table, build }
+    }
+
+    /// The allocator.
+    #[inline]
+    pub fn allocator(&self) -> &A {
+        &self.table.alloc
     }
 
     /// Entries in the map.
@@ -150,18 +210,18 @@ impl<K, V, S, L: Layout> HashMap<K, V, S, L> {
     }
 
     /// The keys, owned.
-    pub fn into_keys(self) -> IntoKeys<K, V, L> {
+    pub fn into_keys(self) -> IntoKeys<K, V, A, L> {
         IntoKeys { inner: self.into_iter() }
     }
 
     /// The values, owned.
-    pub fn into_values(self) -> IntoValues<K, V, L> {
+    pub fn into_values(self) -> IntoValues<K, V, A, L> {
         IntoValues { inner: self.into_iter() }
     }
 
     /// Takes all entries out and keeps the memory. Entries that the iterator did not reach are dropped with it; if it is
     /// leaked, they and the memory leak too.
-    pub fn drain(&mut self) -> Drain<'_, K, V, L> {
+    pub fn drain(&mut self) -> Drain<'_, K, V, A, L> {
         Drain { inner: self.table.drain() }
     }
 
@@ -177,7 +237,7 @@ impl<K, V, S, L: Layout> HashMap<K, V, S, L> {
     }
 }
 
-impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> HashMap<K, V, S, L> {
+impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
     /// Makes room for `additional` more entries. A large table does not pause for it: it starts to grow here and goes on
     /// with the next inserts.
     ///
@@ -279,7 +339,7 @@ impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> HashMap<K, V, S, L> {
 
     /// The place of `key`, to look at and to change in one lookup.
     #[inline]
-    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, L> {
+    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, A, L> {
         let hash = self.make_ready(&key);
         match self.table.cell(hash, |(held, _)| *held == key) {
             Ok(inner) => Entry::Occupied(OccupiedEntry { inner }),

@@ -4,29 +4,31 @@
 
 use crate::iter;
 use crate::map::HashMap;
+use crate::pages::Pages;
 use crate::raw::check::TableStats;
-use crate::raw::layout::{Layout, Split};
+use crate::raw::layout::{Auto, Layout};
+use allocator_api2::alloc::Allocator;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use std::collections::hash_map::RandomState;
 
 /// A hash set with std's interface over [`HashMap`].
-pub struct HashSet<T, S = RandomState, L: Layout = Split> {
-    pub(crate) map: HashMap<T, (), S, L>,
+pub struct HashSet<T, S = RandomState, A: Allocator = Pages, L: Layout = Auto> {
+    pub(crate) map: HashMap<T, (), S, A, L>,
 }
 
 /// Values of a set by reference: [`HashSet::iter`].
-pub type SetIter<'a, T, L = Split> = iter::Keys<'a, T, (), L>;
+pub type SetIter<'a, T, L = Auto> = iter::Keys<'a, T, (), L>;
 /// Values of a set, owned.
-pub type SetIntoIter<T, L = Split> = iter::IntoKeys<T, (), L>;
+pub type SetIntoIter<T, A = Pages, L = Auto> = iter::IntoKeys<T, (), A, L>;
 
 /// Values taken out of a set: [`HashSet::drain`].
-pub struct SetDrain<'a, T, L: Layout = Split> {
-    inner: iter::Drain<'a, T, (), L>,
+pub struct SetDrain<'a, T, A: Allocator = Pages, L: Layout = Auto> {
+    inner: iter::Drain<'a, T, (), A, L>,
 }
 
-impl<T, L: Layout> Iterator for SetDrain<'_, T, L> {
+impl<T, A: Allocator, L: Layout> Iterator for SetDrain<'_, T, A, L> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -38,9 +40,9 @@ impl<T, L: Layout> Iterator for SetDrain<'_, T, L> {
     }
 }
 
-impl<T, L: Layout> ExactSizeIterator for SetDrain<'_, T, L> {}
+impl<T, A: Allocator, L: Layout> ExactSizeIterator for SetDrain<'_, T, A, L> {}
 
-impl<T: fmt::Debug, L: Layout> fmt::Debug for SetDrain<'_, T, L> {
+impl<T: fmt::Debug, A: Allocator, L: Layout> fmt::Debug for SetDrain<'_, T, A, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
@@ -80,7 +82,7 @@ impl<T, S> HashSet<T, S> {
     }
 }
 
-impl<T, S, L: Layout> HashSet<T, S, L> {
+impl<T, S, A: Allocator, L: Layout> HashSet<T, S, A, L> {
     /// Values in the set.
     pub fn len(&self) -> usize {
         self.map.len()
@@ -107,7 +109,7 @@ impl<T, S, L: Layout> HashSet<T, S, L> {
     }
 
     /// Takes all values out and keeps the memory.
-    pub fn drain(&mut self) -> SetDrain<'_, T, L> {
+    pub fn drain(&mut self) -> SetDrain<'_, T, A, L> {
         SetDrain { inner: self.map.drain() }
     }
 
@@ -127,7 +129,7 @@ impl<T, S, L: Layout> HashSet<T, S, L> {
     }
 }
 
-impl<T: Eq + Hash, S: BuildHasher, L: Layout> HashSet<T, S, L> {
+impl<T: Eq + Hash, S: BuildHasher, A: Allocator, L: Layout> HashSet<T, S, A, L> {
     /// Whether `value` is there.
     pub fn contains<Q: Hash + Eq + ?Sized>(&self, value: &Q) -> bool
     where
@@ -190,39 +192,41 @@ impl<T: Eq + Hash, S: BuildHasher, L: Layout> HashSet<T, S, L> {
     }
 }
 
-impl<T, S: Default, L: Layout> Default for HashSet<T, S, L> {
+impl<T, S: Default, A: Allocator + Default, L: Layout> Default for HashSet<T, S, A, L> {
     fn default() -> Self {
         Self { map: HashMap::default() }
     }
 }
 
-impl<T: Clone, S: Clone, L: Layout> Clone for HashSet<T, S, L> {
+impl<T: Clone, S: Clone, A: Allocator + Clone, L: Layout> Clone for HashSet<T, S, A, L> {
     fn clone(&self) -> Self {
         Self { map: self.map.clone() }
     }
 }
 
-impl<T: fmt::Debug, S, L: Layout> fmt::Debug for HashSet<T, S, L> {
+impl<T: fmt::Debug, S, A: Allocator, L: Layout> fmt::Debug for HashSet<T, S, A, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }
 }
 
-impl<T: Eq + Hash, S: BuildHasher, L: Layout> PartialEq for HashSet<T, S, L> {
+impl<T: Eq + Hash, S: BuildHasher, A: Allocator, L: Layout> PartialEq for HashSet<T, S, A, L> {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.is_subset(other)
     }
 }
 
-impl<T: Eq + Hash, S: BuildHasher, L: Layout> Eq for HashSet<T, S, L> {}
+impl<T: Eq + Hash, S: BuildHasher, A: Allocator, L: Layout> Eq for HashSet<T, S, A, L> {}
 
-impl<T: Eq + Hash, S: BuildHasher, L: Layout> Extend<T> for HashSet<T, S, L> {
+impl<T: Eq + Hash, S: BuildHasher, A: Allocator, L: Layout> Extend<T> for HashSet<T, S, A, L> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, values: I) {
         self.map.extend(values.into_iter().map(|value| (value, ())));
     }
 }
 
-impl<T: Eq + Hash, S: BuildHasher + Default, L: Layout> FromIterator<T> for HashSet<T, S, L> {
+impl<T: Eq + Hash, S: BuildHasher + Default, A: Allocator + Default, L: Layout> FromIterator<T>
+    for HashSet<T, S, A, L>
+{
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
         let mut set = Self::default();
         set.extend(values);
@@ -236,16 +240,16 @@ impl<T: Eq + Hash, const N: usize> From<[T; N]> for HashSet<T> {
     }
 }
 
-impl<T, S, L: Layout> IntoIterator for HashSet<T, S, L> {
+impl<T, S, A: Allocator, L: Layout> IntoIterator for HashSet<T, S, A, L> {
     type Item = T;
-    type IntoIter = SetIntoIter<T, L>;
+    type IntoIter = SetIntoIter<T, A, L>;
 
-    fn into_iter(self) -> SetIntoIter<T, L> {
+    fn into_iter(self) -> SetIntoIter<T, A, L> {
         self.map.into_keys()
     }
 }
 
-impl<'a, T, S, L: Layout> IntoIterator for &'a HashSet<T, S, L> {
+impl<'a, T, S, A: Allocator, L: Layout> IntoIterator for &'a HashSet<T, S, A, L> {
     type Item = &'a T;
     type IntoIter = SetIter<'a, T, L>;
 

@@ -4,19 +4,20 @@
 
 use crate::map::HashMap;
 use crate::raw::layout::Layout;
+use allocator_api2::alloc::Allocator;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::ops::Index;
 use std::collections::hash_map::RandomState;
 
-impl<K, V, S: Default, L: Layout> Default for HashMap<K, V, S, L> {
+impl<K, V, S: Default, A: Allocator + Default, L: Layout> Default for HashMap<K, V, S, A, L> {
     fn default() -> Self {
         Self::in_layout(S::default())
     }
 }
 
-impl<K: Clone, V: Clone, S: Clone, L: Layout> Clone for HashMap<K, V, S, L> {
+impl<K: Clone, V: Clone, S: Clone, A: Allocator + Clone, L: Layout> Clone for HashMap<K, V, S, A, L> {
     /// Copies entry by entry into the same shape: no hashing, no growth.
     fn clone(&self) -> Self {
         let table = self.table.clone_with(Clone::clone).unwrap_or_else(|error| error.raise());
@@ -24,23 +25,25 @@ impl<K: Clone, V: Clone, S: Clone, L: Layout> Clone for HashMap<K, V, S, L> {
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug, S, L: Layout> fmt::Debug for HashMap<K, V, S, L> {
+impl<K: fmt::Debug, V: fmt::Debug, S, A: Allocator, L: Layout> fmt::Debug for HashMap<K, V, S, A, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
 
-impl<K: Eq + Hash, V: PartialEq, S: BuildHasher, L: Layout> PartialEq for HashMap<K, V, S, L> {
+impl<K: Eq + Hash, V: PartialEq, S: BuildHasher, A: Allocator, L: Layout> PartialEq
+    for HashMap<K, V, S, A, L>
+{
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
             && self.iter().all(|(key, value)| other.get(key).is_some_and(|theirs| *value == *theirs))
     }
 }
 
-impl<K: Eq + Hash, V: Eq, S: BuildHasher, L: Layout> Eq for HashMap<K, V, S, L> {}
+impl<K: Eq + Hash, V: Eq, S: BuildHasher, A: Allocator, L: Layout> Eq for HashMap<K, V, S, A, L> {}
 
-impl<K: Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized, V, S: BuildHasher, L: Layout> Index<&Q>
-    for HashMap<K, V, S, L>
+impl<K: Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized, V, S: BuildHasher, A: Allocator, L: Layout> Index<&Q>
+    for HashMap<K, V, S, A, L>
 {
     type Output = V;
 
@@ -53,7 +56,7 @@ impl<K: Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized, V, S: BuildHasher, L: Layo
     }
 }
 
-impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> Extend<(K, V)> for HashMap<K, V, S, L> {
+impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> Extend<(K, V)> for HashMap<K, V, S, A, L> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         let entries = entries.into_iter();
         // Keys that are there already need no room: as std, count on half of them once there are some.
@@ -65,15 +68,17 @@ impl<K: Eq + Hash, V, S: BuildHasher, L: Layout> Extend<(K, V)> for HashMap<K, V
     }
 }
 
-impl<'a, K: Eq + Hash + Copy, V: Copy, S: BuildHasher, L: Layout> Extend<(&'a K, &'a V)>
-    for HashMap<K, V, S, L>
+impl<'a, K: Eq + Hash + Copy, V: Copy, S: BuildHasher, A: Allocator, L: Layout> Extend<(&'a K, &'a V)>
+    for HashMap<K, V, S, A, L>
 {
     fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
         self.extend(entries.into_iter().map(|(key, value)| (*key, *value)));
     }
 }
 
-impl<K: Eq + Hash, V, S: BuildHasher + Default, L: Layout> FromIterator<(K, V)> for HashMap<K, V, S, L> {
+impl<K: Eq + Hash, V, S: BuildHasher + Default, A: Allocator + Default, L: Layout> FromIterator<(K, V)>
+    for HashMap<K, V, S, A, L>
+{
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Self::default();
         map.extend(entries);
@@ -89,10 +94,10 @@ impl<K: Eq + Hash, V, const N: usize> From<[(K, V); N]> for HashMap<K, V, Random
 
 /// Lifetimes of keys and values shrink as in std's map: compiles or does not.
 const _: () = {
-    const fn covariant<'short, K, V, S, L: Layout>(
-        map: HashMap<&'static K, &'static V, S, L>,
-    ) -> HashMap<&'short K, &'short V, S, L> {
+    const fn covariant<'short, K, V, S, A: Allocator, L: Layout>(
+        map: HashMap<&'static K, &'static V, S, A, L>,
+    ) -> HashMap<&'short K, &'short V, S, A, L> {
         map
     }
-    let _ = covariant::<u8, u8, (), crate::Split>;
+    let _ = covariant::<u8, u8, (), crate::Pages, crate::Split>;
 };

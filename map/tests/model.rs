@@ -4,7 +4,7 @@
 
 mod common;
 
-use bucketmask_map::{Blocks, HashMap, Inline, Layout, Split, Tiny};
+use bucketmask_map::{Blocks, HashMap, Inline, Layout, Pages, Split, Tiny};
 use common::{ALL_HASHERS, By, MIXED, Seeded};
 use proptest::prelude::*;
 use std::collections::HashMap as Model;
@@ -49,7 +49,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 0..160)
 }
 
-type Map<L> = HashMap<u64, u64, By, L>;
+type Map<L> = HashMap<u64, u64, By, Pages, L>;
 
 fn apply<L: Layout>(map: &mut Map<L>, model: &mut Model<u64, u64>, op: &Op, stamp: u64) {
     match *op {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use bucketmask_map::{Entry, HashMap, HashSet, Inline, Layout, Split, Tiny};
+use bucketmask_map::{Entry, HashMap, HashSet, Inline, Layout, Pages, Split, Tiny};
 use common::{By, CONSTANT, Counted, MIXED, Seeded};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 fn drops_are_exact<L: Layout>() {
     let alive = Rc::new(Cell::new(0));
-    let mut map = HashMap::<u64, Counted, By, L>::in_layout(MIXED);
+    let mut map = HashMap::<u64, Counted, By, Pages, L>::in_layout(MIXED);
     let mut seeded = Seeded(11);
     for id in 0..6000 {
         map.insert(seeded.below(3000), Counted::new(id, &alive));
@@ -114,7 +114,7 @@ impl Eq for Fused {}
 fn panics_leave_a_whole_map<L: Layout>() {
     let (alive, fuse) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let key = |id| Fused { id, fuse: Rc::clone(&fuse) };
-    let mut map = HashMap::<Fused, Counted, By, L>::in_layout(MIXED);
+    let mut map = HashMap::<Fused, Counted, By, Pages, L>::in_layout(MIXED);
     let mut model = std::collections::HashSet::new();
     let mut seeded = Seeded(5);
     let mut caught = 0;
@@ -208,7 +208,7 @@ fn zero_sized_keys_and_values() {
     assert_eq!(map.insert((), ()), Some(()));
     assert_eq!((map.len(), map.get(&()), map.iter().count()), (1, Some(&()), 1));
     assert_eq!(map.remove(&()), Some(()));
-    let mut many = HashMap::<Zero, (), By, Tiny<Split>>::in_layout(CONSTANT);
+    let mut many = HashMap::<Zero, (), By, Pages, Tiny<Split>>::in_layout(CONSTANT);
     for _ in 0..300 {
         many.insert(Zero, ());
     }
@@ -217,7 +217,7 @@ fn zero_sized_keys_and_values() {
 }
 
 fn aligned<L: Layout, T: From<u8> + PartialEq + Copy + std::fmt::Debug>() {
-    let mut map = HashMap::<u64, T, By, L>::in_layout(MIXED);
+    let mut map = HashMap::<u64, T, By, Pages, L>::in_layout(MIXED);
     for key in 0..1500 {
         map.insert(key, T::from(key as u8));
         if key % 100 == 0 {

@@ -6,22 +6,23 @@
 #![allow(unsafe_code)]
 
 use super::layout::Layout;
-use super::table::{RawTable, Spot};
+use super::table::{Bare, RawTable, Spot};
+use allocator_api2::alloc::Allocator;
 
 /// An entry that is there.
-pub(crate) struct Occupied<'a, T, L: Layout> {
-    table: &'a mut RawTable<T, L>,
+pub(crate) struct Occupied<'a, T, A: Allocator, L: Layout> {
+    table: &'a mut RawTable<T, A, L>,
     spot: Spot,
     hash: u64,
 }
 
 /// A hash whose entry is not there.
-pub(crate) struct Vacant<'a, T, L: Layout> {
-    table: &'a mut RawTable<T, L>,
+pub(crate) struct Vacant<'a, T, A: Allocator, L: Layout> {
+    table: &'a mut RawTable<T, A, L>,
     hash: u64,
 }
 
-impl<T, L: Layout> RawTable<T, L> {
+impl<T, L: Layout> Bare<T, L> {
     /// The entry with this hash that `eq` accepts.
     #[inline(always)]
     pub(crate) fn get(&self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&T> {
@@ -43,14 +44,16 @@ impl<T, L: Layout> RawTable<T, L> {
         // SAFETY: a spot that was just found, through the home that its hash has now.
         Some(unsafe { self.take(spot, self.home(hash)) })
     }
+}
 
+impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// The place of the entry with this hash that `eq` accepts. For a vacant one the caller has made the table ready.
     #[inline(always)]
     pub(crate) fn cell(
         &mut self,
         hash: u64,
         eq: impl FnMut(&T) -> bool,
-    ) -> Result<Occupied<'_, T, L>, Vacant<'_, T, L>> {
+    ) -> Result<Occupied<'_, T, A, L>, Vacant<'_, T, A, L>> {
         match self.find(hash, eq) {
             Some(spot) => Ok(Occupied { table: self, spot, hash }),
             None => Err(Vacant { table: self, hash }),
@@ -58,7 +61,7 @@ impl<T, L: Layout> RawTable<T, L> {
     }
 }
 
-impl<'a, T, L: Layout> Occupied<'a, T, L> {
+impl<'a, T, A: Allocator, L: Layout> Occupied<'a, T, A, L> {
     pub(crate) fn get(&self) -> &T {
         // SAFETY: the spot is occupied as long as this is borrowed.
         unsafe { self.table.at(self.spot) }
@@ -75,14 +78,15 @@ impl<'a, T, L: Layout> Occupied<'a, T, L> {
     }
 
     pub(crate) fn remove(self) -> T {
+        let home = self.table.home(self.hash);
         // SAFETY: as in `get`; nothing has moved since the spot was found through this home.
-        unsafe { self.table.take(self.spot, self.table.home(self.hash)) }
+        unsafe { self.table.take(self.spot, home) }
     }
 }
 
-impl<'a, T, L: Layout> Vacant<'a, T, L> {
+impl<'a, T, A: Allocator, L: Layout> Vacant<'a, T, A, L> {
     /// Puts the entry there and stays; want of memory goes to the alloc error hook.
-    pub(crate) fn insert_at(self, entry: T) -> Occupied<'a, T, L> {
+    pub(crate) fn insert_at(self, entry: T) -> Occupied<'a, T, A, L> {
         let Self { table, hash } = self;
         let spot = table.place(hash, entry).unwrap_or_else(|error| error.raise());
         Occupied { table, spot, hash }

@@ -6,7 +6,7 @@
 
 use super::group::Head;
 use super::layout::{Geometry, LANE_BITS, LANES, Layout, OVERFLOW, SLOTS};
-use super::table::RawTable;
+use super::table::Bare;
 
 /// What a table is made of at one moment. All sizes are counts but `bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct TableStats {
     pub in_range: bool,
 }
 
-impl<T, L: Layout> RawTable<T, L> {
+impl<T, L: Layout> Bare<T, L> {
     /// Counts what is there. O(buckets).
     pub(crate) fn stats(&self) -> TableStats {
         let (mut trail, mut longest) = (0, 0);

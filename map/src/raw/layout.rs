@@ -39,6 +39,11 @@ pub struct Plan {
     pub(crate) align: usize,
 }
 
+/// What an unallocated table points to.
+#[repr(align(64))]
+struct Nothing(#[expect(dead_code, reason = "read through pointers")] [u8; 64]);
+static NOTHING: Nothing = Nothing([0; 64]);
+
 /// The zones' addresses.
 pub struct Zones<T> {
     pub(crate) heads: NonNull<u8>,
@@ -55,6 +60,14 @@ impl<T> Clone for Zones<T> {
 impl<T> Copy for Zones<T> {}
 
 impl<T> Zones<T> {
+    /// The zones of a table without memory: one empty head, never written, and nothing else.
+    pub(crate) const fn nothing() -> Self {
+        let head: *const Nothing = &raw const NOTHING;
+        // SAFETY: the address of a static is not null.
+        let head = unsafe { NonNull::new_unchecked(head.cast_mut()) };
+        Self { heads: head.cast(), masks: head.cast(), slots: NonNull::dangling() }
+    }
+
     /// The zones of `plan` in the memory at `base`.
     ///
     /// # Safety
@@ -109,7 +122,7 @@ pub(crate) use sealed::Geometry;
 
 /// How a table lies in memory, with the sizes that decide when it grows in which way.
 ///
-/// Sealed: [`Split`] and [`Inline`] are the layouts there are.
+/// Sealed: [`Auto`], [`Split`] and [`Inline`] are the layouts there are.
 pub trait Layout: 'static {
     #[doc(hidden)]
     type Geometry: Geometry;
@@ -127,7 +140,11 @@ pub trait Layout: 'static {
     const PACE: usize = 8;
 }
 
-/// Heads side by side, four to a cache line, slots apart: a miss reads heads only. The default.
+/// [`Split`] or [`Inline`], whichever suits the size of an entry. The default.
+#[derive(Debug, Clone, Copy)]
+pub enum Auto {}
+
+/// Heads side by side, four to a cache line, slots apart: a miss reads heads only.
 #[derive(Debug, Clone, Copy)]
 pub enum Split {}
 
@@ -149,6 +166,10 @@ pub struct Blocks<L>(PhantomData<L>);
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct Scrubbed<L>(PhantomData<L>);
+
+impl Layout for Auto {
+    type Geometry = Self;
+}
 
 impl Layout for Split {
     type Geometry = Self;
@@ -263,6 +284,64 @@ impl Geometry for Inline {
     unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T {
         // SAFETY: the caller's promise; strides are multiples of the entry's alignment.
         unsafe { zones.slots.as_ptr().byte_add(bucket * const { Self::stride(Block::new::<T>()) }).add(slot) }
+    }
+}
+
+impl Auto {
+    /// Whether tables of this entry have their heads inline.
+    #[inline(always)]
+    const fn is_inline(_entry: Block) -> bool {
+        false
+    }
+}
+
+impl Geometry for Auto {
+    fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan> {
+        if Self::is_inline(entry) { Inline::plan(entry, room, unit) } else { Split::plan(entry, room, unit) }
+    }
+
+    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
+        if Self::is_inline(entry) {
+            Inline::extents(entry, plan, buckets)
+        } else {
+            Split::extents(entry, plan, buckets)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if const { Self::is_inline(Block::new::<T>()) } {
+                Inline::head(zones, bucket)
+            } else {
+                Split::head(zones, bucket)
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if const { Self::is_inline(Block::new::<T>()) } {
+                Inline::slot(zones, bucket, slot)
+            } else {
+                Split::slot(zones, bucket, slot)
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn slot_of_bit<T>(zones: &Zones<T>, word: usize, bit: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if const { Self::is_inline(Block::new::<T>()) } {
+                Inline::slot_of_bit(zones, word, bit)
+            } else {
+                Split::slot_of_bit(zones, word, bit)
+            }
+        }
     }
 }
 

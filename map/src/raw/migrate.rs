@@ -18,8 +18,9 @@
 #![allow(unsafe_code)]
 
 use super::layout::Layout;
-use super::table::{LONG_TRAIL, RawTable, Spot};
+use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
 use crate::hash::{first_hash, home};
+use allocator_api2::alloc::Allocator;
 use core::mem;
 
 /// An entry about to be placed anew.
@@ -29,7 +30,7 @@ pub(crate) struct Move {
     spot: Spot,
 }
 
-impl<T, L: Layout> RawTable<T, L> {
+impl<T, L: Layout> Bare<T, L> {
     /// Whether a migration is under way.
     #[inline(always)]
     pub(crate) fn is_growing(&self) -> bool {
@@ -45,7 +46,9 @@ impl<T, L: Layout> RawTable<T, L> {
         self.care.frontier = self.lower;
         self.trigger = 0;
     }
+}
 
+impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// Moves the entries of at least `batch` old homes, or of all that are left.
     pub(crate) fn step(&mut self, batch: usize, hash: &impl Fn(&T) -> u64) {
         if !self.is_growing() {
@@ -74,7 +77,7 @@ impl<T, L: Layout> RawTable<T, L> {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
             // free slots, and a slot that was freed here is not visited again.
             unsafe {
-                let entry = self.take(spot, home(hash, self.lower));
+                let entry = self.bare.take(spot, home(hash, self.bare.lower));
                 if let Err(error) = self.place(hash, entry) {
                     error.raise();
                 }

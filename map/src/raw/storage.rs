@@ -1,16 +1,18 @@
-//! Where a table's memory comes from: one block of the global allocator, or a reserved range that opens in steps.
+//! Where a table's memory comes from: one block of its allocator, or a reserved range that opens in steps.
 //!
-//! Owned by `RawTable`, one each. Invariant: memory of buckets that the table has opened but never used reads as zero,
+//! Owned by `Bare`, one each; the allocator is handed in, and the owner calls `free`. Invariant: memory of buckets that the table has opened but never used reads as zero,
 //! which is an empty head and an empty mask.
 
 #![allow(unsafe_code)]
 
 use super::layout::{Extent, Geometry, Layout, Plan, Zones};
+use crate::pages::Pages;
+use allocator_api2::alloc::Allocator;
 use bucketmask_alloc::Range;
 use core::alloc::Layout as Block;
-use core::fmt;
 use core::ptr::NonNull;
-use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use core::{fmt, mem};
+use std::alloc::handle_alloc_error;
 
 /// Bytes of an OS page: the zones of a range start on one, so that they open apart.
 const OS_PAGE: usize = 4096;
@@ -50,11 +52,6 @@ impl TryReserveError {
     }
 }
 
-/// What an unallocated table points to: one empty head, never written.
-#[repr(align(64))]
-struct Nothing(#[expect(dead_code, reason = "read through pointers")] [u8; 64]);
-static NOTHING: Nothing = Nothing([0; 64]);
-
 enum Source {
     Nothing,
     Block(Block),
@@ -72,26 +69,27 @@ pub(crate) struct Storage {
 
 impl Storage {
     /// No memory at all.
-    pub(crate) fn empty() -> Self {
-        let base = NonNull::from(&NOTHING).cast();
-        Self { source: Source::Nothing, base, plan: Plan::default(), room: 0 }
+    pub(crate) const fn empty() -> Self {
+        let plan = Plan { heads: 0, masks: 0, slots: 0, bytes: 0, align: 1 };
+        Self { source: Source::Nothing, base: NonNull::dangling(), plan, room: 0 }
     }
 
-    /// Zeroed memory for `buckets` buckets; large tables get a range with room to grow, if one is to be had.
-    pub(crate) fn allocate<T, L: Layout>(buckets: usize) -> Result<Self, TryReserveError> {
+    /// Zeroed memory for `buckets` buckets; large tables of `Pages` get a range with room to grow, if one is to be had.
+    pub(crate) fn allocate<T, A: Allocator, L: Layout>(
+        alloc: &A,
+        buckets: usize,
+    ) -> Result<Self, TryReserveError> {
         let exact =
             L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
-        if is_elastic::<L>(&exact) {
+        if has_ranges::<A>() && is_elastic::<L>(&exact) {
             if let Some(storage) = Self::reserve::<T, L>(buckets, exact.bytes) {
                 return Ok(storage);
             }
         }
         let block = Block::from_size_align(exact.bytes, exact.align)
             .map_err(|_| TryReserveError::CapacityOverflow)?;
-        // SAFETY: a plan for one bucket or more is not empty.
-        let base = NonNull::new(unsafe { alloc_zeroed(block) })
-            .ok_or(TryReserveError::AllocError { layout: block })?;
-        Ok(Self { source: Source::Block(block), base, plan: exact, room: buckets })
+        let base = alloc.allocate_zeroed(block).map_err(|_| TryReserveError::AllocError { layout: block })?;
+        Ok(Self { source: Source::Block(block), base: base.cast(), plan: exact, room: buckets })
     }
 
     /// A range with as much of the wanted room as there is, opened for `buckets` buckets.
@@ -133,7 +131,7 @@ impl Storage {
     /// Addresses of the zones.
     pub(crate) fn zones<T>(&self) -> Zones<T> {
         if matches!(self.source, Source::Nothing) {
-            return Zones { heads: self.base, masks: self.base.cast(), slots: NonNull::dangling() };
+            return Zones::nothing();
         }
         // SAFETY: `base` starts the memory that `plan` was made for.
         unsafe { Zones::at(self.base, &self.plan) }
@@ -169,15 +167,20 @@ impl Storage {
     pub(crate) fn is_range(&self) -> bool {
         matches!(self.source, Source::Range(_))
     }
-}
 
-impl Drop for Storage {
-    fn drop(&mut self) {
-        if let Source::Block(block) = self.source {
-            // SAFETY: `base` came from the global allocator with this layout.
-            unsafe { dealloc(self.base.as_ptr(), block) };
+    /// Gives the memory back, to the allocator that it came from.
+    pub(crate) fn free<A: Allocator>(&mut self, alloc: &A) {
+        let Self { source, base, .. } = mem::replace(self, Self::empty());
+        if let Source::Block(block) = source {
+            // SAFETY: `base` came from this allocator with this layout; a table keeps its allocator.
+            unsafe { alloc.deallocate(base, block) };
         }
     }
+}
+
+/// Whether tables of this allocator may use reserved ranges: those of [`Pages`] only, whose memory ranges are of.
+fn has_ranges<A: Allocator>() -> bool {
+    typeid::of::<A>() == typeid::of::<Pages>()
 }
 
 /// Whether a table of this plan grows in place.

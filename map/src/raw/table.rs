@@ -18,8 +18,10 @@ use super::layout::{Geometry, LANE_BITS, LANES, Layout, OVERFLOW, Zones};
 use super::storage::{Storage, TryReserveError};
 use super::upkeep::Care;
 use crate::hash::{home, tophash};
+use allocator_api2::alloc::Allocator;
 use core::marker::PhantomData;
-use core::ptr;
+use core::ops::{Deref, DerefMut};
+use core::{mem, ptr};
 
 /// Entries placed this many buckets from home ask for early growth.
 pub(crate) const LONG_TRAIL: usize = 8;
@@ -33,8 +35,8 @@ pub(crate) struct Spot {
     pub(crate) slot: usize,
 }
 
-/// A hash table in hash order.
-pub(crate) struct RawTable<T, L: Layout> {
+/// A hash table in hash order, without the allocator that its block came from: whoever drops one frees that block first.
+pub(crate) struct Bare<T, L: Layout> {
     /// Hashes at or above it are at home under `upper`, hashes below under `lower`.
     pub(crate) watermark: u64,
     pub(crate) upper: usize,
@@ -51,38 +53,48 @@ pub(crate) struct RawTable<T, L: Layout> {
 }
 
 // SAFETY: the table owns its entries and its memory, like a Vec; ranges may be dropped on any thread.
-unsafe impl<T: Send, L: Layout> Send for RawTable<T, L> {}
-// SAFETY: &RawTable gives out &T only and changes nothing.
-unsafe impl<T: Sync, L: Layout> Sync for RawTable<T, L> {}
+unsafe impl<T: Send, L: Layout> Send for Bare<T, L> {}
+// SAFETY: &Bare gives out &T only and changes nothing.
+unsafe impl<T: Sync, L: Layout> Sync for Bare<T, L> {}
 
-impl<T, L: Layout> RawTable<T, L> {
+/// A hash table in hash order, and its allocator.
+pub(crate) struct RawTable<T, A: Allocator, L: Layout> {
+    pub(crate) bare: Bare<T, L>,
+    pub(crate) alloc: A,
+}
+
+impl<T, A: Allocator, L: Layout> Deref for RawTable<T, A, L> {
+    type Target = Bare<T, L>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Bare<T, L> {
+        &self.bare
+    }
+}
+
+impl<T, A: Allocator, L: Layout> DerefMut for RawTable<T, A, L> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Bare<T, L> {
+        &mut self.bare
+    }
+}
+
+impl<T, L: Layout> Bare<T, L> {
     /// A table without memory.
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let storage = Storage::empty();
         Self {
             watermark: 0,
             upper: 1,
             lower: 1,
-            zones: storage.zones(),
+            zones: Zones::nothing(),
             len: 0,
             trigger: 0,
             buckets: 0,
-            care: Care::default(),
+            care: Care::new(),
             storage,
             marker: PhantomData,
         }
-    }
-
-    /// An empty table of `homes` home buckets and `spill` more.
-    pub(crate) fn allocate(homes: usize, spill: usize) -> Result<Self, TryReserveError> {
-        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
-        let storage = Storage::allocate::<T, L>(buckets)?;
-        let mut table = Self::new();
-        table.zones = storage.zones();
-        table.storage = storage;
-        (table.upper, table.lower, table.buckets) = (homes, homes, buckets);
-        table.set_trigger();
-        Ok(table)
     }
 
     /// Home bucket of `hash` at present.
@@ -135,35 +147,6 @@ impl<T, L: Layout> RawTable<T, L> {
     pub(crate) unsafe fn at_mut(&mut self, spot: Spot) -> &mut T {
         // SAFETY: the caller's promise; the table is borrowed uniquely.
         unsafe { &mut *L::Geometry::slot(&self.zones, spot.bucket, spot.slot) }
-    }
-
-    /// Puts a new entry into the first bucket at or after its home that has a free slot. On error nothing has changed
-    /// and `entry` is dropped. Expected O(1); linear in the trail.
-    #[inline]
-    pub(crate) fn place(&mut self, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
-        let (home, spot) = self.seek(hash)?;
-        // SAFETY: just found.
-        unsafe { self.fill(hash, home, spot, entry) };
-        Ok(spot)
-    }
-
-    /// The home of `hash` and the free spot that a new entry of that hash goes to. The table must have memory.
-    #[inline]
-    pub(crate) fn seek(&mut self, hash: u64) -> Result<(usize, Spot), TryReserveError> {
-        assert!(self.buckets > 0, "an insert makes a table ready first");
-        let home = self.home(hash);
-        let mut bucket = home;
-        loop {
-            // SAFETY: `bucket` is open: homes are, and the check below keeps the rest.
-            let free = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.empty();
-            if free != 0 {
-                return Ok((home, Spot { bucket, slot: free.trailing_zeros() as usize }));
-            }
-            bucket += 1;
-            if bucket == self.buckets {
-                self.extend_spill()?;
-            }
-        }
     }
 
     /// Writes an entry to the free spot that `seek` found.
@@ -326,11 +309,75 @@ impl<T, L: Layout> RawTable<T, L> {
     }
 }
 
-impl<T, L: Layout> Drop for RawTable<T, L> {
+impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
+    /// A table without memory.
+    pub(crate) const fn new_in(alloc: A) -> Self {
+        Self { bare: Bare::new(), alloc }
+    }
+
+    /// An empty table of `homes` home buckets and `spill` more.
+    pub(crate) fn allocate_in(homes: usize, spill: usize, alloc: A) -> Result<Self, TryReserveError> {
+        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
+        let mut table = Self::new_in(alloc);
+        table.bare.storage = Storage::allocate::<T, A, L>(&table.alloc, buckets)?;
+        table.zones = table.storage.zones();
+        (table.upper, table.lower, table.buckets) = (homes, homes, buckets);
+        table.set_trigger();
+        Ok(table)
+    }
+
+    /// Takes over what `fresh`, a table of the same allocator, holds, and frees our own memory, entries and all, without
+    /// dropping them.
+    pub(crate) fn become_bare(&mut self, fresh: Bare<T, L>) {
+        let mut old = mem::replace(&mut self.bare, fresh);
+        old.storage.free(&self.alloc);
+    }
+
+    /// Puts a new entry into the first bucket at or after its home that has a free slot. On error nothing has changed
+    /// and `entry` is dropped. Expected O(1); linear in the trail.
+    #[inline]
+    pub(crate) fn place(&mut self, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
+        let (home, spot) = self.seek(hash)?;
+        // SAFETY: just found.
+        unsafe { self.fill(hash, home, spot, entry) };
+        Ok(spot)
+    }
+
+    /// The home of `hash` and the free spot that a new entry of that hash goes to. The table must have memory.
+    #[inline]
+    pub(crate) fn seek(&mut self, hash: u64) -> Result<(usize, Spot), TryReserveError> {
+        assert!(self.buckets > 0, "an insert makes a table ready first");
+        let home = self.home(hash);
+        let mut bucket = home;
+        loop {
+            // SAFETY: `bucket` is open: homes are, and the check below keeps the rest.
+            let free = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.empty();
+            if free != 0 {
+                return Ok((home, Spot { bucket, slot: free.trailing_zeros() as usize }));
+            }
+            bucket += 1;
+            if bucket == self.buckets {
+                self.extend_spill()?;
+            }
+        }
+    }
+}
+
+impl<T, A: Allocator, L: Layout> Drop for RawTable<T, A, L> {
     fn drop(&mut self) {
-        if core::mem::needs_drop::<T>() && self.len > 0 {
+        /// Gives the memory back on the way out, by unwinding too.
+        struct Freed<'a, T, A: Allocator, L: Layout>(&'a mut Bare<T, L>, &'a A);
+
+        impl<T, A: Allocator, L: Layout> Drop for Freed<'_, T, A, L> {
+            fn drop(&mut self) {
+                self.0.storage.free(self.1);
+            }
+        }
+
+        let freed = Freed(&mut self.bare, &self.alloc);
+        if mem::needs_drop::<T>() && freed.0.len > 0 {
             // Should a destructor panic, the entries not reached are leaked and the memory is still given back.
-            self.drop_entries();
+            freed.0.drop_entries();
         }
     }
 }

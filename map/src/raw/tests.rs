@@ -6,10 +6,11 @@
 use super::RawTable;
 use super::layout::{Blocks, Inline, Layout, Split, Tiny};
 use crate::hash::finalise;
+use crate::pages::Pages;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-type Table<L> = RawTable<u64, L>;
+type Table<L> = RawTable<u64, Pages, L>;
 
 fn insert<L: Layout>(table: &mut Table<L>, key: u64, hash: impl Fn(&u64) -> u64) {
     table.ready(&hash).expect("memory");
@@ -70,7 +71,7 @@ each_layout! {
 fn every_watermark<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
     for homes in [17, 29, 64] {
-        let mut table = Table::<L>::allocate(homes, 2).expect("memory");
+        let mut table = Table::<L>::allocate_in(homes, 2, Pages).expect("memory");
         let keys: BTreeSet<u64> = (0..homes as u64 * 12).collect();
         for key in &keys {
             table.place(hash(key), *key).expect("memory");
@@ -91,7 +92,7 @@ fn every_watermark<L: Layout>() {
 
 fn growth_ends_in_time<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
-    let mut table = Table::<L>::new();
+    let mut table = Table::<L>::new_in(Pages);
     let (mut began, mut grown) = (None, 0);
     for key in 0..30_000 {
         insert(&mut table, key, hash);
@@ -110,7 +111,7 @@ fn growth_ends_in_time<L: Layout>() {
 
 fn removals_at_every_watermark<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
-    let mut table = Table::<L>::allocate(40, 2).expect("memory");
+    let mut table = Table::<L>::allocate_in(40, 2, Pages).expect("memory");
     let mut keys: BTreeSet<u64> = (0..500).collect();
     for key in &keys {
         table.place(hash(key), *key).expect("memory");
@@ -138,7 +139,7 @@ fn bad_hashes<L: Layout>() {
     let hashers: [fn(&u64) -> u64; 5] =
         [|_| 0, |_| u64::MAX, |key| *key, |key| key << 60, |key| finalise(*key & 7)];
     for hash in hashers {
-        let mut table = Table::<L>::new();
+        let mut table = Table::<L>::new_in(Pages);
         let mut keys = BTreeSet::new();
         for key in 0..1200u64 {
             insert(&mut table, key * 3, hash);
@@ -155,7 +156,7 @@ fn bad_hashes<L: Layout>() {
 }
 
 fn saturated_counts<L: Layout>() {
-    let mut table = Table::<L>::new();
+    let mut table = Table::<L>::new_in(Pages);
     let mut keys: BTreeSet<u64> = (0..700).collect();
     let hash = |_: &u64| 1u64 << 63;
     for key in &keys {
@@ -174,9 +175,9 @@ fn saturated_counts<L: Layout>() {
 
 fn copies_in_hash_order<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
-    let mut source = Table::<L>::new();
+    let mut source = Table::<L>::new_in(Pages);
     (0..60_000).for_each(|key| insert(&mut source, key, hash));
-    let mut copy = Table::<L>::new();
+    let mut copy = Table::<L>::new_in(Pages);
     let mut far = 0;
     for (nth, key) in source.iter().enumerate() {
         insert(&mut copy, *key, hash);
@@ -192,7 +193,7 @@ fn copies_in_hash_order<L: Layout>() {
 
 fn a_hasher_that_panics_changes_nothing<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
-    let mut table = Table::<L>::new();
+    let mut table = Table::<L>::new_in(Pages);
     let mut keys = BTreeSet::new();
     let mut caught = 0;
     for key in 0..2000u64 {
@@ -217,7 +218,7 @@ fn a_hasher_that_panics_changes_nothing<L: Layout>() {
 fn retain_leaves_counts_that_are_repaired<L: Layout>() {
     // Home buckets overflow: half of the keys share few homes.
     let hash = |key: &u64| finalise(*key / 24);
-    let mut table = Table::<L>::new();
+    let mut table = Table::<L>::new_in(Pages);
     (0..4000).for_each(|key| insert(&mut table, key, hash));
     let keys: BTreeSet<u64> = (0..4000).filter(|key| key % 100 == 0).collect();
     table.retain(|key| *key % 100 == 0);

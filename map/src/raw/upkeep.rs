@@ -8,8 +8,9 @@
 use super::group::Head;
 use super::layout::{Geometry, Layout, OVERFLOW, SLOTS};
 use super::storage::{Storage, TryReserveError, is_elastic};
-use super::table::{LONG_TRAIL, RawTable};
+use super::table::{Bare, LONG_TRAIL, RawTable};
 use crate::hash::home;
+use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
 use core::mem;
 
@@ -17,7 +18,6 @@ use core::mem;
 const EARLY_FLOOR: usize = 32;
 
 /// What a table has to remember to look after itself.
-#[derive(Default)]
 pub(crate) struct Care {
     /// Home buckets the table grows to; 0 while it rests.
     pub(crate) target: usize,
@@ -36,6 +36,11 @@ pub(crate) struct Care {
 }
 
 impl Care {
+    /// Nothing to remember.
+    pub(crate) const fn new() -> Self {
+        Self { target: 0, frontier: 0, ticks: 0, stale: 0, crowded: None, calm_until: 0, moves: Vec::new() }
+    }
+
     /// The same for a copy of the table.
     pub(crate) fn twin(&self) -> Self {
         Self { moves: Vec::new(), ..*self }
@@ -62,24 +67,21 @@ fn next_homes(homes: usize) -> usize {
     if homes < 8 { homes * 2 } else { homes + homes / 2 }
 }
 
-impl<T, L: Layout> RawTable<T, L> {
-    /// Entries the table holds without growing again.
-    pub(crate) fn capacity(&self) -> usize {
-        if self.buckets == 0 { 0 } else { limit(self.homes()) }
-    }
-
-    /// Home buckets once the migration under way, if any, has ended.
-    pub(crate) fn homes(&self) -> usize {
-        self.upper.max(self.care.target)
-    }
-
+impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// An empty table for `len` entries.
-    pub(crate) fn with_capacity(len: usize) -> Result<Self, TryReserveError> {
+    pub(crate) fn with_capacity_in(len: usize, alloc: A) -> Result<Self, TryReserveError> {
         if len == 0 {
-            return Ok(Self::new());
+            return Ok(Self::new_in(alloc));
         }
         let homes = homes_for(len);
-        Self::allocate(homes, spill(homes))
+        Self::allocate_in(homes, spill(homes), alloc)
+    }
+
+    /// Gets a table without memory its first: for `len` entries.
+    fn first_memory(&mut self, len: usize) -> Result<(), TryReserveError> {
+        let mut fresh = RawTable::<T, &A, L>::with_capacity_in(len, &self.alloc)?;
+        mem::swap(&mut self.bare, &mut fresh.bare);
+        Ok(())
     }
 
     /// Makes the table ready for one more entry. Amortised O(1); while growing, bounded by a few buckets and the trails
@@ -93,8 +95,7 @@ impl<T, L: Layout> RawTable<T, L> {
     #[inline(never)]
     fn look_after(&mut self, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
         if self.buckets == 0 {
-            *self = Self::with_capacity(1)?;
-            return Ok(());
+            return self.first_memory(1);
         }
         if self.repair_pays() {
             self.recount(hash);
@@ -128,8 +129,7 @@ impl<T, L: Layout> RawTable<T, L> {
             return Ok(());
         }
         if self.buckets == 0 {
-            *self = Self::with_capacity(len)?;
-            return Ok(());
+            return self.first_memory(len);
         }
         let grown = self.grow_to(homes_for(len).max(next_homes(self.homes())), &hash);
         self.set_trigger();
@@ -140,7 +140,7 @@ impl<T, L: Layout> RawTable<T, L> {
     pub(crate) fn shrink_to(&mut self, len: usize, hash: impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
         let len = len.max(self.len);
         if len == 0 {
-            *self = Self::new();
+            self.become_bare(Bare::new());
             return Ok(());
         }
         let homes = homes_for(len);
@@ -148,30 +148,6 @@ impl<T, L: Layout> RawTable<T, L> {
             self.rebuild(homes, &hash)?;
         }
         Ok(())
-    }
-
-    /// Asks for attention at the next insert if there is anything to do, at the load limit otherwise.
-    pub(crate) fn set_trigger(&mut self) {
-        let busy =
-            self.is_growing() || self.care.crowded.is_some() || self.repair_pays() || self.buckets == 0;
-        self.trigger = if busy { 0 } else { limit(self.upper) };
-    }
-
-    /// The table has no entries: nothing is growing, nothing is owed.
-    pub(crate) fn rest(&mut self) {
-        let homes = self.homes();
-        (self.upper, self.lower, self.watermark) = (homes, homes, 0);
-        self.care = Care { moves: mem::take(&mut self.care.moves), ..Care::default() };
-        self.set_trigger();
-    }
-
-    /// An entry was placed far from `home`.
-    #[cold]
-    pub(crate) fn note_long_trail(&mut self, home: usize) {
-        if !self.is_growing() && self.len >= self.care.calm_until {
-            self.care.crowded = Some(home);
-            self.trigger = 0;
-        }
     }
 
     /// Grows to `homes` home buckets: large tables in place, step by step; small ones by copying.
@@ -194,12 +170,14 @@ impl<T, L: Layout> RawTable<T, L> {
         if buckets <= self.buckets {
             return Ok(());
         }
-        if !self.storage.open::<T, L>(self.buckets, buckets) {
-            let mut storage = Storage::allocate::<T, L>(buckets)?;
+        let had = self.buckets;
+        if !self.storage.open::<T, L>(had, buckets) {
+            let mut storage = Storage::allocate::<T, A, L>(&self.alloc, buckets)?;
             // SAFETY: our buckets are open in both. The old memory is given back without dropping what moved.
-            unsafe { storage.copy_from::<T, L>(&self.storage, self.buckets) };
+            unsafe { storage.copy_from::<T, L>(&self.storage, had) };
             self.zones = storage.zones();
-            self.storage = storage;
+            mem::swap(&mut self.bare.storage, &mut storage);
+            storage.free(&self.alloc);
         }
         self.buckets = buckets;
         Ok(())
@@ -213,15 +191,51 @@ impl<T, L: Layout> RawTable<T, L> {
 
     /// Copies the entries, in hash order, into a fresh table of `homes` home buckets.
     fn rebuild(&mut self, homes: usize, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
-        let mut fresh = Copies(Self::allocate(homes, spill(homes))?);
-        for entry in self.iter() {
+        let mut fresh = Copies(RawTable::<T, &A, L>::allocate_in(homes, spill(homes), &self.alloc)?);
+        for entry in self.bare.iter() {
             let hash = hash(entry);
             let (home, spot) = fresh.0.seek(hash)?;
             // SAFETY: a bitwise copy, made once its place is sure; one of the two tables forgets it in `Copies::drop`.
             unsafe { fresh.0.fill(hash, home, spot, core::ptr::read(entry)) };
         }
-        mem::swap(self, &mut fresh.0);
+        mem::swap(&mut self.bare, &mut fresh.0.bare);
         Ok(())
+    }
+}
+
+impl<T, L: Layout> Bare<T, L> {
+    /// Entries the table holds without growing again.
+    pub(crate) fn capacity(&self) -> usize {
+        if self.buckets == 0 { 0 } else { limit(self.homes()) }
+    }
+
+    /// Home buckets once the migration under way, if any, has ended.
+    pub(crate) fn homes(&self) -> usize {
+        self.upper.max(self.care.target)
+    }
+
+    /// Asks for attention at the next insert if there is anything to do, at the load limit otherwise.
+    pub(crate) fn set_trigger(&mut self) {
+        let busy =
+            self.is_growing() || self.care.crowded.is_some() || self.repair_pays() || self.buckets == 0;
+        self.trigger = if busy { 0 } else { limit(self.upper) };
+    }
+
+    /// The table has no entries: nothing is growing, nothing is owed.
+    pub(crate) fn rest(&mut self) {
+        let homes = self.homes();
+        (self.upper, self.lower, self.watermark) = (homes, homes, 0);
+        self.care = Care { moves: mem::take(&mut self.care.moves), ..Care::new() };
+        self.set_trigger();
+    }
+
+    /// An entry was placed far from `home`.
+    #[cold]
+    pub(crate) fn note_long_trail(&mut self, home: usize) {
+        if !self.is_growing() && self.len >= self.care.calm_until {
+            self.care.crowded = Some(home);
+            self.trigger = 0;
+        }
     }
 
     fn repair_pays(&self) -> bool {
@@ -331,9 +345,9 @@ fn farthest(hashes: &[u64], homes: usize) -> usize {
 }
 
 /// A table whose entries belong to another: it forgets them, also when a hasher panics in mid-copy.
-struct Copies<T, L: Layout>(RawTable<T, L>);
+struct Copies<T, A: Allocator, L: Layout>(RawTable<T, A, L>);
 
-impl<T, L: Layout> Drop for Copies<T, L> {
+impl<T, A: Allocator, L: Layout> Drop for Copies<T, A, L> {
     fn drop(&mut self) {
         self.0.len = 0;
     }

@@ -17,7 +17,7 @@
 
 use super::flat;
 use super::layout::{FULL_WORD, Geometry, LANES, Layout, SLOTS, Zones};
-use super::table::RawTable;
+use super::table::Bare;
 use bucketmask_alloc::{BucketMask, prefetch};
 use core::ops::Range;
 
@@ -72,7 +72,7 @@ impl<T> Ring<T> {
     }
 }
 
-impl<T, L: Layout> RawTable<T, L> {
+impl<T, L: Layout> Bare<T, L> {
     /// Visits the entries of the mask words in `segment` (those that there are).
     ///
     /// # Safety

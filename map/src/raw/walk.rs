@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::layout::{Geometry, LANE_BITS, LANES, Layout, Zones};
-use super::table::{RawTable, Spot};
+use super::table::{Bare, RawTable, Spot};
+use allocator_api2::alloc::Allocator;
 use bucketmask_alloc::BucketMask;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
@@ -29,7 +30,7 @@ impl<T, L: Layout> Clone for Walk<T, L> {
 }
 
 impl<T, L: Layout> Walk<T, L> {
-    fn over(table: &RawTable<T, L>) -> Self {
+    fn over(table: &Bare<T, L>) -> Self {
         Self { zones: table.zones, mask: BucketMask::EMPTY, next: 0, left: table.len, marker: PhantomData }
     }
 
@@ -59,7 +60,7 @@ impl<T, L: Layout> Walk<T, L> {
     }
 }
 
-impl<T, L: Layout> RawTable<T, L> {
+impl<T, L: Layout> Bare<T, L> {
     /// The entries in hash order.
     pub(crate) fn iter(&self) -> Iter<'_, T, L> {
         Iter { walk: Walk::over(self), marker: PhantomData }
@@ -108,20 +109,26 @@ impl<T, L: Layout> RawTable<T, L> {
             unsafe { entry.drop_in_place() };
         }
     }
+}
 
+impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// Takes all entries out, one by one. The memory stays, also when the iterator is dropped half way.
-    pub(crate) fn drain(&mut self) -> Drain<'_, T, L> {
+    pub(crate) fn drain(&mut self) -> Drain<'_, T, A, L> {
         // The table is empty while it is drained, so a leaked drain leaks entries and nothing else.
-        let table = mem::replace(self, Self::new());
-        Drain { all: Some(table.into_iter()), home: self }
+        let bare = mem::replace(&mut self.bare, Bare::new());
+        let table = RawTable { bare, alloc: &self.alloc };
+        Drain { all: table.into_iter(), home: &mut self.bare }
     }
 
     /// A copy with the same shape, each entry made by `copy`. O(buckets + entries).
-    pub(crate) fn clone_with(&self, mut copy: impl FnMut(&T) -> T) -> Result<Self, super::TryReserveError> {
+    pub(crate) fn clone_with(&self, mut copy: impl FnMut(&T) -> T) -> Result<Self, super::TryReserveError>
+    where
+        A: Clone,
+    {
         if self.len == 0 {
-            return Ok(Self::new());
+            return Ok(Self::new_in(self.alloc.clone()));
         }
-        let mut other = Self::allocate(self.buckets, 0)?;
+        let mut other = Self::allocate_in(self.buckets, 0, self.alloc.clone())?;
         let mut walk = Walk::<T, L>::over(self);
         // SAFETY: `self` is borrowed and does not change.
         while let Some((entry, spot)) = unsafe { walk.advance() } {
@@ -135,7 +142,7 @@ impl<T, L: Layout> RawTable<T, L> {
 }
 
 /// Resets the table on the way out, by unwinding too.
-struct Emptied<'a, T, L: Layout>(&'a mut RawTable<T, L>);
+struct Emptied<'a, T, L: Layout>(&'a mut Bare<T, L>);
 
 impl<T, L: Layout> Drop for Emptied<'_, T, L> {
     fn drop(&mut self) {
@@ -156,16 +163,16 @@ pub(crate) struct IterMut<'a, T, L: Layout> {
 }
 
 /// Owned entries in hash order, with the table's memory.
-pub(crate) struct IntoIter<T, L: Layout> {
+pub(crate) struct IntoIter<T, A: Allocator, L: Layout> {
     walk: Walk<T, L>,
     /// Owns the memory; its `len` is 0, so it drops no entry.
-    table: RawTable<T, L>,
+    table: RawTable<T, A, L>,
 }
 
 /// Owned entries in hash order; the memory goes back to the table.
-pub(crate) struct Drain<'a, T, L: Layout> {
-    all: Option<IntoIter<T, L>>,
-    home: &'a mut RawTable<T, L>,
+pub(crate) struct Drain<'a, T, A: Allocator, L: Layout> {
+    all: IntoIter<T, &'a A, L>,
+    home: &'a mut Bare<T, L>,
 }
 
 // SAFETY: an `Iter` is a bundle of &T.
@@ -177,9 +184,9 @@ unsafe impl<T: Send, L: Layout> Send for IterMut<'_, T, L> {}
 // SAFETY: a shared `IterMut` gives out nothing but counts.
 unsafe impl<T: Sync, L: Layout> Sync for IterMut<'_, T, L> {}
 // SAFETY: an `IntoIter` owns its entries.
-unsafe impl<T: Send, L: Layout> Send for IntoIter<T, L> {}
+unsafe impl<T: Send, A: Allocator + Send, L: Layout> Send for IntoIter<T, A, L> {}
 // SAFETY: a shared `IntoIter` gives out &T at most.
-unsafe impl<T: Sync, L: Layout> Sync for IntoIter<T, L> {}
+unsafe impl<T: Sync, A: Allocator + Sync, L: Layout> Sync for IntoIter<T, A, L> {}
 
 impl<T, L: Layout> Clone for Iter<'_, T, L> {
     fn clone(&self) -> Self {
@@ -194,17 +201,17 @@ impl<T, L: Layout> IterMut<'_, T, L> {
     }
 }
 
-impl<T, L: Layout> IntoIter<T, L> {
+impl<T, A: Allocator, L: Layout> IntoIter<T, A, L> {
     /// The entries not yet visited.
     pub(crate) fn rest(&self) -> Iter<'_, T, L> {
         Iter { walk: self.walk.clone(), marker: PhantomData }
     }
 }
 
-impl<T, L: Layout> Drain<'_, T, L> {
+impl<T, A: Allocator, L: Layout> Drain<'_, T, A, L> {
     /// The entries not yet visited.
-    pub(crate) fn rest(&self) -> Option<Iter<'_, T, L>> {
-        self.all.as_ref().map(IntoIter::rest)
+    pub(crate) fn rest(&self) -> Iter<'_, T, L> {
+        self.all.rest()
     }
 }
 
@@ -236,7 +243,7 @@ impl<'a, T, L: Layout> Iterator for IterMut<'a, T, L> {
     }
 }
 
-impl<T, L: Layout> Iterator for IntoIter<T, L> {
+impl<T, A: Allocator, L: Layout> Iterator for IntoIter<T, A, L> {
     type Item = T;
 
     #[inline]
@@ -250,39 +257,39 @@ impl<T, L: Layout> Iterator for IntoIter<T, L> {
     }
 }
 
-impl<T, L: Layout> Iterator for Drain<'_, T, L> {
+impl<T, A: Allocator, L: Layout> Iterator for Drain<'_, T, A, L> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.all.as_mut().and_then(Iterator::next)
+        self.all.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.all.as_ref().map_or((0, Some(0)), Iterator::size_hint)
+        self.all.size_hint()
     }
 }
 
 impl<T, L: Layout> ExactSizeIterator for Iter<'_, T, L> {}
 impl<T, L: Layout> ExactSizeIterator for IterMut<'_, T, L> {}
-impl<T, L: Layout> ExactSizeIterator for IntoIter<T, L> {}
-impl<T, L: Layout> ExactSizeIterator for Drain<'_, T, L> {}
+impl<T, A: Allocator, L: Layout> ExactSizeIterator for IntoIter<T, A, L> {}
+impl<T, A: Allocator, L: Layout> ExactSizeIterator for Drain<'_, T, A, L> {}
 impl<T, L: Layout> FusedIterator for Iter<'_, T, L> {}
 impl<T, L: Layout> FusedIterator for IterMut<'_, T, L> {}
-impl<T, L: Layout> FusedIterator for IntoIter<T, L> {}
-impl<T, L: Layout> FusedIterator for Drain<'_, T, L> {}
+impl<T, A: Allocator, L: Layout> FusedIterator for IntoIter<T, A, L> {}
+impl<T, A: Allocator, L: Layout> FusedIterator for Drain<'_, T, A, L> {}
 
-impl<T, L: Layout> IntoIterator for RawTable<T, L> {
+impl<T, A: Allocator, L: Layout> IntoIterator for RawTable<T, A, L> {
     type Item = T;
-    type IntoIter = IntoIter<T, L>;
+    type IntoIter = IntoIter<T, A, L>;
 
-    fn into_iter(mut self) -> IntoIter<T, L> {
+    fn into_iter(mut self) -> IntoIter<T, A, L> {
         let walk = Walk::over(&self);
         self.len = 0;
         IntoIter { walk, table: self }
     }
 }
 
-impl<T, L: Layout> IntoIter<T, L> {
+impl<T, A: Allocator, L: Layout> IntoIter<T, A, L> {
     /// Drops what was not visited.
     fn drop_rest(&mut self) {
         if mem::needs_drop::<T>() {
@@ -293,21 +300,19 @@ impl<T, L: Layout> IntoIter<T, L> {
     }
 }
 
-impl<T, L: Layout> Drop for IntoIter<T, L> {
+impl<T, A: Allocator, L: Layout> Drop for IntoIter<T, A, L> {
     fn drop(&mut self) {
         self.drop_rest();
     }
 }
 
-impl<T, L: Layout> Drop for Drain<'_, T, L> {
+impl<T, A: Allocator, L: Layout> Drop for Drain<'_, T, A, L> {
     fn drop(&mut self) {
-        if let Some(mut all) = self.all.take() {
-            // A destructor that panics here loses the memory to `IntoIter::drop`, and the table stays empty.
-            all.drop_rest();
-            let mut table = mem::replace(&mut all.table, RawTable::new());
-            all.walk.left = 0;
-            table.reset();
-            *self.home = table;
-        }
+        // A destructor that panics here leaves the memory to `IntoIter::drop`, and the table stays empty.
+        self.all.drop_rest();
+        self.all.walk.left = 0;
+        let mut bare = mem::replace(&mut self.all.table.bare, Bare::new());
+        bare.reset();
+        *self.home = bare;
     }
 }
