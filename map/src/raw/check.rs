@@ -77,6 +77,7 @@ impl<T, L: Layout> Bare<T, L> {
             live += lane.count_ones() as usize;
         }
         assert_eq!(live, self.len, "masks and length disagree");
+        self.check_summary();
         self.each_spot(|table, spot| {
             // SAFETY: the walk yields occupied spots.
             let hash = hash(unsafe { table.at(spot) });

@@ -1,8 +1,8 @@
 //! How heads, masks and slots lie in a table's memory: the one module that knows.
 //!
 //! Owned by `storage` (which asks for a plan) and `table` (which asks for addresses). Three zones, each growing at its
-//! own end: heads (16 bytes a bucket), masks (one 16-bit lane a bucket, four lanes a word, bit 15 never set), slots
-//! (15 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket instead.
+//! own end: heads (16 bytes a bucket), masks (one 16-bit lane a bucket, four lanes a word, bit 15 never set; before the
+//! first of them the summary, one bit a mask word, for all the room there is), slots (15 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket instead.
 //! Invariant: a bucket's addresses depend on the zone bases and its index alone, so zones move as plain bytes.
 
 #![allow(unsafe_code)]
@@ -29,10 +29,15 @@ const_assert!(SLOTS < LANE_BITS && SLOTS == OVERFLOW && OVERFLOW + 1 == HEAD);
 const_assert!(LANES * LANE_BITS == 64);
 const_assert!(FULL_WORD.count_ones() as usize == LANES * SLOTS);
 
+/// Mask words governed by one summary word.
+pub(crate) const GROUP: usize = 64;
+
 /// Where the zones lie, relative to the start of a table's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub(crate) heads: usize,
+    /// Start of the zone of masks, and of the summary in it.
+    pub(crate) summary: usize,
     pub(crate) masks: usize,
     pub(crate) slots: usize,
     pub(crate) bytes: usize,
@@ -47,6 +52,7 @@ static NOTHING: Nothing = Nothing([0; 64]);
 /// The zones' addresses.
 pub struct Zones<T> {
     pub(crate) heads: NonNull<u8>,
+    pub(crate) summary: NonNull<u64>,
     pub(crate) masks: NonNull<u64>,
     pub(crate) slots: NonNull<T>,
 }
@@ -65,7 +71,7 @@ impl<T> Zones<T> {
         let head: *const Nothing = &raw const NOTHING;
         // SAFETY: the address of a static is not null.
         let head = unsafe { NonNull::new_unchecked(head.cast_mut()) };
-        Self { heads: head.cast(), masks: head.cast(), slots: NonNull::dangling() }
+        Self { heads: head.cast(), summary: head.cast(), masks: head.cast(), slots: NonNull::dangling() }
     }
 
     /// The zones of `plan` in the memory at `base`.
@@ -77,6 +83,7 @@ impl<T> Zones<T> {
         unsafe {
             Self {
                 heads: base.add(plan.heads),
+                summary: base.add(plan.summary).cast(),
                 masks: base.add(plan.masks).cast(),
                 slots: base.add(plan.slots).cast(),
             }
@@ -95,8 +102,16 @@ mod sealed {
         /// Where the zones of `room` buckets lie, each zone starting at a multiple of `unit` bytes (a power of two, 64
         /// or more). None: more than the address space holds.
         fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan>;
-        /// The bytes in use of each zone while the table has `buckets` buckets.
+        /// The bytes in use of each zone while the table has `buckets` buckets: heads, summary and masks, slots. None in
+        /// any of them while there is no bucket.
         fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3];
+        /// The bytes that a table of `buckets` buckets takes along when it moves to memory of another plan: heads, masks,
+        /// slots, summary.
+        fn pieces(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 4] {
+            let [heads, _, slots] = Self::extents(entry, plan, buckets);
+            let masks = (plan.masks, super::mask_bytes(buckets));
+            [heads, masks, slots, (plan.summary, super::summary_bytes(buckets))]
+        }
         /// Head of `bucket`.
         ///
         /// # Safety
@@ -209,19 +224,31 @@ fn mask_bytes(buckets: usize) -> usize {
     buckets.div_ceil(LANES) * 8
 }
 
+/// Bytes of the summary of `buckets` buckets.
+pub(crate) fn summary_bytes(buckets: usize) -> usize {
+    buckets.div_ceil(LANES * GROUP) * 8
+}
+
+/// The part in use of the zone of summary and masks.
+fn masks_extent(plan: &Plan, buckets: usize) -> Extent {
+    let used = if buckets == 0 { 0 } else { plan.masks - plan.summary + mask_bytes(buckets) };
+    (plan.summary, used)
+}
+
 impl Geometry for Split {
     fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan> {
         let align = entry.align().max(64);
-        let masks = round_up(room.checked_mul(HEAD)?, unit)?;
+        let summary = round_up(room.checked_mul(HEAD)?, unit)?;
+        let masks = summary.checked_add(summary_bytes(room))?;
         let slots = round_up(round_up(masks.checked_add(mask_bytes(room))?, unit)?, align)?;
         let bytes = round_up(slots.checked_add(room.checked_mul(SLOTS * entry.size())?)?, unit)?;
-        Some(Plan { heads: 0, masks, slots, bytes, align })
+        Some(Plan { heads: 0, summary, masks, slots, bytes, align })
     }
 
     fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
         [
             (plan.heads, buckets * HEAD),
-            (plan.masks, mask_bytes(buckets)),
+            masks_extent(plan, buckets),
             (plan.slots, buckets * SLOTS * entry.size()),
         ]
     }
@@ -265,13 +292,14 @@ impl Geometry for Inline {
         let align = entry.align().max(64);
         let lead = Self::lead(entry);
         let stride = lead.checked_add(SLOTS.checked_mul(entry.size())?)?.checked_next_multiple_of(align)?;
-        let heads = round_up(round_up(mask_bytes(room), unit)?, align)?;
+        let masks = summary_bytes(room);
+        let heads = round_up(round_up(masks + mask_bytes(room), unit)?, align)?;
         let bytes = round_up(heads.checked_add(room.checked_mul(stride)?)?, unit)?;
-        Some(Plan { heads, masks: 0, slots: heads + lead, bytes: bytes.max(heads + lead), align })
+        Some(Plan { heads, summary: 0, masks, slots: heads + lead, bytes: bytes.max(heads + lead), align })
     }
 
     fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
-        [(plan.heads, buckets * Self::stride(entry)), (plan.masks, mask_bytes(buckets)), (plan.slots, 0)]
+        [(plan.heads, buckets * Self::stride(entry)), masks_extent(plan, buckets), (plan.slots, 0)]
     }
 
     #[inline(always)]
@@ -357,7 +385,10 @@ mod tests {
             let base = NonNull::new(std::alloc::alloc(block)).expect("memory");
             let zones = Zones::<T>::at(base, plan);
             let from = |at: usize| at - base.as_ptr() as usize;
-            let mut pieces = vec![("mask", from(zones.masks.as_ptr() as usize), mask_bytes(room), 8)];
+            let mut pieces = vec![
+                ("summary", from(zones.summary.as_ptr() as usize), summary_bytes(room), 8),
+                ("mask", from(zones.masks.as_ptr() as usize), mask_bytes(room), 8),
+            ];
             for bucket in 0..room {
                 pieces.push(("head", from(L::Geometry::head(&zones, bucket) as usize), HEAD, HEAD));
                 for slot in 0..SLOTS {

@@ -14,6 +14,7 @@ pub(crate) mod layout;
 pub(crate) mod migrate;
 #[cfg(feature = "gc")]
 pub(crate) mod storage;
+pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod upkeep;
 #[cfg(feature = "gc")]

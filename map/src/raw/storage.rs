@@ -70,7 +70,7 @@ pub(crate) struct Storage {
 impl Storage {
     /// No memory at all.
     pub(crate) const fn empty() -> Self {
-        let plan = Plan { heads: 0, masks: 0, slots: 0, bytes: 0, align: 1 };
+        let plan = Plan { heads: 0, summary: 0, masks: 0, slots: 0, bytes: 0, align: 1 };
         Self { source: Source::Nothing, base: NonNull::dangling(), plan, room: 0 }
     }
 
@@ -143,10 +143,10 @@ impl Storage {
     /// `buckets` are open in both; both hold `T` in layout `L`.
     pub(crate) unsafe fn copy_from<T, L: Layout>(&mut self, other: &Self, buckets: usize) {
         let entry = Block::new::<T>();
-        let into: [Extent; 3] = L::Geometry::extents(entry, &self.plan, buckets);
-        let from = L::Geometry::extents(entry, &other.plan, buckets);
+        let into: [Extent; 4] = L::Geometry::pieces(entry, &self.plan, buckets);
+        let from = L::Geometry::pieces(entry, &other.plan, buckets);
         for ((from, len), (into, _)) in from.into_iter().zip(into) {
-            // SAFETY: extents lie in open memory of two separate storages.
+            // SAFETY: pieces lie in open memory of two separate storages.
             unsafe { self.base.add(into).copy_from_nonoverlapping(other.base.add(from), len) };
         }
     }

@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::group::{Head, Tag};
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, OVERFLOW, Zones};
+use super::layout::{GROUP, Geometry, LANE_BITS, LANES, Layout, OVERFLOW, Zones};
 use super::storage::{Storage, TryReserveError};
 use super::upkeep::Care;
 use crate::hash::{home, tophash};
@@ -163,9 +163,27 @@ impl<T, L: Layout> Bare<T, L> {
             }
             L::Geometry::slot(&self.zones, bucket, slot).write(entry);
             *L::Geometry::head(&self.zones, bucket).add(slot) = tophash(hash);
-            *self.zones.masks.as_ptr().add(bucket / LANES) |= 1 << (bucket % LANES * LANE_BITS + slot);
+            self.occupy(spot);
         }
         self.len += 1;
+    }
+
+    /// Sets the mask bit of a spot.
+    ///
+    /// # Safety
+    /// `spot` lies in an open bucket.
+    #[inline(always)]
+    unsafe fn occupy(&mut self, spot: Spot) {
+        let word = spot.bucket / LANES;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mask = self.zones.masks.as_ptr().add(word);
+            let had = *mask;
+            *mask = had | 1 << (spot.bucket % LANES * LANE_BITS + spot.slot);
+            if had == 0 {
+                self.mark(word);
+            }
+        }
     }
 
     /// One more entry lies past each bucket of `home..bucket`.
@@ -199,6 +217,9 @@ impl<T, L: Layout> Bare<T, L> {
                 // Zero is met only if the user's hasher gave two answers for one key; then nothing is owed either.
                 if *count != STICKY && *count != 0 {
                     *count -= 1;
+                    if *count == 0 {
+                        self.unmark(passed / LANES);
+                    }
                 }
             }
         }
@@ -229,7 +250,11 @@ impl<T, L: Layout> Bare<T, L> {
         // SAFETY: the caller's promise; the entry is read once and its slot is free from here on.
         unsafe {
             *L::Geometry::head(&self.zones, bucket).add(slot) = 0;
-            *self.zones.masks.as_ptr().add(bucket / LANES) &= !(1 << (bucket % LANES * LANE_BITS + slot));
+            let mask = self.zones.masks.as_ptr().add(bucket / LANES);
+            *mask &= !(1 << (bucket % LANES * LANE_BITS + slot));
+            if *mask == 0 {
+                self.unmark(bucket / LANES);
+            }
             let at = L::Geometry::slot(&self.zones, bucket, slot);
             let entry = at.read();
             if L::SCRUB {
@@ -239,21 +264,24 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// Forgets all entries without dropping them. O(buckets), by mask words.
+    /// Forgets all entries without dropping them. O(marked words + summary words).
     pub(crate) fn reset(&mut self) {
-        // SAFETY: all open buckets; a zeroed head and mask word is an empty one.
+        let mut marked = self.marked(0..self.words());
+        // SAFETY: marked words are open, and so are their buckets up to the last open one. A zeroed head and mask word is
+        // an empty one, and what is not marked is that already.
         unsafe {
-            for bucket in 0..self.buckets {
-                ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, 1 + OVERFLOW);
-            }
-            if L::SCRUB {
-                for word in 0..self.words() {
+            while let Some(word) = marked.next(&self.zones) {
+                if L::SCRUB {
                     for bit in bucketmask_alloc::BucketMask::from_word(self.word(word)).occupied() {
                         ptr::write_bytes(L::Geometry::slot_of_bit(&self.zones, word, bit as usize), 0, 1);
                     }
                 }
+                for bucket in word * LANES..self.buckets.min(word * LANES + LANES) {
+                    ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, 1 + OVERFLOW);
+                }
+                *self.zones.masks.as_ptr().add(word) = 0;
             }
-            ptr::write_bytes(self.zones.masks.as_ptr(), 0, self.words());
+            ptr::write_bytes(self.zones.summary.as_ptr(), 0, self.words().div_ceil(GROUP));
         }
         self.len = 0;
         self.rest();
@@ -270,7 +298,7 @@ impl<T, L: Layout> Bare<T, L> {
             L::Geometry::slot(&self.zones, bucket, slot).write(entry);
             *L::Geometry::head(&self.zones, bucket).add(slot) =
                 *L::Geometry::head(&other.zones, bucket).add(slot);
-            *self.zones.masks.as_ptr().add(bucket / LANES) |= 1 << (bucket % LANES * LANE_BITS + slot);
+            self.occupy(spot);
         }
         self.len += 1;
     }
@@ -286,6 +314,10 @@ impl<T, L: Layout> Bare<T, L> {
                 *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) =
                     *L::Geometry::head(&other.zones, bucket).add(OVERFLOW);
             }
+        }
+        for group in 0..self.words().div_ceil(GROUP) {
+            // SAFETY: a summary word in both. Counts were copied of words that may have no entry.
+            unsafe { *self.zones.summary.as_ptr().add(group) |= *other.zones.summary.as_ptr().add(group) };
         }
         (self.upper, self.lower, self.watermark) = (other.upper, other.lower, other.watermark);
         self.care = other.care.twin();

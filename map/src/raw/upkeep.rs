@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{Geometry, Layout, OVERFLOW, SLOTS};
+use super::layout::{Geometry, LANES, Layout, OVERFLOW, SLOTS};
 use super::storage::{Storage, TryReserveError, is_elastic};
 use super::table::{Bare, LONG_TRAIL, RawTable};
 use crate::hash::home;
@@ -254,7 +254,12 @@ impl<T, L: Layout> Bare<T, L> {
         });
         for (bucket, count) in counts.into_iter().enumerate() {
             // SAFETY: one count an open bucket.
-            unsafe { *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) = count };
+            unsafe {
+                *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) = count;
+                if count != 0 {
+                    self.mark(bucket / LANES);
+                }
+            }
         }
         self.care.stale = 0;
     }
