@@ -82,8 +82,10 @@ impl BucketAlloc {
                 placement.count(node, base, bytes);
             }
         }
-        for (base, bytes, node) in range::live() {
-            placement.count(usize::from(node.0), base, bytes);
+        for range in range::live() {
+            for (base, bytes) in range.open() {
+                placement.count(usize::from(range.node.0), base, bytes);
+            }
         }
         for_each_heap(|heap| {
             for (node, frees) in placement.nodes.iter_mut().zip(heap.crossed()) {

@@ -26,15 +26,70 @@ pub struct Range {
     opened: AtomicUsize,
 }
 
+/// Chunks that live ranges hold, over all nodes.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// A range that grows gets this part of the address space that ranges may still take.
+const SHARE: usize = 256;
+
 // SAFETY: a range owns its addresses alone; nothing in it is bound to a thread.
 unsafe impl Send for Range {}
 // SAFETY: shared methods only change page protection, which the kernel serialises, and an atomic.
 unsafe impl Sync for Range {}
 
-/// Where ranges lie, for reports: base, chunks and node. Ranges are made and dropped by their users,
-/// never by the allocator itself, so this lock is never taken inside malloc or free, and its holder may
-/// allocate. Held over a fork like the others, and before them.
-pub(crate) static LIVE: FutexMutex<Vec<(usize, usize, NodeId)>> = FutexMutex::new(Vec::new());
+/// The live ranges, for reports. Ranges are made, opened and dropped by their users, never by the allocator itself,
+/// so this lock is never taken inside malloc or free, and its holder may allocate. Held over a fork like the
+/// others, and before them.
+pub(crate) static LIVE: FutexMutex<Vec<Live>> = FutexMutex::new(Vec::new());
+
+/// Where a range lies, and what of it is open.
+#[derive(Clone)]
+pub(crate) struct Live {
+    base: usize,
+    chunks: usize,
+    pub(crate) node: NodeId,
+    /// Start and end of what is open, in bytes from the base: ascending, apart, whole OS pages.
+    parts: Vec<(usize, usize)>,
+}
+
+impl Live {
+    /// Bytes of address space.
+    pub(crate) fn room(&self) -> usize {
+        self.chunks * CHUNK
+    }
+
+    /// Address and length of each part that is open.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.parts.iter().map(|&(start, end)| (self.base + start, end - start))
+    }
+
+    /// Bytes that are open.
+    fn bytes(&self) -> usize {
+        self.parts.iter().map(|(start, end)| end - start).sum()
+    }
+
+    /// `start..end` is open from here on.
+    fn add(&mut self, start: usize, end: usize) {
+        let first = self.parts.partition_point(|part| part.1 < start);
+        let past = self.parts.partition_point(|part| part.0 <= end);
+        let touched = &self.parts[first..past];
+        let whole = (
+            touched.first().map_or(start, |part| part.0.min(start)),
+            touched.last().map_or(end, |part| part.1.max(end)),
+        );
+        self.parts.splice(first..past, [whole]);
+    }
+
+    /// `start..end` is closed from here on.
+    fn cut(&mut self, start: usize, end: usize) {
+        let first = self.parts.partition_point(|part| part.1 <= start);
+        let past = self.parts.partition_point(|part| part.0 < end);
+        let touched = &self.parts[first..past];
+        let left = touched.first().map_or((start, start), |part| (part.0, start));
+        let right = touched.last().map_or((end, end), |part| (end, part.1));
+        self.parts.splice(first..past, [left, right].into_iter().filter(|part| part.0 < part.1));
+    }
+}
 
 impl Range {
     /// Room of at least `room` bytes (rounded up to 4 MiB) on this thread's node, nothing of it open.
@@ -49,9 +104,22 @@ impl Range {
             let idx = (usize::from(node.0) + step) % spans.len();
             spans[idx].take_chunks(chunks).map(|base| (NodeId(idx as u8), base))
         })?;
-        LIVE.lock().push((base, chunks, node));
+        LIVE.lock().push(Live { base, chunks, node, parts: Vec::new() });
+        HELD.fetch_add(chunks, Ordering::Relaxed);
         let base = NonNull::new(base as *mut u8)?;
         Some(Self { base, chunks, node, opened: AtomicUsize::new(0) })
+    }
+
+    /// Room of `least` bytes, or more: for who grows by steps and is sorry to move, so that one in need gets far more
+    /// than it asks for while few ranges are alive (4 GiB the first ones), and later ones less and less. Address
+    /// space that is not open costs nothing.
+    ///
+    /// `None` as for [`reserve`](Self::reserve).
+    pub fn reserve_ample(least: usize) -> Option<Self> {
+        let held = HELD.load(Ordering::Relaxed) * CHUNK;
+        let share = (REGION.get().bytes() / 2).saturating_sub(held) / SHARE;
+        let ample = (share > least).then(|| Self::reserve(share)).flatten();
+        ample.or_else(|| Self::reserve(least))
     }
 
     /// First address of the room, aligned to 4 MiB.
@@ -77,17 +145,15 @@ impl Range {
 
     /// Makes `[offset, offset + len)`, rounded outward to OS pages, readable and writable. Memory
     /// that was closed, or never open, reads as zero. `false` if it lies outside the room or the
-    /// kernel refuses; nothing is lost then.
-    ///
-    /// [`opened`](Self::opened) is right if what is opened was closed.
+    /// kernel refuses; nothing is lost then. What is open already stays as it is.
     #[must_use]
     pub fn open(&self, offset: usize, len: usize) -> bool {
         let Some((start, end)) = self.checked(offset, len) else { return false };
         let (start, end) = (start & !(sys::OS_PAGE - 1), end.next_multiple_of(sys::OS_PAGE));
         // SAFETY: inside the range, which is ours alone.
         let opened = start == end || unsafe { sys::open(self.base.as_ptr().add(start), end - start) };
-        if opened {
-            self.opened.fetch_add(end - start, Ordering::Relaxed);
+        if opened && start < end {
+            self.note(|live| live.add(start, end));
         }
         opened
     }
@@ -100,9 +166,16 @@ impl Range {
         let (start, end) = (start.next_multiple_of(sys::OS_PAGE), end & !(sys::OS_PAGE - 1));
         // SAFETY: inside the range, which is ours alone; the caller gives its content up.
         if start < end && unsafe { sys::close(self.base.as_ptr().add(start), end - start) } {
-            let _ = self.opened.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |opened| {
-                Some(opened.saturating_sub(end - start))
-            });
+            self.note(|live| live.cut(start, end));
+        }
+    }
+
+    /// Writes down what is open.
+    fn note(&self, change: impl FnOnce(&mut Live)) {
+        let base = self.base.as_ptr() as usize;
+        if let Some(live) = LIVE.lock().iter_mut().find(|live| live.base == base) {
+            change(live);
+            self.opened.store(live.bytes(), Ordering::Relaxed);
         }
     }
 
@@ -116,17 +189,58 @@ impl Range {
 impl Drop for Range {
     fn drop(&mut self) {
         let base = self.base.as_ptr() as usize;
-        LIVE.lock().retain(|&(live, _, _)| live != base);
-        // SAFETY: inside the range, which nobody uses any more.
-        if unsafe { sys::close(self.base.as_ptr(), self.room()) } {
+        let parts = {
+            let mut live = LIVE.lock();
+            let at = live.iter().position(|live| live.base == base);
+            at.map(|at| live.swap_remove(at).parts).unwrap_or_default()
+        };
+        let closed = parts.iter().all(|&(start, end)| {
+            // SAFETY: inside the range, which nobody uses any more.
+            unsafe { sys::close(self.base.as_ptr().add(start), end - start) }
+        });
+        if closed {
             REGION.span(self.node).give_chunks(base, self.chunks);
+            HELD.fetch_sub(self.chunks, Ordering::Relaxed);
         }
         // Locked memory can't be given back: its addresses stay taken rather than be handed out
         // with old content.
     }
 }
 
-/// Base, bytes and node of each live range.
-pub(crate) fn live() -> Vec<(usize, usize, NodeId)> {
-    LIVE.lock().iter().map(|&(base, chunks, node)| (base, chunks * CHUNK, node)).collect()
+/// The live ranges, as they are now.
+pub(crate) fn live() -> Vec<Live> {
+    LIVE.lock().clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_kept_like_a_set_of_pages() {
+        let mut live = Live { base: 1 << 22, chunks: 1, node: NodeId(0), parts: Vec::new() };
+        let mut model = [false; 64];
+        let mut seed = 1u64;
+        for _ in 0..4000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let start = (seed >> 33) as usize % 63;
+            let end = start + 1 + (seed >> 50) as usize % (64 - start);
+            let open = seed >> 62 & 1 == 0;
+            if open {
+                live.add(start, end)
+            } else {
+                live.cut(start, end)
+            }
+            model[start..end].fill(open);
+            let mut seen = [false; 64];
+            for (address, len) in live.open() {
+                let start = address - (1 << 22);
+                assert!(len > 0 && seen[start..start + len].iter().all(|seen| !seen));
+                seen[start..start + len].fill(true);
+            }
+            assert_eq!(seen, model);
+            assert_eq!(live.bytes(), model.iter().filter(|&&open| open).count());
+            assert!(live.parts.windows(2).all(|pair| pair[0].1 < pair[1].0), "{:?}", live.parts);
+        }
+    }
 }

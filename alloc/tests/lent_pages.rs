@@ -111,6 +111,8 @@ fn ranges_open_close_and_read_as_zero_again() {
         bytes.write_bytes(1, 10_000);
         bytes.add(8 << 20).write(2);
     }
+    assert!(range.open(0, 10_000));
+    assert_eq!(range.opened(), 12_288 + 4096, "what is open is not counted twice");
     range.close(1, 10_000);
     assert_eq!(range.opened(), 8192 + 4096, "only OS pages wholly inside are closed");
     assert!(range.open(4096, 4096));
@@ -122,6 +124,19 @@ fn ranges_open_close_and_read_as_zero_again() {
     }
     assert!(!range.open(range.room() - 1, 2) && !range.open(usize::MAX, 2), "outside the room");
     range.close(usize::MAX, 5);
+}
+
+#[test]
+fn ample_ranges_leave_room_for_others() {
+    let least = 5 << 20;
+    let first = Range::reserve_ample(least).unwrap().room();
+    assert!(first > 256 << 20, "{first}: the first ones get far more than they ask for");
+    let mut ranges: Vec<Range> = (0..1500).map(|_| Range::reserve_ample(least).unwrap()).collect();
+    assert!(ranges.iter().all(|range| range.room() >= least));
+    assert!(ranges.last().unwrap().room() < first / 8);
+    let whole = Range::reserve(first).expect("there is room for large ones still");
+    ranges.push(whole);
+    assert!(ranges.iter().all(|range| range.open(range.room() - 4096, 4096)));
 }
 
 #[test]

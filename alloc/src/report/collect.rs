@@ -41,11 +41,12 @@ impl Report {
             });
             slots[place].add(page, residency.of_page(page.base, page.bytes));
         });
-        for (base, room, node) in range::live() {
-            let ranges = &mut nodes[usize::from(node.0)].ranges;
+        for range in range::live() {
+            let ranges = &mut nodes[usize::from(range.node.0)].ranges;
             ranges.count += 1;
-            ranges.room += room;
-            ranges.resident += residency.of_range(base, room);
+            ranges.room += range.room();
+            ranges.resident +=
+                range.open().map(|(base, bytes)| residency.of_part(base, bytes)).sum::<usize>();
         }
         for lent in nodes.iter_mut().flat_map(|node| &mut node.lent) {
             lent.requested = lent.live_bytes();

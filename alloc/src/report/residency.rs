@@ -29,8 +29,14 @@ impl Residency {
         pages.filter(|&state| state & 1 != 0).count() * sys::OS_PAGE
     }
 
-    /// Bytes in memory of a range, which is whole chunks.
-    pub(crate) fn of_range(&mut self, base: usize, bytes: usize) -> usize {
-        (base..base + bytes).step_by(CHUNK).map(|chunk| self.of_page(chunk, CHUNK)).sum()
+    /// Bytes in memory of a part of a range, whole OS pages of any number of chunks.
+    pub(crate) fn of_part(&mut self, base: usize, bytes: usize) -> usize {
+        let (mut at, end, mut sum) = (base, base + bytes, 0);
+        while at < end {
+            let next = end.min((at & !(CHUNK - 1)) + CHUNK);
+            sum += self.of_page(at, next - at);
+            at = next;
+        }
+        sum
     }
 }
