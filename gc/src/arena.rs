@@ -5,13 +5,14 @@
 //! ever be used again is reachable from the root.
 #![allow(unsafe_code)]
 
-use crate::Mutation;
 use crate::collect::Collect;
 use crate::heap::Context;
+use crate::heap::cycle::{Effort, Phase, Until};
 use crate::heap::verify::{Verified, VerifyError};
 use crate::metrics::Metrics;
 use crate::report::CycleReport;
 use crate::walk::Walk;
+use crate::{Finalization, Mutation};
 use std::marker::PhantomData;
 
 /// Gives, for each brand `'a`, the type of an arena's root. Written with [`Rootable!`](macro@crate::Rootable).
@@ -54,7 +55,24 @@ macro_rules! Rootable {
 /// The root of `R` for one brand.
 pub type Root<'a, R> = <R as Rootable<'a>>::Root;
 
+/// Where an arena's collector stands, from [`Arena::collection_phase`]; in the order of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CollectionPhase {
+    /// Between cycles.
+    Sleeping,
+    /// It is finding out what the root reaches.
+    Marking,
+    /// It knows what the root reaches. A write barrier, a mutable borrow of the root or a resurrection takes it back to
+    /// `Marking`.
+    Marked,
+    /// It is freeing the rest.
+    Sweeping,
+}
+
 /// A garbage-collected heap with a root.
+///
+/// Collection is incremental: the methods that collect do a part of a cycle each, between which the program runs.
+/// [`collect_debt`](Self::collect_debt), called every now and then, is all that most programs need.
 ///
 /// The root must be [`Collect`], so that it has no destructor that looks at what is gone and keeps no reference to itself
 /// (gc-arena asks for that only where a cycle runs). Objects live as long as the root reaches them; those it does not reach are freed by the next cycle, and all of them
@@ -121,7 +139,8 @@ where
         R2: for<'a> Rootable<'a>,
         for<'a> Root<'a, R2>: Sized + Collect<'a>,
     {
-        let Self { context, root } = self;
+        let Self { mut context, root } = self;
+        context.root_barrier();
         // SAFETY: as in `new`; the root belongs to this context.
         let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root);
         Arena { context, root }
@@ -141,7 +160,8 @@ where
         R2: for<'a> Rootable<'a>,
         for<'a> Root<'a, R2>: Sized + Collect<'a>,
     {
-        let Self { context, root } = self;
+        let Self { mut context, root } = self;
+        context.root_barrier();
         // SAFETY: as in `new`; the root belongs to this context.
         let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root)?;
         Ok(Arena { context, root })
@@ -165,12 +185,13 @@ where
         unsafe { f(Mutation::of(&raw const *self.context), &*root) }
     }
 
-    /// [`Arena::mutate`] with a mutable root.
+    /// [`Arena::mutate`] with a mutable root, which is traced again if marking goes on.
     #[inline]
     pub fn mutate_root<F, T>(&mut self, f: F) -> T
     where
         F: for<'gc> FnOnce(&'gc Mutation<'gc>, &'gc mut Root<'gc, R>) -> T,
     {
+        self.context.root_barrier();
         let root: *mut Root<'static, R> = &raw mut self.root;
         // SAFETY: as in `mutate`; the root is borrowed mutably, and apart from the context.
         unsafe { f(Mutation::of(&raw const *self.context), &mut *root) }
@@ -180,6 +201,17 @@ where
     #[inline]
     pub fn metrics(&self) -> &Metrics {
         self.context.metrics()
+    }
+
+    /// Where the collector stands.
+    #[inline]
+    pub fn collection_phase(&self) -> CollectionPhase {
+        match self.context.phase() {
+            Phase::Sleep => CollectionPhase::Sleeping,
+            Phase::Mark if self.context.has_grey() => CollectionPhase::Marking,
+            Phase::Mark => CollectionPhase::Marked,
+            Phase::Sweep => CollectionPhase::Sweeping,
+        }
     }
 
     /// What the last finished cycle did; all zero before the first.
@@ -199,19 +231,60 @@ where
     R: for<'a> Rootable<'a>,
     for<'a> Root<'a, R>: Collect<'a>,
 {
-    /// Runs a cycle if one is due, see [`Pacing`](crate::metrics::Pacing).
+    /// Collects until there is no debt, see [`Pacing`](crate::metrics::Pacing); does nothing if there is none.
+    ///
+    /// It goes through all phases, from one cycle into the next if there is debt for it, but does not run more than one
+    /// whole cycle. Time: in proportion to the debt, in pieces of at most a page's sweep or of marking 64 objects; what a
+    /// single object's `trace` or destructor takes is not divided.
     ///
     /// # Panics
     ///
     /// As [`finish_cycle`](Self::finish_cycle).
     #[inline]
     pub fn collect_debt(&mut self) {
-        if self.metrics().allocation_debt() > 0.0 {
-            self.finish_cycle();
-        }
+        self.run(Effort::Debt, Until::Paid);
     }
 
-    /// Runs a whole cycle: afterwards the arena holds exactly what the root reaches.
+    /// [`collect_debt`](Self::collect_debt) for the marking part: it stops when the collector is
+    /// [`Marked`](CollectionPhase::Marked), and does nothing while it is [`Sweeping`](CollectionPhase::Sweeping).
+    ///
+    /// If the arena is marked now, the result allows to look at what is about to die.
+    ///
+    /// # Panics
+    ///
+    /// If a `trace` implementation panics, as [`finish_cycle`](Self::finish_cycle).
+    #[inline]
+    pub fn mark_debt(&mut self) -> Option<MarkedArena<'_, R>> {
+        self.run(Effort::Debt, Until::Marked);
+        self.marked()
+    }
+
+    /// Finishes marking, or begins a cycle and marks. `None` only while the collector is
+    /// [`Sweeping`](CollectionPhase::Sweeping).
+    ///
+    /// # Panics
+    ///
+    /// If a `trace` implementation panics, as [`finish_cycle`](Self::finish_cycle).
+    #[inline]
+    pub fn finish_marking(&mut self) -> Option<MarkedArena<'_, R>> {
+        self.run(Effort::All, Until::Marked);
+        self.marked()
+    }
+
+    /// [`collect_debt`](Self::collect_debt), but it stops at the latest when the collector goes to
+    /// [`Sleeping`](CollectionPhase::Sleeping).
+    ///
+    /// # Panics
+    ///
+    /// As [`finish_cycle`](Self::finish_cycle).
+    #[inline]
+    pub fn cycle_debt(&mut self) {
+        self.run(Effort::Debt, Until::CycleEnd);
+    }
+
+    /// Finishes the cycle that runs, or runs a whole one: afterwards the collector is
+    /// [`Sleeping`](CollectionPhase::Sleeping). After a whole one the arena holds exactly what the root reaches; one that
+    /// was already running may leave what became unreachable meanwhile to the next.
     ///
     /// Time: marking grows with the objects that stay and with what tracing them takes; sweeping with the pages, plus
     /// one visit to each dead object whose type needs to be dropped.
@@ -219,11 +292,21 @@ where
     /// # Panics
     ///
     /// If a `trace` implementation panics (that of a [`RefLock`](crate::RefLock) does when a mutable borrow was leaked):
-    /// nothing is freed then. If a destructor panics: the cycle is finished first, all other destructors included, and
-    /// the first panic goes on afterwards. The arena is usable in both cases.
+    /// the cycle is given up, nothing of it is freed, and the collector is [`Sleeping`](CollectionPhase::Sleeping). If a
+    /// destructor panics: what was to be done is done first, all other destructors included, and the first panic goes on
+    /// afterwards. The arena is usable in both cases.
+    #[inline]
     pub fn finish_cycle(&mut self) {
+        self.run(Effort::All, Until::CycleEnd);
+    }
+
+    fn run(&mut self, effort: Effort, until: Until) {
         // SAFETY: no callback runs, so whatever is used again is reachable from this root, which is this context's.
-        unsafe { self.context.collect(&self.root) };
+        unsafe { self.context.run(&self.root, effort, until) };
+    }
+
+    fn marked(&mut self) -> Option<MarkedArena<'_, R>> {
+        (self.collection_phase() == CollectionPhase::Marked).then_some(MarkedArena(self))
     }
 
     /// Checks the heap's bookkeeping, and walks all that the root reaches without the collector's help. Meant for tests;
@@ -235,6 +318,54 @@ where
     pub fn verify(&self) -> Result<Verified, VerifyError> {
         // SAFETY: as in `finish_cycle`; `&self` keeps callbacks with a mutable root away.
         unsafe { self.context.verify(&self.root) }
+    }
+}
+
+/// An arena whose marking has ended, from [`Arena::finish_marking`] or [`Arena::mark_debt`].
+pub struct MarkedArena<'a, R: for<'b> Rootable<'b>>(&'a mut Arena<R>);
+
+impl<R> MarkedArena<'_, R>
+where
+    R: for<'b> Rootable<'b>,
+    for<'b> Root<'b, R>: Collect<'b>,
+{
+    /// Runs a closure that can tell what is about to die, and save it: [`Gc::is_dead`](crate::Gc::is_dead),
+    /// [`GcWeak::is_dead`](crate::GcWeak::is_dead), [`Gc::resurrect`](crate::Gc::resurrect) and
+    /// [`GcWeak::resurrect`](crate::GcWeak::resurrect). It may do all else that [`Arena::mutate`] allows.
+    ///
+    /// What it resurrects is marked, and all that is reachable from there will be, when marking goes on.
+    ///
+    /// ```
+    /// use bucketmask_gc::{Arena, Gc, GcWeak, Rootable};
+    ///
+    /// // Values that want to be told before they go: the program keeps weak pointers to them.
+    /// let mut arena = Arena::<Rootable![Vec<GcWeak<'_, String>>]>::new(|mc| {
+    ///     ["a", "b"].map(|name| Gc::downgrade(Gc::new(mc, name.to_owned()))).to_vec()
+    /// });
+    /// let dying = arena.finish_marking().unwrap().finalize(|fc, root| {
+    ///     root[0].resurrect(fc);
+    ///     root.iter().filter(|weak| weak.is_dead(fc)).count()
+    /// });
+    /// assert_eq!(dying, 1);
+    /// arena.finish_cycle();
+    /// arena.mutate(|_, root| assert!(!root[0].is_dropped() && root[1].is_dropped()));
+    /// ```
+    #[inline]
+    pub fn finalize<F, T>(self, f: F) -> T
+    where
+        F: for<'gc> FnOnce(&'gc Finalization<'gc>, &'gc Root<'gc, R>) -> T,
+    {
+        let root: *const Root<'static, R> = &raw const self.0.root;
+        // SAFETY: as in `Arena::mutate`; marking has ended, and the sweep needs `&mut Arena`.
+        unsafe { f(Finalization::of(&raw const *self.0.context), &*root) }
+    }
+
+    /// Starts the sweep, without freeing anything yet: the collector is [`Sweeping`](CollectionPhase::Sweeping)
+    /// afterwards. Time: the number of types.
+    #[inline]
+    pub fn start_sweeping(self) {
+        self.0.run(Effort::All, Until::Sweeping);
+        debug_assert_eq!(self.0.collection_phase(), CollectionPhase::Sweeping);
     }
 }
 

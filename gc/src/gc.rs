@@ -6,7 +6,7 @@
 
 use crate::barrier::{Unlock, Write};
 use crate::collect::{Collect, Trace};
-use crate::{GcWeak, Mutation, Static};
+use crate::{Finalization, GcWeak, Mutation, Static, heap};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
@@ -57,6 +57,12 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
     #[inline]
     pub(crate) fn from_non_null(ptr: NonNull<T>) -> Self {
         Self { ptr, brand: PhantomData }
+    }
+
+    /// The address that the collector knows the target by.
+    #[inline(always)]
+    pub(crate) fn address(self) -> *const u8 {
+        self.ptr.as_ptr().cast::<u8>()
     }
 
     /// The pointer that [`as_ptr`](Self::as_ptr) turned into an address.
@@ -113,6 +119,24 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
     #[inline]
     pub fn downgrade(this: Self) -> GcWeak<'gc, T> {
         GcWeak { inner: this }
+    }
+
+    /// Whether the marking that has just ended did not find the target. Such a pointer is held only by what is itself about
+    /// to die, and was come by through a weak pointer; unless it is resurrected, the target goes in this cycle.
+    #[inline]
+    pub fn is_dead(fc: &Finalization<'gc>, this: Self) -> bool {
+        // Only a callback of finalization may look.
+        let _ = fc;
+        // SAFETY: a pointer of this brand, and marking has ended.
+        unsafe { heap::barrier::is_dead(this.address()) }
+    }
+
+    /// Keeps the target in this cycle, and all that is reachable from it. Does nothing for one that is not
+    /// [dead](Self::is_dead).
+    #[inline]
+    pub fn resurrect(fc: &Finalization<'gc>, this: Self) {
+        // SAFETY: a pointer of this brand, in a callback before the sweep.
+        unsafe { fc.context().resurrect(this.address()) };
     }
 
     /// Runs the write barrier on the object, and in return hands it out as one that may take up any pointer until the

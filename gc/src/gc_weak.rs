@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::collect::{Collect, Trace};
-use crate::{Gc, Mutation, heap};
+use crate::{Finalization, Gc, Mutation, heap};
 use std::fmt;
 
 /// A pointer into an arena that does not keep its target alive. It is made by [`Gc::downgrade`].
@@ -14,19 +14,34 @@ pub struct GcWeak<'gc, T: ?Sized + 'gc> {
 }
 
 impl<'gc, T: ?Sized + 'gc> GcWeak<'gc, T> {
-    /// The target, if it has not been collected.
+    /// The target; or `None` if it has been dropped, or will be by the sweep that is going on.
     #[inline]
     pub fn upgrade(self, mc: &Mutation<'gc>) -> Option<Gc<'gc, T>> {
-        // Only a callback may look, since only there is an object that exists also safe to hold.
-        let _ = mc;
-        (!self.is_dropped()).then_some(self.inner)
+        // SAFETY: a weak pointer of this brand, in a callback.
+        unsafe { mc.context().may_upgrade(self.inner.address()) }.then_some(self.inner)
     }
 
-    /// Whether the target has been collected and its value dropped.
+    /// Whether the target's value has been dropped. While a sweep is going on a target may be about to be dropped, so false
+    /// does not mean that [`upgrade`](Self::upgrade) succeeds.
     #[inline]
     pub fn is_dropped(self) -> bool {
         // SAFETY: the slot of a weak pointer's target is kept as long as the pointer is reachable.
-        unsafe { !heap::is_live(self.inner.ptr.as_ptr().cast::<u8>()) }
+        unsafe { !heap::is_live(self.inner.address()) }
+    }
+
+    /// Whether the marking that has just ended found no strong pointer to the target. If it has not been dropped in an
+    /// earlier cycle, it will be in this one, unless it is resurrected.
+    #[inline]
+    pub fn is_dead(self, fc: &Finalization<'gc>) -> bool {
+        Gc::is_dead(fc, self.inner)
+    }
+
+    /// Keeps the target in this cycle, and all that is reachable from it, and gives a strong pointer to it; `None` if it has
+    /// been dropped.
+    #[inline]
+    pub fn resurrect(self, fc: &Finalization<'gc>) -> Option<Gc<'gc, T>> {
+        // SAFETY: a weak pointer of this brand, in a callback before the sweep.
+        unsafe { fc.context().resurrect(self.inner.address()) }.then_some(self.inner)
     }
 
     /// Whether both point to the same object. Only addresses are compared, no metadata of unsized targets.

@@ -53,12 +53,6 @@
 //! `collect.rs` (how a type is traced), `lock.rs` and `barrier.rs` (how it is changed), `metrics.rs` (when a cycle is
 //! due); then `heap/`, where `mod.rs` tells the story of a cycle.
 //!
-//! # What is not here yet
-//!
-//! A cycle runs as one piece, with the program stopped: write barriers are called wherever an incremental collector
-//! needs them, and do nothing. Finalization, dynamic roots, `unsize!` and the step-wise methods of the arena come with
-//! incremental marking.
-//!
 //! # A weakness that is the compiler's
 //!
 //! The brand of an arena rests on closures that must accept any lifetime. A root type that contains a type like
@@ -101,7 +95,7 @@ pub use self::{
     gc_weak::GcWeak,
     heap::verify::{Verified, VerifyError},
     lock::{GcLock, GcRefLock, Lock, RefLock},
-    mutation::Mutation,
+    mutation::{Finalization, Mutation},
     report::CycleReport,
     static_wrapper::Static,
 };

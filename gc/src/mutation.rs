@@ -1,6 +1,7 @@
-//! [`Mutation`]: what a callback of an arena may do to it. A branded view of the arena's context.
+//! [`Mutation`]: what a callback of an arena may do to it; [`Finalization`]: what it may do more when marking has ended.
+//! Branded views of the arena's context.
 //!
-//! Invariant: a `Mutation` exists only inside a callback, and no cycle runs there.
+//! Invariant: either exists only inside a callback, and the collector does not run there.
 #![allow(unsafe_code)]
 
 use crate::collect::Collect;
@@ -8,13 +9,14 @@ use crate::gc::Brand;
 use crate::heap::Context;
 use crate::metrics::Metrics;
 use crate::{Gc, GcWeak};
+use std::ops::Deref;
 use std::ptr::NonNull;
 
 /// The handle that callbacks of an arena receive: permission to allocate, and to change what is there.
 ///
-/// The barriers tell the collector that an object takes up a pointer. [`Lock`](crate::Lock),
-/// [`RefLock`](crate::RefLock) and [`Gc::write`] call them; only types with interior mutability of their own have to.
-/// Collection is not incremental yet, so they cost and do nothing; programs must call them all the same.
+/// The barriers tell the collector that an object takes up a pointer, so that an incremental marking that has passed the
+/// object finds the pointer. [`Lock`](crate::Lock), [`RefLock`](crate::RefLock) and [`Gc::write`] call them; only types with
+/// interior mutability of their own have to. While nothing is being marked they cost one comparison.
 #[repr(transparent)]
 pub struct Mutation<'gc> {
     context: Context,
@@ -42,33 +44,72 @@ impl<'gc> Mutation<'gc> {
     }
 
     /// Announces that `parent` takes up `child`, or, without a child, any number of pointers until the callback ends:
-    /// `parent` will be traced again.
+    /// `parent` will be traced again, if it was traced already (and the child, if given, was not found yet).
     #[inline]
     pub fn backward_barrier(&self, parent: Gc<'gc, ()>, child: Option<Gc<'gc, ()>>) {
-        let _ = (self, parent, child);
+        let child = child.map(Gc::address);
+        // SAFETY: pointers of this brand, in a callback.
+        unsafe { self.context.backward_barrier(parent.address(), child) };
     }
 
     /// [`backward_barrier`](Self::backward_barrier) for a weak child.
     #[inline]
     pub fn backward_barrier_weak(&self, parent: Gc<'gc, ()>, child: GcWeak<'gc, ()>) {
-        let _ = (self, parent, child);
+        // SAFETY: pointers of this brand, in a callback.
+        unsafe { self.context.backward_barrier_weak(parent.address(), child.inner.address()) };
     }
 
     /// Announces that `parent`, or, without a parent, any object until the callback ends, takes up `child`: `child`
-    /// will be kept in this cycle.
+    /// will be kept in this cycle, if `parent` was traced already.
     #[inline]
     pub fn forward_barrier(&self, parent: Option<Gc<'gc, ()>>, child: Gc<'gc, ()>) {
-        let _ = (self, parent, child);
+        // SAFETY: pointers of this brand, in a callback.
+        unsafe { self.context.forward_barrier(parent.map(Gc::address), child.address()) };
     }
 
     /// [`forward_barrier`](Self::forward_barrier) for a weak child.
     #[inline]
     pub fn forward_barrier_weak(&self, parent: Option<Gc<'gc, ()>>, child: GcWeak<'gc, ()>) {
-        let _ = (self, parent, child);
+        // SAFETY: pointers of this brand, in a callback.
+        unsafe { self.context.forward_barrier_weak(parent.map(Gc::address), child.inner.address()) };
+    }
+
+    #[inline]
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     #[inline]
     pub(crate) fn allocate<T: Collect<'gc> + 'gc>(&self, value: T) -> NonNull<T> {
         self.context.allocate(value)
+    }
+}
+
+/// The handle that [`MarkedArena::finalize`](crate::arena::MarkedArena::finalize) hands to its callback: a [`Mutation`] that
+/// may also ask what the marking did not find.
+#[repr(transparent)]
+pub struct Finalization<'gc> {
+    mutation: Mutation<'gc>,
+}
+
+impl Finalization<'_> {
+    /// The branded view of a context.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Mutation::of`]; and marking has ended.
+    #[inline]
+    pub(crate) unsafe fn of<'a>(context: *const Context) -> &'a Self {
+        // SAFETY: `repr(transparent)` over `Mutation`, which is over `Context`.
+        unsafe { &*context.cast::<Self>() }
+    }
+}
+
+impl<'gc> Deref for Finalization<'gc> {
+    type Target = Mutation<'gc>;
+
+    #[inline]
+    fn deref(&self) -> &Mutation<'gc> {
+        &self.mutation
     }
 }

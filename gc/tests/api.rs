@@ -342,7 +342,7 @@ fn std_containers_are_traced() {
 #[test]
 fn debt_wakes_the_collector() {
     let mut arena = Arena::<Rootable![Vec<Gc<'_, [u64; 8]>>]>::new(|_| Vec::new());
-    arena.metrics().set_pacing(Pacing { sleep_factor: 1.0, min_sleep: 64 });
+    arena.metrics().set_pacing(Pacing { sleep_factor: 1.0, min_sleep: 64, ..Pacing::STOP_THE_WORLD });
     arena.finish_cycle();
     let mut cycles = 0;
     let mut last = arena.last_cycle().cycle;

@@ -3,6 +3,7 @@
 //! Owned by the collector's correctness. Invariant: after every cycle the arena holds exactly the objects that the model
 //! reaches, every other one was dropped exactly once, and the weak pointers agree; under both walks.
 
+use bucketmask_gc::arena::MarkedArena;
 use bucketmask_gc::barrier::unlock;
 use bucketmask_gc::{Arena, Collect, Gc, GcWeak, Lock, RefLock, Rootable, Walk};
 use std::cell::RefCell;
@@ -118,7 +119,8 @@ impl<'gc> Any<'gc> {
     }
 }
 
-type Heap = Arena<Rootable![RefLock<Vec<Any<'_>>>]>;
+type Root = Rootable![RefLock<Vec<Any<'_>>>];
+type Heap = Arena<Root>;
 
 /// Every object that the root reaches, by the program's own pointers.
 fn walk<'gc>(root: &RefLock<Vec<Any<'gc>>>) -> Vec<Any<'gc>> {
@@ -249,6 +251,102 @@ fn compare(arena: &Heap, model: &mut Model, drops: &Drops) {
             }
         }
     });
+}
+
+/// What must hold at any moment: nothing reachable was dropped, nothing was dropped twice, and a weak pointer that can be
+/// made strong leads to a value. (What is not reachable may be there still.)
+fn compare_within_a_cycle(arena: &Heap, model: &Model, drops: &Drops) {
+    let reachable = model.reachable();
+    for (number, count) in drops.borrow().iter().enumerate() {
+        assert!(*count <= u32::from(!reachable.contains(&number)), "object {number}: {count} drops");
+    }
+    let verified = arena.verify().unwrap();
+    assert_eq!(verified.reachable, reachable.len());
+    arena.mutate(|mc, root| {
+        for object in walk(root) {
+            let Any::Node(node) = object else { continue };
+            for (number, weak) in node.weak.borrow().iter() {
+                assert_eq!(weak.is_dropped(), drops.borrow()[*number] != 0);
+                match weak.upgrade(mc) {
+                    Some(leaf) => assert_eq!(leaf.tracked.0, *number),
+                    None => assert!(!reachable.contains(number)),
+                }
+            }
+        }
+    });
+}
+
+/// One piece of collection, of any kind.
+fn collect_a_little(arena: &mut Heap, random: &mut Random) {
+    arena.metrics().adjust_debt([0.5, 2.0, 20.0, 200.0][random.below(4)]);
+    match random.below(8) {
+        0 => arena.collect_debt(),
+        1 => arena.cycle_debt(),
+        2 => drop(arena.finish_marking()),
+        3 => {
+            if let Some(marked) = arena.mark_debt() {
+                marked.start_sweeping();
+            }
+        }
+        4 => {
+            if let Some(marked) = arena.mark_debt() {
+                resurrect_some(marked, random);
+            }
+        }
+        _ => drop(arena.mark_debt()),
+    }
+}
+
+/// Saves some of the objects that weak pointers lead to, and checks which are about to die.
+fn resurrect_some(marked: MarkedArena<'_, Root>, random: &mut Random) {
+    marked.finalize(|fc, root| {
+        for object in walk(root) {
+            let Any::Node(node) = object else { continue };
+            assert!(!Gc::is_dead(fc, node), "marking has found all that is reachable");
+            for (_, weak) in node.weak.borrow().iter() {
+                let dropped = weak.is_dropped();
+                assert!(!dropped || weak.is_dead(fc));
+                if random.below(4) == 0 {
+                    assert_eq!(weak.resurrect(fc).is_some(), !dropped);
+                    assert_eq!(weak.is_dead(fc), dropped, "an object is marked at once");
+                }
+            }
+        }
+    });
+}
+
+fn run_in_steps(seed: u64, walk: Walk, steps: usize, between: usize) {
+    let mut random = Random(seed);
+    let drops = Drops::default();
+    let mut model = Model::default();
+    let mut arena = Heap::new(|_| RefLock::new(Vec::new()));
+    arena.set_walk(walk);
+    let mut phases = HashSet::new();
+    for step in 0..steps {
+        change(&mut arena, &mut model, &drops, &mut random);
+        if random.below(between) == 0 {
+            collect_a_little(&mut arena, &mut random);
+            phases.insert(arena.collection_phase() as u8);
+            compare_within_a_cycle(&arena, &model, &drops);
+        }
+        if step % 500 == 499 {
+            // What runs may leave garbage; a whole cycle after it does not.
+            arena.finish_cycle();
+            arena.finish_cycle();
+            compare(&arena, &mut model, &drops);
+        }
+    }
+    assert_eq!(phases.len(), 4, "the program ran in every phase");
+    drop(arena);
+    assert!(drops.borrow().iter().all(|count| *count <= 1));
+}
+
+#[test]
+fn random_graphs_collected_in_steps() {
+    for seed in 1..=6 {
+        run_in_steps(seed * 0xC2B2_AE35, Walk::Mask, 1_500, 3);
+        run_in_steps(seed * 0x27D4_EB2F, Walk::Flat, 1_000, 2);
+    }
 }
 
 fn run(seed: u64, walk: Walk, steps: usize, between: usize) {

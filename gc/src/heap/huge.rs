@@ -10,9 +10,8 @@
 #![allow(unsafe_code)]
 
 use super::CHUNK_BYTES;
-use super::sweep::Destructors;
+use super::sweep::{Destructors, Sweep};
 use super::table::TypeTable;
-use crate::report::CycleReport;
 use bucketmask_alloc::Range;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -23,10 +22,10 @@ const HEADER_BYTES: usize = 4096;
 /// What masks say of a slot, for one object; and its table.
 pub(super) struct HugeHeader {
     pub(super) table: &'static TypeTable,
+    /// The bits `occupied`, `marked` and `scanned`, as in `colour.rs`.
     pub(super) live: Cell<bool>,
     pub(super) marked: Cell<bool>,
-    /// A weak pointer needs the header though the value is gone.
-    pub(super) held: Cell<bool>,
+    pub(super) scanned: Cell<bool>,
 }
 
 static_assertions::const_assert!(size_of::<HugeHeader>() <= HEADER_BYTES);
@@ -67,7 +66,12 @@ impl Huge {
 }
 
 #[derive(Default)]
-pub(super) struct HugeList(Vec<Huge>);
+pub(super) struct HugeList {
+    /// All but those of `unswept`.
+    kept: Vec<Huge>,
+    /// What this cycle's sweep has not come to yet.
+    unswept: Vec<Huge>,
+}
 
 impl HugeList {
     /// Room for one value of the table's type. `None`: no memory, or no room in the region.
@@ -90,58 +94,83 @@ impl HugeList {
                 table,
                 live: Cell::new(true),
                 marked: Cell::new(false),
-                held: Cell::new(false),
+                scanned: Cell::new(false),
             });
         }
-        self.0.push(Huge { object, range });
+        self.kept.push(Huge { object, range });
         Some(object)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Huge> {
+        self.kept.iter().chain(&self.unswept)
     }
 
     /// The addresses of the live huge objects, with their tables.
     pub(super) fn live(&self) -> impl Iterator<Item = (*const u8, &'static TypeTable)> + '_ {
-        let live = self.0.iter().filter(|huge| huge.header().live.get());
+        let live = self.all().filter(|huge| huge.header().live.get());
         live.map(|huge| (huge.object.as_ptr().cast_const(), huge.header().table))
     }
 
-    /// Headers that are marked although no cycle runs.
+    /// The headers of objects that are not live, which weak pointers need.
+    pub(super) fn held(&self) -> usize {
+        self.all().filter(|huge| !huge.header().live.get()).count()
+    }
+
+    /// Headers that are marked.
     pub(super) fn marked(&self) -> usize {
-        self.0.iter().filter(|huge| huge.header().marked.get()).count()
+        self.all().filter(|huge| huge.header().marked.get()).count()
     }
 
-    pub(super) fn clear_marks(&mut self) {
-        for huge in &self.0 {
-            huge.header().marked.set(false);
-        }
+    /// Bytes of the live objects.
+    pub(super) fn live_bytes(&self) -> usize {
+        self.live().map(|(_, table)| table.size).sum()
     }
 
-    pub(super) fn release_holds(&mut self) {
-        for huge in &self.0 {
-            huge.header().held.set(false);
-        }
-    }
-
-    /// Drops what is not marked. Ranges go with their values; a held one keeps its header only.
-    pub(super) fn sweep(&mut self, report: &mut CycleReport, destructors: &mut Destructors) {
-        self.0.retain(|huge| {
+    /// Takes a partial marking back.
+    pub(super) fn abandon_marking(&mut self) {
+        for huge in &self.kept {
             let header = huge.header();
-            if header.marked.replace(false) {
-                report.marked += 1;
-                report.live_bytes += header.table.size;
-                report.held_bytes += header.table.size;
-                return true;
-            }
-            if header.live.replace(false) {
-                report.swept += 1;
-                // SAFETY: nothing reachable leads to the value, and it is not live any more.
-                unsafe { destructors.run(header.table, huge.object, 1) };
-                huge.range.close(huge.offset(), header.table.size);
-            }
-            header.held.get()
-        });
+            header.marked.set(false);
+            header.scanned.set(!header.live.get());
+        }
+    }
+
+    pub(super) fn start_sweep(&mut self) {
+        std::mem::swap(&mut self.kept, &mut self.unswept);
+    }
+
+    /// Drops one object if it is not marked. Its range goes with its value; a held one keeps its header only. False: all
+    /// are swept.
+    pub(super) fn sweep_next(&mut self, sweep: &mut Sweep<'_>) -> bool {
+        let Some(huge) = self.unswept.pop() else { return false };
+        let header = huge.header();
+        let table = header.table;
+        let (live, marked) = (header.live.get(), header.marked.replace(false));
+        let held = header.scanned.get() && live != marked;
+        header.scanned.set(held);
+        let dead = live && !marked;
+        if dead {
+            header.live.set(false);
+            sweep.report.swept += 1;
+            // SAFETY: nothing reachable leads to the value, and it is not live any more.
+            unsafe { sweep.destructors.run(table, huge.object, 1) };
+            huge.range.close(huge.offset(), table.size);
+        }
+        let kept = (live && marked) || held;
+        if live && marked {
+            sweep.report.marked += 1;
+            sweep.report.live_bytes += table.size;
+        }
+        let (kept, dead) = (usize::from(kept), usize::from(dead));
+        sweep.metrics.count_swept(table.slot_bytes, kept, dead, 1 - kept);
+        if kept == 1 {
+            self.kept.push(huge);
+        }
+        true
     }
 
     pub(super) fn drop_all(&mut self, destructors: &mut Destructors) {
-        for huge in self.0.drain(..) {
+        for huge in self.kept.drain(..).chain(self.unswept.drain(..)) {
             if huge.header().live.replace(false) {
                 // SAFETY: the arena goes; nobody will use the value again.
                 unsafe { destructors.run(huge.header().table, huge.object, 1) };

@@ -105,6 +105,12 @@ impl Index {
         self.heaps.iter().map(|heap| unsafe { heap.as_ref() })
     }
 
+    /// The type heap with a number; they keep their numbers.
+    pub(super) fn heap_mut(&mut self, number: usize) -> Option<&mut TypeHeap> {
+        // SAFETY: owned by the index, which is borrowed mutably.
+        self.heaps.get_mut(number).map(|heap| unsafe { heap.as_mut() })
+    }
+
     pub(super) fn heaps_mut(&mut self) -> impl Iterator<Item = &mut TypeHeap> {
         // SAFETY: owned by the index, which is borrowed mutably; no heap is listed twice.
         self.heaps.iter_mut().map(|heap| unsafe { heap.as_mut() })

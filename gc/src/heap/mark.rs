@@ -12,14 +12,18 @@
 //! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
 //! the graph. Lists and other thin shapes find one object on a page at a time; it is traced without a look at the
 //! page's masks. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
-//! collector.) Invariant: `scanned` is a subset of `marked` on pages of types that are traced; an object that is marked
-//! and not scanned lies on a page that is in the queue, or that is being traced.
+//! collector.) Marking may stop after any bucket and go on later; write barriers make objects grey again meanwhile.
+//! Invariant: an object that is marked and not scanned, and of a type that is traced, lies on a page that is in the queue,
+//! or that is being traced; what a black object points to is marked, whenever no callback runs.
 #![allow(unsafe_code)]
 
+use super::colour::{Place, clear};
 use super::table::TypeTable;
-use super::types::{USER_QUEUED, USER_TABLE, bucket, slots_in, words};
+use super::types::{USER_QUEUED, USER_TABLE, USER_WEAK, bucket, slots_in, words};
 use super::{Heap, huge, is_huge};
-use crate::collect::Trace;
+use crate::collect::{Collect, Trace};
+use crate::metrics::UNIT_BYTES;
+use crate::report::CycleReport;
 use crate::walk::Walk;
 use crate::{Gc, GcWeak};
 use bucketmask_alloc::{LentPage, Located, Locator, prefetch};
@@ -41,9 +45,14 @@ pub(crate) struct Marker {
     queue: VecDeque<(LentPage, u32)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
-    /// Targets of the weak pointers that were traced.
-    pub(super) weak: Vec<*const u8>,
+    /// Whether the root is to be traced: at the start of a cycle, and after it was changed.
+    pub(super) root_is_grey: bool,
+    /// Whether an object was resurrected since marking last came to its end: then marking has not ended.
+    pub(super) unsettled: bool,
     walk: Walk,
+    /// Bytes of objects traced since they were last counted, and objects marked that are never traced.
+    traced_bytes: usize,
+    leaves: usize,
     pub(super) scanned: usize,
     pub(super) skipped: usize,
 }
@@ -54,8 +63,11 @@ impl Marker {
             locator: Locator::new(),
             queue: VecDeque::new(),
             huge: Vec::new(),
-            weak: Vec::new(),
+            root_is_grey: false,
+            unsettled: false,
             walk: Walk::default(),
+            traced_bytes: 0,
+            leaves: 0,
             scanned: 0,
             skipped: 0,
         }
@@ -67,7 +79,7 @@ impl Marker {
     ///
     /// `address` is that of a live object of this arena.
     #[inline(always)]
-    unsafe fn mark(&mut self, address: *const u8) {
+    pub(super) unsafe fn mark(&mut self, address: *const u8) {
         if is_huge(address) {
             // SAFETY: as the caller promises.
             unsafe { self.mark_huge(address) };
@@ -83,7 +95,9 @@ impl Marker {
             return;
         }
         word.store(marked | bit, Relaxed);
-        if !leaf {
+        if leaf {
+            self.leaves += 1;
+        } else {
             self.queue_for(page, slot, address);
         }
     }
@@ -91,7 +105,12 @@ impl Marker {
     /// Sees to it that a marked object is traced.
     #[inline]
     fn queue_for(&mut self, page: LentPage, slot: u32, address: *const u8) {
-        let queued = &page.user()[USER_QUEUED];
+        let user = page.user();
+        if user[USER_WEAK].load(Relaxed) != 0 {
+            // A weak pointer may have led here before.
+            clear(page.scanned(), slot as usize);
+        }
+        let queued = &user[USER_QUEUED];
         if queued.load(Relaxed) == NOT_QUEUED {
             queued.store(QUEUED_FOR_ONE, Relaxed);
             prefetch(address);
@@ -106,27 +125,87 @@ impl Marker {
     unsafe fn mark_huge(&mut self, address: *const u8) {
         // SAFETY: a live huge object, as the caller of `mark` promises.
         let header = unsafe { huge::header(address) };
-        if !header.marked.replace(true) && header.table.needs_trace {
+        if header.marked.replace(true) {
+            return;
+        }
+        header.scanned.set(false);
+        if header.table.needs_trace {
             self.huge.push(address);
+        } else {
+            self.leaves += 1;
         }
     }
 
-    /// Traces until nothing is grey.
-    pub(super) fn drain(&mut self) {
+    /// Makes a black object grey again; returns its bytes. Objects that are never traced stay as they are.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a black object of this arena.
+    pub(super) unsafe fn regrey(&mut self, address: *const u8) -> usize {
+        // SAFETY: as the caller promises.
+        match unsafe { Place::of(address) } {
+            Place::Slot { leaf: true, .. } => 0,
+            Place::Slot { page, slot, .. } => {
+                clear(page.scanned(), slot);
+                self.queue_for(page, slot as u32, address);
+                page.slot_size()
+            }
+            Place::Huge(header) if header.table.needs_trace => {
+                header.scanned.set(false);
+                self.huge.push(address);
+                header.table.slot_bytes
+            }
+            Place::Huge(_) => 0,
+        }
+    }
+
+    /// Whether anything is left to do before the sweep.
+    pub(super) fn has_grey(&self) -> bool {
+        self.root_is_grey || self.unsettled || !self.queue.is_empty() || !self.huge.is_empty()
+    }
+
+    /// Looks up anew where pages lie; the first page of the process may have been lent since.
+    pub(super) fn relocate(&mut self) {
+        self.locator = Locator::new();
+    }
+
+    /// Traces until nothing is grey, or until `budget` bytes of objects have been traced. True: nothing is grey. The root
+    /// is traced when there is nothing else to: first in a cycle, and last if it was changed later.
+    pub(super) fn drain<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, budget: usize) -> bool {
+        let end = self.traced_bytes.saturating_add(budget);
         loop {
             if let Some((page, slot)) = self.queue.pop_front() {
                 if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
                     self.trace_one(page, slot);
                 } else {
-                    self.trace_page(page);
+                    self.trace_page(page, end);
                 }
             } else if let Some(object) = self.huge.pop() {
                 // SAFETY: a marked huge object, so it is live.
-                unsafe { (huge::header(object).table.trace)(object, 1, self) };
+                let header = unsafe { huge::header(object) };
+                header.scanned.set(true);
+                self.traced_bytes += header.table.slot_bytes;
+                // SAFETY: as above.
+                unsafe { (header.table.trace)(object, 1, self) };
+            } else if self.root_is_grey {
+                self.trace(root);
+                self.root_is_grey = false;
             } else {
-                return;
+                self.unsettled = false;
+                return true;
+            }
+            if self.traced_bytes >= end {
+                return !self.has_grey();
             }
         }
+    }
+
+    /// Bytes marked and bytes traced since the last call. A leaf counts as the smallest object: its size is not looked at
+    /// when it is marked.
+    pub(super) fn take_work(&mut self) -> (usize, usize) {
+        let traced = std::mem::take(&mut self.traced_bytes);
+        let leaves = std::mem::take(&mut self.leaves) * UNIT_BYTES;
+        (traced + leaves, traced)
     }
 
     /// Traces the one grey object of a page.
@@ -139,20 +218,21 @@ impl Marker {
         // Before the object is traced: what it marks on this page queues the page anew.
         page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
         self.scanned += 1;
+        self.traced_bytes += table.slot_bytes;
         // SAFETY: a marked slot holds a live object of the page's type.
         unsafe { (table.trace)(bucket(page, index).as_ptr(), bit, self) };
     }
 
-    /// Traces the grey objects of a page, those included that become grey meanwhile.
-    fn trace_page(&mut self, page: LentPage) {
+    /// Traces the grey objects of a page, those included that become grey meanwhile, bucket by bucket until `end` is
+    /// reached.
+    fn trace_page(&mut self, page: LentPage, end: usize) {
         // SAFETY: the user word of every page that a type heap lends.
         let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
         for index in 0..words(page) {
             let slots = slots_in(page, index);
             let (marked, scanned) = (&page.marked()[index], &page.scanned()[index]);
             let first = bucket(page, index);
-            let before = scanned.load(Relaxed);
-            let mut at = 0;
+            let (mut at, mut traced) = (0, 0_u64);
             loop {
                 let done = scanned.load(Relaxed);
                 let piece = self.walk.next_piece(marked.load(Relaxed) & !done, &mut at, slots);
@@ -160,15 +240,20 @@ impl Marker {
                     break;
                 }
                 scanned.store(done | piece, Relaxed);
+                traced |= piece;
                 // SAFETY: marked slots hold live objects of the page's type.
                 unsafe { (table.trace)(first.as_ptr(), piece, self) };
             }
-            let traced = scanned.load(Relaxed) & !before;
-            let looked_at = self.walk.looked_at(slots, traced.count_ones());
+            let traced = traced.count_ones();
+            let looked_at = self.walk.looked_at(slots, traced);
             self.scanned += looked_at as usize;
             self.skipped += (slots - looked_at) as usize;
+            self.traced_bytes += traced as usize * table.slot_bytes;
+            if self.traced_bytes >= end {
+                break;
+            }
         }
-        // A later word may have marked objects of an earlier one.
+        // A later word may have marked objects of an earlier one, and the budget may have ended.
         let grey = |(marked, done): (&AtomicU64, &AtomicU64)| marked.load(Relaxed) & !done.load(Relaxed) != 0;
         if page.marked().iter().zip(page.scanned()).any(grey) {
             self.queue.push_back((page, 0));
@@ -187,7 +272,8 @@ impl<'gc> Trace<'gc> for Marker {
 
     #[inline]
     fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>) {
-        self.weak.push(gc.inner.ptr.as_ptr().cast());
+        // SAFETY: the target of a reachable weak pointer is live or held.
+        unsafe { Place::of(gc.inner.address()) }.hold();
     }
 
     #[inline]
@@ -203,32 +289,36 @@ impl<'gc> Trace<'gc> for Marker {
 }
 
 impl Heap {
-    /// The marker of a new cycle. Its queue has room for every page, so marking does not allocate for it.
-    pub(super) fn start_marking(&mut self) -> Marker {
-        let mut marker = self.marker.take().unwrap_or_else(Marker::new);
-        marker.locator = Locator::new();
-        marker.weak.clear();
+    /// Readies the marker for a new cycle.
+    pub(super) fn start_marking(&mut self) {
+        self.report = CycleReport { cycle: self.last.cycle + 1, walk: self.walk, ..CycleReport::default() };
+        let pages = self.index.heaps().map(|heap| heap.pages().len()).sum();
+        let marker = &mut self.marker;
+        // So that marking seldom allocates: a page is in the queue once.
+        marker.queue.reserve(pages);
+        marker.root_is_grey = true;
         marker.scanned = 0;
         marker.skipped = 0;
         marker.walk = self.walk;
-        let pages = self.pages().count();
-        marker.queue.reserve(pages);
-        marker
     }
 
-    /// Takes a partial marking back.
-    pub(super) fn abandon_marking(&mut self, mut marker: Marker) {
+    /// Takes a partial marking back: afterwards no cycle has begun.
+    pub(super) fn abandon_marking(&mut self) {
+        let marker = &mut self.marker;
         marker.queue.clear();
         marker.huge.clear();
-        self.marker = Some(marker);
+        marker.root_is_grey = false;
+        marker.unsettled = false;
+        marker.take_work();
         for page in self.pages() {
             page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
-            for (marked, scanned) in page.marked().iter().zip(page.scanned()) {
-                // What is left in `scanned` are the slots that are held for weak pointers, which are never marked.
-                scanned.store(scanned.load(Relaxed) & !marked.load(Relaxed), Relaxed);
-                marked.store(0, Relaxed);
+            for index in 0..words(page) {
+                // What is left in `scanned` are the slots that are held since an earlier cycle.
+                let scanned = &page.scanned()[index];
+                scanned.store(scanned.load(Relaxed) & !page.occupied()[index].load(Relaxed), Relaxed);
+                page.marked()[index].store(0, Relaxed);
             }
         }
-        self.huge.clear_marks();
+        self.huge.abandon_marking();
     }
 }

@@ -5,19 +5,23 @@
 //!                                   (none left: next free word; none left: a page from `bucketmask_alloc::lend`)
 //!
 //! cycle:  mark    mark.rs   root -> bits in `marked`; pages with grey objects in a queue, traced a page at a time
-//!         hold    weak.rs   slots of weakly reachable dead objects get a bit in `scanned`
 //!         sweep   sweep.rs  dead = occupied & !marked; occupied &= marked; destructors; empty pages go home
 //! ```
 //!
-//! `table.rs` is what the collector knows of a type, `plan.rs` how big its pages are, `index.rs` finds a type's pages,
-//! `huge.rs` keeps what does not fit a page, `verify.rs` checks it all.
+//! A cycle runs in steps (`cycle.rs`), between which the program changes the graph; write barriers (`barrier.rs`) tell the
+//! marker. `colour.rs` is what the bits of an object mean, weak pointers included. `table.rs` is what the collector knows
+//! of a type, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
+//! `verify.rs` checks it all.
 //!
 //! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
 //! whose value is gone and whose address a weak pointer still needs. A slot is handed out only if its bit is clear in
-//! `occupied` and `scanned`. An address that is a multiple of a chunk (4 MiB) belongs to a huge object, and no other
-//! object has such an address.
+//! `occupied` and `scanned`, and while the sweep runs only on a page that was swept. An address that is a multiple of a
+//! chunk (4 MiB) belongs to a huge object, and no other object has such an address.
 #![allow(unsafe_code)]
 
+pub(crate) mod barrier;
+mod colour;
+pub(crate) mod cycle;
 mod huge;
 mod index;
 mod mark;
@@ -26,23 +30,21 @@ mod sweep;
 mod table;
 mod types;
 pub(crate) mod verify;
-mod weak;
 
-use crate::collect::{Collect, Trace};
+use crate::collect::Collect;
 use crate::metrics::Metrics;
 use crate::report::CycleReport;
 use crate::walk::Walk;
 use bucketmask_alloc::LentPage;
+use cycle::Phase;
 use huge::HugeList;
 use index::Index;
 use mark::Marker;
 use std::alloc::{Layout, handle_alloc_error};
-use std::cell::UnsafeCell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
-use sweep::Destructors;
+use sweep::{Destructors, Sweep};
 use table::{TypeTable, Typed};
 use types::TypeHeap;
 
@@ -86,13 +88,14 @@ pub(crate) unsafe fn is_live(address: *const u8) -> bool {
 
 /// The heap and the counters of an arena; what a [`Mutation`](crate::Mutation) is a view of.
 pub(crate) struct Context {
+    phase: Cell<Phase>,
     heap: UnsafeCell<Heap>,
     metrics: Metrics,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { heap: UnsafeCell::new(Heap::new()), metrics: Metrics::new() }
+        Self { phase: Cell::new(Phase::Sleep), heap: UnsafeCell::new(Heap::new()), metrics: Metrics::new() }
     }
 
     #[inline]
@@ -118,43 +121,13 @@ impl Context {
         let address = if Typed::<T>::HUGE {
             heap.allocate_huge(table)
         } else {
-            heap.allocate_slot(table, Typed::<T>::SLOT_BYTES)
+            heap.allocate_slot(table, Typed::<T>::SLOT_BYTES, &self.metrics)
         };
-        self.metrics.count_object(Typed::<T>::SLOT_BYTES);
+        self.metrics.count_allocated(Typed::<T>::SLOT_BYTES);
         let address = address.cast::<T>();
         // SAFETY: a free slot of the type's size and alignment, now marked as occupied.
         unsafe { address.write(value) };
         address
-    }
-
-    /// Runs a whole cycle.
-    ///
-    /// # Safety
-    ///
-    /// `root` is this arena's, and nothing that it does not reach will be used again.
-    pub(crate) unsafe fn collect<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R) {
-        let heap = self.heap.get_mut();
-        let start = Instant::now();
-        let mut marker = heap.start_marking();
-        // An unwinding `trace` leaves a partial marking, which must not be swept.
-        let marked = catch_unwind(AssertUnwindSafe(|| {
-            marker.trace(root);
-            marker.drain();
-        }));
-        if let Err(panic) = marked {
-            heap.abandon_marking(marker);
-            resume_unwind(panic);
-        }
-        heap.hold_weak_targets(&marker);
-        let marked_at = Instant::now();
-        let mut destructors = Destructors::default();
-        let mut report = heap.sweep(&marker, &mut destructors);
-        heap.marker = Some(marker);
-        report.mark_time = marked_at - start;
-        report.sweep_time = marked_at.elapsed();
-        heap.last = report;
-        self.metrics.finish_cycle(report.marked, report.live_bytes);
-        destructors.resume_panic();
     }
 }
 
@@ -162,7 +135,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         let mut destructors = Destructors::default();
         self.heap.get_mut().drop_all(&mut destructors);
-        self.metrics.finish_cycle(0, 0);
+        self.metrics.close();
         if !std::thread::panicking() {
             destructors.resume_panic();
         }
@@ -173,11 +146,12 @@ impl Drop for Context {
 struct Heap {
     index: Index,
     huge: HugeList,
-    /// Kept between cycles for its buffers.
-    marker: Option<Marker>,
+    marker: Marker,
     walk: Walk,
-    /// Whether some slot is held for weak pointers.
-    holds: bool,
+    /// The number of the type heap whose pages are being swept.
+    sweeping: usize,
+    /// Of the cycle that runs, and of the last one that has ended.
+    report: CycleReport,
     last: CycleReport,
 }
 
@@ -186,15 +160,21 @@ impl Heap {
         Self {
             index: Index::new(),
             huge: HugeList::default(),
-            marker: None,
+            marker: Marker::new(),
             walk: Walk::default(),
-            holds: false,
+            sweeping: 0,
+            report: CycleReport::default(),
             last: CycleReport::default(),
         }
     }
 
     #[inline(always)]
-    fn allocate_slot(&mut self, table: &'static TypeTable, slot_bytes: usize) -> NonNull<u8> {
+    fn allocate_slot(
+        &mut self,
+        table: &'static TypeTable,
+        slot_bytes: usize,
+        metrics: &Metrics,
+    ) -> NonNull<u8> {
         let heap = match self.index.get(table) {
             // SAFETY: the index owns its type heaps, and this is the only borrow of one.
             Some(heap) => unsafe { &mut *heap.as_ptr() },
@@ -202,7 +182,7 @@ impl Heap {
         };
         match heap.take(slot_bytes) {
             Some(slot) => slot,
-            None => self.allocate_slow(table),
+            None => self.allocate_slow(table, metrics),
         }
     }
 
@@ -214,9 +194,12 @@ impl Heap {
     /// Finds the type a new window, or a new page.
     #[cold]
     #[inline(never)]
-    fn allocate_slow(&mut self, table: &'static TypeTable) -> NonNull<u8> {
+    fn allocate_slow(&mut self, table: &'static TypeTable, metrics: &Metrics) -> NonNull<u8> {
         let heap = self.index.insert(table);
-        if heap.refill() {
+        // The heap sweeps pages of types without destructors only.
+        let destructors = &mut Destructors::default();
+        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors };
+        if heap.refill(&mut sweep) {
             if let Some(slot) = heap.take(table.slot_bytes) {
                 return slot;
             }
@@ -237,7 +220,7 @@ impl Heap {
 
     /// Every page of every type.
     fn pages(&self) -> impl Iterator<Item = LentPage> + '_ {
-        self.index.heaps().flat_map(|heap| heap.pages().iter().copied())
+        self.index.heaps().flat_map(TypeHeap::pages)
     }
 
     /// Runs all destructors and gives everything back.

@@ -1,18 +1,21 @@
 //! Frees what was not marked, a word at a time. Owns the order in which bits are cleared and destructors run.
 //!
 //! ```text
-//! for each word:  dead = occupied & !marked;  occupied &= marked;  marked = 0
+//! for each word:  dead = occupied & !marked;  occupied &= marked;  scanned &= occupied ^ marked;  marked = 0
 //!                 destructors of dead, if the type has any
 //! ```
 //!
-//! Invariant: a slot's bit in `occupied` is clear before its destructor runs, and no window is open. So a destructor
-//! that panics leaves masks that are true, and the sweep goes on; the first panic is passed on at the end.
+//! A page at a time; between two pages the program may run. It is handed slots of swept and of fresh pages only, so what
+//! it allocates meanwhile is white and stays. Pages of a type without destructors are swept early when it runs out of
+//! slots. Invariant: a slot's bit in `occupied` is clear before its destructor runs, and no window is open on an unswept
+//! page. So a destructor that panics leaves masks that are true, and the sweep goes on; the first panic is passed on at the
+//! end of the step.
 #![allow(unsafe_code)]
 
 use super::Heap;
-use super::mark::Marker;
 use super::table::TypeTable;
-use super::types::{TypeHeap, bucket};
+use super::types::{TypeHeap, USER_WEAK, bucket};
+use crate::metrics::Metrics;
 use crate::report::CycleReport;
 use crate::walk::Walk;
 use bucketmask_alloc::LentPage;
@@ -48,6 +51,11 @@ impl Destructors {
         }
     }
 
+    /// Whether there was a panic.
+    pub(super) fn panicked(&self) -> bool {
+        self.panic.is_some()
+    }
+
     /// Passes the first panic on.
     pub(super) fn resume_panic(self) {
         if let Some(panic) = self.panic {
@@ -68,72 +76,96 @@ fn discard(mut payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
 }
 
+/// What a sweep needs beside the pages: how to look, and where to say what was found.
+pub(super) struct Sweep<'a> {
+    pub(super) walk: Walk,
+    pub(super) report: &'a mut CycleReport,
+    pub(super) metrics: &'a Metrics,
+    pub(super) destructors: &'a mut Destructors,
+}
+
 impl Heap {
-    /// Sweeps everything. The report lacks the times.
-    pub(super) fn sweep(&mut self, marker: &Marker, destructors: &mut Destructors) -> CycleReport {
-        let mut report = CycleReport {
-            cycle: self.last.cycle + 1,
-            walk: self.walk,
-            slots_scanned: marker.scanned,
-            slots_skipped: marker.skipped,
-            ..CycleReport::default()
-        };
-        let how = How { walk: self.walk, scans: self.holds };
+    /// Nothing is grey any more: everything now held is to be swept, and nothing of it is handed out before it was.
+    pub(super) fn start_sweep(&mut self) {
+        self.report.slots_scanned = self.marker.scanned;
+        self.report.slots_skipped = self.marker.skipped;
+        self.sweeping = 0;
         for heap in self.index.heaps_mut() {
-            heap.sweep(how, &mut report, destructors);
+            heap.start_sweep();
         }
-        self.huge.sweep(&mut report, destructors);
-        report
+        self.huge.start_sweep();
+    }
+
+    /// Sweeps pages, one after the other, until `enough` says so. True: all are swept.
+    pub(super) fn sweep_some(
+        &mut self,
+        metrics: &Metrics,
+        destructors: &mut Destructors,
+        mut enough: impl FnMut() -> bool,
+    ) -> bool {
+        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors };
+        while let Some(heap) = self.index.heap_mut(self.sweeping) {
+            while heap.sweep_next(&mut sweep, false) {
+                if enough() {
+                    return false;
+                }
+            }
+            self.sweeping += 1;
+        }
+        while self.huge.sweep_next(&mut sweep) {
+            if enough() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Completes the report of a cycle.
+    pub(super) fn finish_sweep(&mut self) {
+        let pages: usize = self.index.heaps().map(TypeHeap::held_bytes).sum();
+        self.report.held_bytes = pages + self.huge.live_bytes();
+        self.last = self.report;
     }
 }
 
 impl TypeHeap {
-    fn sweep(&mut self, how: How, report: &mut CycleReport, destructors: &mut Destructors) {
-        self.close_window();
+    /// Sweeps one page, and gives it back if it is empty; unless it is `wanted`, or the first such page: so a type that
+    /// comes and goes does not lend one in every cycle. False: all are swept.
+    pub(super) fn sweep_next(&mut self, sweep: &mut Sweep<'_>, wanted: bool) -> bool {
+        let Some(page) = self.next_unswept() else { return false };
         let table = self.table();
-        let how = How { scans: how.scans || table.needs_trace, ..how };
-        let (mut spare, mut live_here) = (false, 0);
-        self.retain_pages(|page| {
-            let Tally { live, held, dead } = sweep_page(page, table, how, destructors);
-            live_here += live;
-            report.swept += dead;
-            let looked_at = match how.walk {
-                Walk::Flat => page.slots(),
-                Walk::Mask if table.drop.is_some() => dead,
-                Walk::Mask => 0,
-            };
-            report.slots_scanned += looked_at;
-            report.slots_skipped += page.slots() - looked_at;
-            // One empty page stays, so that a type that comes and goes does not lend one in every cycle.
-            let keep = live + held > 0 || !std::mem::replace(&mut spare, true);
-            if !keep {
-                report.pages_returned += 1;
-                return false;
-            }
-            report.pages += 1;
-            if live * 2 >= page.slots() {
-                report.pages_dense += 1;
-            } else {
-                report.pages_sparse += 1;
-            }
-            true
-        });
-        report.marked += live_here;
-        report.live_bytes += live_here * table.slot_bytes;
-        report.held_bytes += self.held_bytes();
+        let Tally { live, held, dead, freed } = sweep_page(page, table, sweep.walk, sweep.destructors);
+        let report = &mut *sweep.report;
+        report.marked += live;
+        report.swept += dead;
+        report.live_bytes += live * table.slot_bytes;
+        let looked_at = match sweep.walk {
+            Walk::Flat => page.slots(),
+            Walk::Mask if table.drop.is_some() => dead,
+            Walk::Mask => 0,
+        };
+        report.slots_scanned += looked_at;
+        report.slots_skipped += page.slots() - looked_at;
+        sweep.metrics.count_swept(table.slot_bytes, live + held, dead, freed);
+        let empty = live + held == 0;
+        if empty && !wanted && self.keeps_spare() {
+            report.pages_returned += 1;
+            self.return_page(page);
+            return true;
+        }
+        report.pages += 1;
+        if live * 2 >= page.slots() {
+            report.pages_dense += 1;
+        } else {
+            report.pages_sparse += 1;
+        }
+        self.keep_page(page);
+        true
     }
 }
 
 /// Mask words of a page.
 const WORDS: usize = 8;
-
-/// How to sweep.
-#[derive(Clone, Copy)]
-struct How {
-    walk: Walk,
-    /// Whether any slot may be scanned: objects of the type are traced, or some slots are held for weak pointers.
-    scans: bool,
-}
 
 /// What a page held when it was swept.
 #[derive(Default)]
@@ -142,10 +174,12 @@ struct Tally {
     /// Slots kept for weak pointers.
     held: usize,
     dead: usize,
+    /// Slots that can be handed out again.
+    freed: usize,
 }
 
 /// Sweeps a page. Counting bits is a good part of it, and one instruction where the processor has it.
-fn sweep_page(page: LentPage, table: &'static TypeTable, how: How, destructors: &mut Destructors) -> Tally {
+fn sweep_page(page: LentPage, table: &'static TypeTable, walk: Walk, destructors: &mut Destructors) -> Tally {
     /// The same, compiled for processors that count bits.
     ///
     /// # Safety
@@ -156,52 +190,71 @@ fn sweep_page(page: LentPage, table: &'static TypeTable, how: How, destructors: 
     unsafe fn with_popcnt(
         page: LentPage,
         table: &'static TypeTable,
-        how: How,
+        walk: Walk,
         destructors: &mut Destructors,
     ) -> Tally {
-        sweep_line(page, table, how, destructors)
+        sweep_line(page, table, walk, destructors)
     }
 
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
     if std::arch::is_x86_feature_detected!("popcnt") {
         // SAFETY: the processor has the instruction.
-        return unsafe { with_popcnt(page, table, how, destructors) };
+        return unsafe { with_popcnt(page, table, walk, destructors) };
     }
-    sweep_line(page, table, how, destructors)
+    sweep_line(page, table, walk, destructors)
 }
 
 /// Sweeps the eight words of a page: those past its slots are zero in all its masks.
 #[inline(always)]
-fn sweep_line(page: LentPage, table: &'static TypeTable, how: How, destructors: &mut Destructors) -> Tally {
+fn sweep_line(page: LentPage, table: &'static TypeTable, walk: Walk, destructors: &mut Destructors) -> Tally {
     let slots = page.slots();
     let mut dead = [0; WORDS];
     // Most pages have nothing dead and hold nothing: one look at every word, without a branch, tells.
     let (mut any_dead, mut occupied_slots) = (0, 0);
     for (index, dead) in dead.iter_mut().enumerate() {
         let (occupied, marked) = (page.occupied()[index].load(Relaxed), page.marked()[index].load(Relaxed));
-        debug_assert_eq!(marked & !occupied, 0, "a free slot is marked");
-        *dead = how.walk.dead(occupied, marked, slots.saturating_sub(index * 64).min(64) as u32);
+        *dead = walk.dead(occupied, marked, slots.saturating_sub(index * 64).min(64) as u32);
         any_dead |= *dead;
         occupied_slots += occupied.count_ones() as usize;
     }
-    let scanned = how.scans && page.scanned().iter().fold(0, |any, word| any | word.load(Relaxed)) != 0;
-    let held = if scanned { unscan(page) } else { 0 };
+    let weak = page.user()[USER_WEAK].load(Relaxed) != 0;
+    let Holds { held, newly_held, let_go } = if weak { hold(page) } else { Holds::default() };
+    if table.needs_trace && !weak {
+        for word in page.scanned() {
+            word.store(0, Relaxed);
+        }
+    }
     for word in page.marked() {
         word.store(0, Relaxed);
     }
     let dead = if any_dead == 0 { 0 } else { bury(page, table, &dead, destructors) };
-    Tally { live: occupied_slots - dead, held, dead }
+    Tally { live: occupied_slots - dead, held, dead, freed: dead - newly_held + let_go }
 }
 
-/// Clears the bits of scanned objects that are marked; those left are held for weak pointers. Returns their number.
-fn unscan(page: LentPage) -> usize {
-    let mut held = 0;
-    for (scanned, marked) in page.scanned().iter().zip(page.marked()) {
-        let kept = scanned.load(Relaxed) & !marked.load(Relaxed);
-        scanned.store(kept, Relaxed);
-        held += kept.count_ones() as usize;
+#[derive(Default)]
+struct Holds {
+    held: usize,
+    /// Of those, slots of objects that die in this sweep.
+    newly_held: usize,
+    /// Slots held since an earlier cycle that no weak pointer leads to any more.
+    let_go: usize,
+}
+
+/// Leaves in `scanned` the slots that weak pointers need; see `colour.rs`.
+#[cold]
+fn hold(page: LentPage) -> Holds {
+    let mut holds = Holds::default();
+    for (index, word) in page.scanned().iter().enumerate() {
+        let (occupied, marked) = (page.occupied()[index].load(Relaxed), page.marked()[index].load(Relaxed));
+        let scanned = word.load(Relaxed);
+        let held = scanned & (occupied ^ marked);
+        word.store(held, Relaxed);
+        holds.held += held.count_ones() as usize;
+        holds.newly_held += (held & occupied).count_ones() as usize;
+        holds.let_go += (scanned & !occupied & !marked).count_ones() as usize;
     }
-    held
+    page.user()[USER_WEAK].store(usize::from(holds.held != 0), Relaxed);
+    holds
 }
 
 /// Frees the dead slots of a page and drops what they hold. Returns their number.

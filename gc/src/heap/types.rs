@@ -1,12 +1,13 @@
 //! [`TypeHeap`]: the pages of one type, and the window from which its objects are allocated.
 //!
 //! Owned by the index. Invariant: `window` is the free slots of the word `word` that have not been handed out; each is
-//! clear in `occupied` until it is. After a sweep there is no window, and the search for one starts at the first page.
+//! clear in `occupied` until it is. A window is never on an unswept page; when a sweep starts there is none, and the search
+//! for one begins at the first page.
 #![allow(unsafe_code)]
 
 use super::CHUNK_BYTES;
 use super::plan::PagePlan;
-use super::sweep::Destructors;
+use super::sweep::{Destructors, Sweep};
 use super::table::TypeTable;
 use bucketmask_alloc::{LentPage, PageRequest, current_node, give_back, lend};
 use std::ptr::NonNull;
@@ -15,6 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// The user words of a page's header.
 pub(super) const USER_TABLE: usize = 0;
+/// Whether a slot of the page may be held, or be the target of a weak pointer that was reached in this cycle.
+pub(super) const USER_WEAK: usize = 1;
 /// Whether, and for how much, the page is in the marker's queue: see `mark.rs`.
 pub(super) const USER_QUEUED: usize = 2;
 
@@ -26,7 +29,13 @@ pub(super) struct TypeHeap {
     word: &'static AtomicU64,
     table: &'static TypeTable,
     plan: PagePlan,
+    /// All pages but those of `unswept`.
     pages: Vec<LentPage>,
+    /// Pages that were there when the sweep started; those before `next_unswept` are in `pages` again, or gone.
+    unswept: Vec<LentPage>,
+    next_unswept: usize,
+    /// Whether this sweep has kept an empty page.
+    spare: bool,
     held_bytes: usize,
     /// Page and word from which the next window is looked for.
     cursor: (usize, usize),
@@ -44,6 +53,9 @@ impl TypeHeap {
             table,
             plan: PagePlan::new(table.slot_bytes),
             pages: Vec::new(),
+            unswept: Vec::new(),
+            next_unswept: 0,
+            spare: false,
             held_bytes: 0,
             cursor: (0, 0),
         }
@@ -64,8 +76,8 @@ impl TypeHeap {
         Some(unsafe { self.first.add(window.trailing_zeros() as usize * slot_bytes) })
     }
 
-    /// Opens the next window, on a new page if need be. False: no page is to be had.
-    pub(super) fn refill(&mut self) -> bool {
+    /// Opens the next window, on a page that is swept for it or on a new one if need be. False: no page is to be had.
+    pub(super) fn refill(&mut self, sweep: &mut Sweep<'_>) -> bool {
         loop {
             while let Some(&page) = self.pages.get(self.cursor.0) {
                 while self.cursor.1 < words(page) {
@@ -79,6 +91,10 @@ impl TypeHeap {
                     }
                 }
                 self.cursor = (self.cursor.0 + 1, 0);
+            }
+            // A callback is running: destructors must not.
+            if self.table.drop.is_none() && self.sweep_next(sweep, true) {
+                continue;
             }
             let Some(page) = self.lend_page() else { return false };
             self.held_bytes += page.bytes();
@@ -127,8 +143,15 @@ impl TypeHeap {
         self.table
     }
 
-    pub(super) fn pages(&self) -> &[LentPage] {
-        &self.pages
+    pub(super) fn pages(&self) -> impl ExactSizeIterator<Item = LentPage> + '_ {
+        let unswept = self.unswept();
+        let all = self.pages.len() + unswept.len();
+        (0..all).map(move |at| self.pages.get(at).copied().unwrap_or_else(|| unswept[at - self.pages.len()]))
+    }
+
+    /// The pages that the sweep has not come to.
+    pub(super) fn unswept(&self) -> &[LentPage] {
+        &self.unswept[self.next_unswept..]
     }
 
     pub(super) fn held_bytes(&self) -> usize {
@@ -136,37 +159,57 @@ impl TypeHeap {
     }
 
     /// Closes the window; its slots stay free.
-    pub(super) fn close_window(&mut self) {
+    fn close_window(&mut self) {
         self.window = 0;
         self.word = &NO_WORD;
         self.cursor = (0, 0);
     }
 
-    /// Gives back the pages that `keep` refuses. The window must be closed.
-    pub(super) fn retain_pages(&mut self, mut keep: impl FnMut(LentPage) -> bool) {
-        let held_bytes = &mut self.held_bytes;
-        self.pages.retain(|&page| {
-            let kept = keep(page);
-            if !kept {
-                *held_bytes -= page.bytes();
-                // SAFETY: an empty page, into which nothing points; the window is closed.
-                unsafe { give_back(page) };
-            }
-            kept
-        });
+    /// All pages are unswept from now on.
+    pub(super) fn start_sweep(&mut self) {
+        self.close_window();
+        self.spare = false;
+        self.unswept.clear();
+        self.next_unswept = 0;
+        std::mem::swap(&mut self.pages, &mut self.unswept);
+    }
+
+    /// The next page to sweep, which the caller keeps or returns.
+    pub(super) fn next_unswept(&mut self) -> Option<LentPage> {
+        let page = *self.unswept.get(self.next_unswept)?;
+        self.next_unswept += 1;
+        Some(page)
+    }
+
+    /// Whether an empty page need not be kept, since one is. If not, the caller keeps it.
+    pub(super) fn keeps_spare(&mut self) -> bool {
+        std::mem::replace(&mut self.spare, true)
+    }
+
+    /// Takes a swept page.
+    pub(super) fn keep_page(&mut self, page: LentPage) {
+        self.pages.push(page);
+    }
+
+    /// Gives an empty page back.
+    pub(super) fn return_page(&mut self, page: LentPage) {
+        self.held_bytes -= page.bytes();
+        // SAFETY: an empty page, into which nothing points, and on which no window is.
+        unsafe { give_back(page) };
     }
 
     /// Drops all values and gives all pages back.
     pub(super) fn drop_all(&mut self, destructors: &mut Destructors) {
         self.close_window();
-        for &page in &self.pages {
+        let unswept = self.unswept.split_off(self.next_unswept);
+        for page in self.pages.split_off(0).into_iter().chain(unswept) {
             for index in 0..words(page) {
                 let occupied = page.occupied()[index].swap(0, Relaxed);
                 // SAFETY: the arena goes; nobody will use the values again.
                 unsafe { destructors.run(self.table, bucket(page, index), occupied) };
             }
+            self.return_page(page);
         }
-        self.retain_pages(|_| false);
     }
 }
 

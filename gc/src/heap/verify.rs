@@ -3,15 +3,16 @@
 //! Owned by tests. Invariant: it changes nothing.
 #![allow(unsafe_code)]
 
-use super::types::{bucket, valid_slots, words};
-use super::{Context, Heap, TypeTable, huge, is_huge, locate};
+use super::colour::Place;
+use super::cycle::Phase;
+use super::types::{USER_QUEUED, USER_TABLE, USER_WEAK, bucket, valid_slots, words};
+use super::{Context, Heap, TypeTable};
 use crate::collect::{Collect, Trace};
 use crate::{Gc, GcWeak};
+use bucketmask_alloc::LentPage;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
-
-use super::types::{USER_QUEUED, USER_TABLE};
 
 /// What [`Arena::verify`](crate::Arena::verify) counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,57 +67,88 @@ impl Context {
     ) -> Result<Verified, VerifyError> {
         // SAFETY: the checks run `trace` implementations only, which cannot allocate in this arena.
         let heap = unsafe { &*self.heap.get() };
-        let (live, held) = heap.verify_masks()?;
-        if live != self.metrics().total_gc_count() {
+        let (live, held) = heap.verify_masks(self.phase())?;
+        if live + held != self.metrics().total_gc_count() {
             let counted = self.metrics().total_gc_count();
-            return fail(format!("{live} objects are occupied, {counted} were counted"));
+            return fail(format!("{live} objects are occupied and {held} held, {counted} were counted"));
+        }
+        if self.phase() == Phase::Mark {
+            heap.verify_colours()?;
         }
         let mut reached = Reached::default();
         reached.trace(root);
-        Ok(Verified { reachable: heap.verify_reachable(reached)?, live, held })
+        Ok(Verified { reachable: heap.verify_reachable(reached, self.phase())?, live, held })
     }
 }
 
 impl Heap {
     /// Live objects and held slots, by the masks.
-    fn verify_masks(&self) -> Result<(usize, usize), VerifyError> {
-        let (mut live, mut held) = (self.huge.live().count(), 0);
+    fn verify_masks(&self, phase: Phase) -> Result<(usize, usize), VerifyError> {
+        let (mut live, mut held) = (self.huge.live().count(), self.huge.held());
         for heap in self.index.heaps() {
             let name = (heap.table().name)();
-            for page in heap.pages() {
+            let swept = heap.pages().len() - heap.unswept().len();
+            for (number, page) in heap.pages().enumerate() {
                 if page.user()[USER_TABLE].load(Relaxed) != heap.table().expose() {
                     return fail(format!("a page of {name} belongs to another type"));
                 }
-                if page.user()[USER_QUEUED].load(Relaxed) != 0 {
-                    return fail(format!("a page of {name} is queued between cycles"));
+                if phase != Phase::Mark && page.user()[USER_QUEUED].load(Relaxed) != 0 {
+                    return fail(format!("a page of {name} is queued while nothing is marked"));
                 }
-                for index in 0..8 {
-                    let occupied = page.occupied()[index].load(Relaxed);
-                    let scanned = page.scanned()[index].load(Relaxed);
-                    let valid = if index < words(*page) { valid_slots(*page, index) } else { 0 };
-                    if (occupied | scanned) & !valid != 0 {
-                        return fail(format!("a page of {name} has objects outside its slots"));
-                    }
-                    if page.marked()[index].load(Relaxed) != 0 {
-                        return fail(format!("a page of {name} is marked between cycles"));
-                    }
-                    if occupied & scanned != 0 {
-                        return fail(format!("a slot of {name} is occupied and held"));
-                    }
-                    live += occupied.count_ones() as usize;
-                    held += scanned.count_ones() as usize;
-                }
+                let in_cycle = phase == Phase::Mark || number >= swept;
+                let (occupied, scanned) = verify_page(page, in_cycle, heap.table())?;
+                live += occupied;
+                held += scanned;
             }
         }
-        if self.huge.marked() != 0 {
+        if phase == Phase::Sleep && self.huge.marked() != 0 {
             return fail("a huge object is marked between cycles".to_owned());
         }
         Ok((live, held))
     }
 
+    /// What a black object points to is marked, and what is grey is in the queue.
+    fn verify_colours(&self) -> Result<(), VerifyError> {
+        let leaf_page = |page: LentPage| {
+            // SAFETY: every page of an arena names its table.
+            !unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) }.needs_trace
+        };
+        for page in self.pages().filter(|page| !leaf_page(*page)) {
+            let words = page.marked().iter().zip(page.scanned());
+            let mut words = words.map(|(marked, scanned)| marked.load(Relaxed) & !scanned.load(Relaxed));
+            if words.any(|grey| grey != 0) && page.user()[USER_QUEUED].load(Relaxed) == 0 {
+                return fail("a grey object is on a page that is not queued".to_owned());
+            }
+        }
+        for address in self.objects() {
+            // SAFETY: a live object of this arena.
+            if unsafe { !Place::of(address).is_black() } {
+                continue;
+            }
+            let mut told = Reached::default();
+            // SAFETY: a live object.
+            let table = unsafe { table_of(address) };
+            if table.needs_trace {
+                // SAFETY: a live object of the table's type.
+                unsafe { (table.visit)(address, &mut told) };
+            }
+            // SAFETY: targets of a live object's pointers.
+            let white = |target: &&*const u8| unsafe { !Place::of(**target).marked() };
+            if let Some(target) = told.strong.iter().find(white) {
+                return fail(format!(
+                    "{address:p} ({}) is black and leads to white {target:p}",
+                    (table.name)()
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Walks the graph by addresses alone; counts what it reaches.
-    fn verify_reachable(&self, mut reached: Reached) -> Result<usize, VerifyError> {
+    fn verify_reachable(&self, mut reached: Reached, phase: Phase) -> Result<usize, VerifyError> {
         let objects = self.objects();
+        let unswept: HashSet<_> =
+            self.index.heaps().flat_map(|heap| heap.unswept().iter().copied()).collect();
         let mut seen = HashSet::new();
         while let Some(address) = reached.strong.pop() {
             if !objects.contains(&address) {
@@ -126,13 +158,21 @@ impl Heap {
                 continue;
             }
             // SAFETY: an object of this arena.
+            if let Place::Slot { page, .. } = unsafe { Place::of(address) } {
+                // SAFETY: as above.
+                if phase == Phase::Sweep && unswept.contains(&page) && unsafe { Place::of(address).is_dead() }
+                {
+                    return fail(format!("{address:p} is reachable, but the sweep will free it"));
+                }
+            }
+            // SAFETY: an object of this arena.
             let table = unsafe { table_of(address) };
             // SAFETY: a live object of the table's type.
             unsafe { (table.visit)(address, &mut reached) };
         }
         for address in reached.weak {
             // SAFETY: the target of a reachable weak pointer is live or held.
-            if !objects.contains(&address) && unsafe { !is_held(address) } {
+            if !objects.contains(&address) && unsafe { !Place::of(address).scanned() } {
                 return fail(format!("the target {address:p} of a reachable weak pointer is not held"));
             }
         }
@@ -161,27 +201,45 @@ impl Heap {
 ///
 /// `address` is that of a live object.
 unsafe fn table_of(address: *const u8) -> &'static TypeTable {
-    if is_huge(address) {
-        // SAFETY: as the caller promises.
-        return unsafe { huge::header(address) }.table;
+    // SAFETY: as the caller promises.
+    match unsafe { Place::of(address) } {
+        Place::Huge(header) => header.table,
+        // SAFETY: every page of an arena names its table.
+        Place::Slot { page, .. } => unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) },
     }
-    // SAFETY: as the caller promises; every page of an arena names its table.
-    unsafe { TypeTable::from_exposed(locate(address).0.user()[USER_TABLE].load(Relaxed)) }
 }
 
-/// Whether the slot of a dropped object is held.
-///
-/// # Safety
-///
-/// `address` is the target of a reachable weak pointer.
-unsafe fn is_held(address: *const u8) -> bool {
-    if is_huge(address) {
-        // SAFETY: as the caller promises.
-        return unsafe { huge::header(address) }.held.get();
+/// Checks the masks of a page against each other; counts its objects and its held slots.
+fn verify_page(page: LentPage, in_cycle: bool, table: &TypeTable) -> Result<(usize, usize), VerifyError> {
+    let name = (table.name)();
+    let (mut live, mut held) = (0, 0);
+    for index in 0..8 {
+        let occupied = page.occupied()[index].load(Relaxed);
+        let marked = page.marked()[index].load(Relaxed);
+        let scanned = page.scanned()[index].load(Relaxed);
+        let valid = if index < words(page) { valid_slots(page, index) } else { 0 };
+        if (occupied | marked | scanned) & !valid != 0 {
+            return fail(format!("a page of {name} has objects outside its slots"));
+        }
+        if !in_cycle && marked != 0 {
+            return fail(format!(
+                "a page of {name} is marked, but its sweep is over or its marking has not begun"
+            ));
+        }
+        if !in_cycle && occupied & scanned != 0 {
+            return fail(format!("a slot of {name} is occupied and held"));
+        }
+        if marked & !occupied & !scanned != 0 {
+            return fail(format!("a free slot of {name} is marked"));
+        }
+        let weak = scanned & (occupied ^ marked) | scanned & !occupied;
+        if weak != 0 && page.user()[USER_WEAK].load(Relaxed) == 0 {
+            return fail(format!("a page of {name} has held slots and does not know"));
+        }
+        live += occupied.count_ones() as usize;
+        held += (scanned & !occupied).count_ones() as usize;
     }
-    // SAFETY: as the caller promises.
-    let (page, slot, _) = unsafe { locate(address) };
-    page.scanned()[slot / 64].load(Relaxed) >> (slot % 64) & 1 != 0
+    Ok((live, held))
 }
 
 fn fail<T>(message: String) -> Result<T, VerifyError> {

@@ -1,0 +1,160 @@
+//! What the program tells the collector between steps: write barriers, and questions about objects.
+//!
+//! Invariant: when a callback ends, whatever a black object points to is marked. Outside marking a barrier is one compare.
+#![allow(unsafe_code)]
+
+use super::colour::Place;
+use super::cycle::Phase;
+use super::{Context, Heap};
+
+impl Context {
+    /// `parent` takes up `child`, or any number of pointers: if it is black, it becomes grey, unless the child is marked.
+    ///
+    /// # Safety
+    ///
+    /// Both are addresses of live objects of this arena.
+    #[inline]
+    pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
+        if self.phase() == Phase::Mark {
+            // SAFETY: as the caller promises.
+            unsafe { self.backward(parent, child) };
+        }
+    }
+
+    #[cold]
+    unsafe fn backward(&self, parent: *const u8, child: Option<*const u8>) {
+        // SAFETY: as the caller promises.
+        let settled = |child| unsafe { Place::of(child) }.marked();
+        // SAFETY: as the caller promises.
+        if unsafe { Place::of(parent) }.is_black() && !child.is_some_and(settled) {
+            // SAFETY: black, as was just found.
+            unsafe { self.regrey(parent) };
+        }
+    }
+
+    /// `parent` takes up a weak `child`.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
+    #[inline]
+    pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
+        if self.phase() == Phase::Mark {
+            // SAFETY: as the caller promises.
+            unsafe { self.backward_weak(parent, child) };
+        }
+    }
+
+    #[cold]
+    unsafe fn backward_weak(&self, parent: *const u8, child: *const u8) {
+        // SAFETY: as the caller promises.
+        let (parent_place, child) = unsafe { (Place::of(parent), Place::of(child)) };
+        let held = child.occupied() && child.scanned();
+        if parent_place.is_black() && !child.marked() && !held {
+            // SAFETY: black, as was just found.
+            unsafe { self.regrey(parent) };
+        }
+    }
+
+    /// `parent`, or any object, takes up `child`: if the parent is black, the child is marked.
+    ///
+    /// # Safety
+    ///
+    /// Both are addresses of live objects of this arena.
+    #[inline]
+    pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
+        if self.phase() == Phase::Mark {
+            // SAFETY: as the caller promises.
+            unsafe { self.forward(parent, child) };
+        }
+    }
+
+    #[cold]
+    unsafe fn forward(&self, parent: Option<*const u8>, child: *const u8) {
+        // SAFETY: as the caller promises.
+        if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
+            let marker = &mut self.heap_mut().marker;
+            marker.relocate();
+            // SAFETY: as the caller promises.
+            unsafe { marker.mark(child) };
+        }
+    }
+
+    /// `parent`, or any object, takes up a weak `child`.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
+    #[inline]
+    pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
+        if self.phase() == Phase::Mark {
+            // SAFETY: as the caller promises.
+            unsafe { Self::forward_weak(parent, child) };
+        }
+    }
+
+    #[cold]
+    unsafe fn forward_weak(parent: Option<*const u8>, child: *const u8) {
+        // SAFETY: as the caller promises.
+        if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
+            // SAFETY: as the caller promises.
+            unsafe { Place::of(child) }.hold();
+        }
+    }
+
+    unsafe fn regrey(&self, black: *const u8) {
+        // SAFETY: as the caller promises.
+        let bytes = unsafe { self.heap_mut().marker.regrey(black) };
+        self.metrics.uncount_traced(bytes);
+    }
+
+    /// Whether a strong pointer may be made of a weak one: the value is there, and no sweep will drop it.
+    ///
+    /// # Safety
+    ///
+    /// `address` is the target of a weak pointer of this arena.
+    #[inline]
+    pub(crate) unsafe fn may_upgrade(&self, address: *const u8) -> bool {
+        // SAFETY: as the caller promises.
+        let place = unsafe { Place::of(address) };
+        // While marking goes on, whatever takes up the strong pointer runs a barrier.
+        if self.phase() == Phase::Sweep { !place.is_doomed() } else { place.occupied() }
+    }
+
+    /// Marks an object though nothing was found that leads to it. False: its value was dropped.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a live or held object of this arena, and this cycle's sweep has not started.
+    pub(crate) unsafe fn resurrect(&self, address: *const u8) -> bool {
+        // SAFETY: as the caller promises.
+        let place = unsafe { Place::of(address) };
+        if place.is_dead() && place.occupied() {
+            let marker = &mut self.heap_mut().marker;
+            marker.relocate();
+            marker.unsettled = true;
+            // SAFETY: a live object.
+            unsafe { marker.mark(address) };
+        }
+        place.occupied()
+    }
+
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "callers end the borrow before anything else can look at the heap"
+    )]
+    fn heap_mut(&self) -> &mut Heap {
+        // SAFETY: the context stays on its thread, and no user code runs in any of the callers' borrows.
+        unsafe { &mut *self.heap.get() }
+    }
+}
+
+/// Whether the marking that has just ended found no strong pointer to an object.
+///
+/// # Safety
+///
+/// `address` is that of a live or held object of an arena, whose marking has ended.
+pub(crate) unsafe fn is_dead(address: *const u8) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { Place::of(address) }.is_dead()
+}

@@ -1,0 +1,169 @@
+//! The cycle as a machine of three phases, run in steps by debt or to an end.
+//!
+//! ```text
+//! Sleep --begin--> Mark --nothing grey--> Sweep --all swept--> Sleep
+//!                   ^ |
+//!                   +-+  a write barrier, a changed root or a resurrection makes something grey again
+//! ```
+//!
+//! Invariant: a run takes place only while no callback does, so all pointers that will be used again are reachable from the
+//! root. A `trace` that panics gives the cycle up, back to `Sleep`; destructors' panics are passed on when the run ends.
+#![allow(unsafe_code)]
+
+use super::sweep::Destructors;
+use super::{Context, Heap};
+use crate::collect::Collect;
+use crate::metrics::Metrics;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
+
+/// What the collector is doing, or about to go on with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    Sleep,
+    Mark,
+    Sweep,
+}
+
+/// Where a run stops at the latest, in the order of a cycle.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Until {
+    /// Before the sweep.
+    Marked,
+    /// When the sweep has started.
+    Sweeping,
+    /// When the cycle ends that runs, or that this run begins.
+    CycleEnd,
+    /// As long as there is debt; but when a cycle ends that this run began.
+    Paid,
+}
+
+/// How much a run does on its way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// What there is debt for: nothing if there is none.
+    Debt,
+    All,
+}
+
+impl Effort {
+    fn is_spent(self, metrics: &Metrics) -> bool {
+        self == Self::Debt && metrics.allocation_debt() <= 0.0
+    }
+}
+
+impl Context {
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Whether marking has something left to do; only while it runs.
+    pub(crate) fn has_grey(&self) -> bool {
+        // SAFETY: no user code runs while this shared borrow lasts.
+        unsafe { (*self.heap.get()).marker.has_grey() }
+    }
+
+    /// The root may have taken up pointers.
+    #[inline]
+    pub(crate) fn root_barrier(&mut self) {
+        if self.phase.get() == Phase::Mark {
+            self.heap.get_mut().marker.root_is_grey = true;
+        }
+    }
+
+    /// Runs the collector.
+    ///
+    /// # Safety
+    ///
+    /// `root` is this arena's, and nothing that it does not reach will be used again.
+    pub(crate) unsafe fn run<'gc, R: Collect<'gc> + ?Sized>(
+        &mut self,
+        root: &R,
+        effort: Effort,
+        until: Until,
+    ) {
+        if effort.is_spent(&self.metrics) {
+            return;
+        }
+        let mut destructors = Destructors::default();
+        // Whether the cycle began in this run.
+        let mut began = false;
+        loop {
+            match self.phase.get() {
+                Phase::Sleep => {
+                    began = true;
+                    self.heap.get_mut().start_marking();
+                    self.phase.set(Phase::Mark);
+                }
+                Phase::Mark => {
+                    let ended = self.mark_some(root, effort);
+                    if ended && until == Until::Marked {
+                        break;
+                    }
+                    if ended {
+                        self.heap.get_mut().start_sweep();
+                        self.phase.set(Phase::Sweep);
+                    }
+                }
+                Phase::Sweep if until <= Until::Sweeping => break,
+                Phase::Sweep => {
+                    let ended = self.sweep_some(effort, &mut destructors);
+                    // After a destructor's panic no `trace` may run, which could panic too.
+                    if ended && (began || until == Until::CycleEnd || destructors.panicked()) {
+                        self.finish_cycle(began);
+                        break;
+                    }
+                    if ended {
+                        self.finish_cycle(began);
+                    }
+                }
+            }
+            if effort.is_spent(&self.metrics) {
+                break;
+            }
+        }
+        destructors.resume_panic();
+    }
+
+    /// Marks for a while. True: nothing is grey.
+    fn mark_some<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, effort: Effort) -> bool {
+        let start = Instant::now();
+        let budget = if effort == Effort::Debt { self.metrics.tracing_due() } else { usize::MAX };
+        let heap = self.heap.get_mut();
+        let Heap { marker, report, .. } = heap;
+        marker.relocate();
+        let marked = catch_unwind(AssertUnwindSafe(|| marker.drain(root, budget)));
+        match marked {
+            Ok(ended) => {
+                let (marked, traced) = marker.take_work();
+                self.metrics.count_traced(marked, traced);
+                report.mark_time += start.elapsed();
+                ended
+            }
+            Err(panic) => {
+                // An unwinding `trace` may not have told of all pointers, and may unwind for ever: the cycle is given up.
+                heap.abandon_marking();
+                self.metrics.abandon_cycle();
+                self.phase.set(Phase::Sleep);
+                resume_unwind(panic)
+            }
+        }
+    }
+
+    /// Sweeps for a while. True: all is swept.
+    fn sweep_some(&mut self, effort: Effort, destructors: &mut Destructors) -> bool {
+        let start = Instant::now();
+        let metrics = &self.metrics;
+        let heap = self.heap.get_mut();
+        let ended = heap.sweep_some(metrics, destructors, || effort.is_spent(metrics));
+        heap.report.sweep_time += start.elapsed();
+        ended
+    }
+
+    fn finish_cycle(&mut self, as_one_piece: bool) {
+        self.heap.get_mut().finish_sweep();
+        self.metrics.finish_cycle(as_one_piece);
+        self.phase.set(Phase::Sleep);
+    }
+}
