@@ -1,6 +1,6 @@
 //! `Entry`: a key's place in a map, looked up once.
 //!
-//! Owned by `map.rs`. Invariant: the table was made ready before the lookup, so a vacant entry can be filled in place.
+//! Owned by `map.rs`. Invariant: where the key is not there, the table was made ready, so that it can be filled in place.
 
 use crate::pages::Pages;
 use crate::raw::layout::{Auto, Layout};
@@ -27,6 +27,14 @@ pub struct VacantEntry<'a, K, V, A: Allocator = Pages, L: Layout = Auto> {
     pub(crate) key: K,
 }
 
+/// The key is there already: what [`HashMap::try_insert`](crate::HashMap::try_insert) could not do.
+pub struct OccupiedError<'a, K, V, A: Allocator = Pages, L: Layout = Auto> {
+    /// The place of the key.
+    pub entry: OccupiedEntry<'a, K, V, A, L>,
+    /// The value that was not inserted.
+    pub value: V,
+}
+
 impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
     /// The value, after inserting `default` if there was none.
     #[inline]
@@ -39,7 +47,7 @@ impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
 
     /// The value, after inserting what `default` makes if there was none.
     #[inline]
-    pub fn or_insert_with(self, default: impl FnOnce() -> V) -> &'a mut V {
+    pub fn or_insert_with<F: FnOnce() -> V>(self, default: F) -> &'a mut V {
         match self {
             Self::Occupied(entry) => entry.into_mut(),
             Self::Vacant(entry) => entry.insert(default()),
@@ -48,7 +56,7 @@ impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
 
     /// The value, after inserting what `default` makes of the key if there was none.
     #[inline]
-    pub fn or_insert_with_key(self, default: impl FnOnce(&K) -> V) -> &'a mut V {
+    pub fn or_insert_with_key<F: FnOnce(&K) -> V>(self, default: F) -> &'a mut V {
         match self {
             Self::Occupied(entry) => entry.into_mut(),
             Self::Vacant(entry) => {
@@ -70,7 +78,10 @@ impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
     /// Changes the value if there is one.
     #[inline]
     #[must_use]
-    pub fn and_modify(mut self, change: impl FnOnce(&mut V)) -> Self {
+    pub fn and_modify<F>(mut self, change: F) -> Self
+    where
+        F: FnOnce(&mut V),
+    {
         if let Self::Occupied(entry) = &mut self {
             change(entry.get_mut());
         }
@@ -86,54 +97,106 @@ impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
     }
 
     /// Sets the value and stays at the place.
+    #[inline]
     pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, A, L> {
         match self {
             Self::Occupied(mut entry) => {
                 entry.insert(value);
                 entry
             }
-            Self::Vacant(entry) => OccupiedEntry { inner: entry.inner.insert_at((entry.key, value)) },
+            Self::Vacant(entry) => entry.insert_entry(value),
+        }
+    }
+
+    /// Stays at the place, after inserting `default` if there was no value.
+    #[inline]
+    pub fn or_insert_entry(self, default: V) -> OccupiedEntry<'a, K, V, A, L> {
+        match self {
+            Self::Occupied(entry) => entry,
+            Self::Vacant(entry) => entry.insert_entry(default),
+        }
+    }
+
+    /// Replaces the value by what `change` makes of it, or takes the entry out if that is nothing. Should `change` panic,
+    /// the entry is gone.
+    #[must_use]
+    pub fn and_replace_entry_with<F>(self, change: F) -> Self
+    where
+        F: FnOnce(&K, V) -> Option<V>,
+    {
+        match self {
+            Self::Occupied(entry) => entry.replace_entry_with(change),
+            Self::Vacant(_) => self,
         }
     }
 }
 
 impl<'a, K, V, A: Allocator, L: Layout> OccupiedEntry<'a, K, V, A, L> {
     /// The key that the map holds.
+    #[inline]
     pub fn key(&self) -> &K {
         &self.inner.get().0
     }
 
     /// The value.
+    #[inline]
     pub fn get(&self) -> &V {
         &self.inner.get().1
     }
 
     /// The value, mutable as long as the entry is borrowed.
+    #[inline]
     pub fn get_mut(&mut self) -> &mut V {
         &mut self.inner.get_mut().1
     }
 
     /// The value, mutable as long as the map is borrowed.
+    #[inline]
     #[must_use]
     pub fn into_mut(self) -> &'a mut V {
         &mut self.inner.into_mut().1
     }
 
     /// Sets the value and returns the one there was.
+    #[inline]
     pub fn insert(&mut self, value: V) -> V {
         mem::replace(self.get_mut(), value)
     }
 
     /// Takes the entry out and returns its value.
+    #[inline]
     #[expect(clippy::must_use_candidate, reason = "removing is often the point")]
     pub fn remove(self) -> V {
         self.inner.remove().1
     }
 
     /// Takes the entry out.
+    #[inline]
     #[expect(clippy::must_use_candidate, reason = "removing is often the point")]
     pub fn remove_entry(self) -> (K, V) {
         self.inner.remove()
+    }
+
+    /// Replaces the value by what `change` makes of it, or takes the entry out if that is nothing. Should `change` panic,
+    /// the entry is gone.
+    #[must_use]
+    pub fn replace_entry_with<F>(self, change: F) -> Entry<'a, K, V, A, L>
+    where
+        F: FnOnce(&K, V) -> Option<V>,
+    {
+        let mut gone = None;
+        let replaced = self.inner.replace_with(|(key, value)| {
+            if let Some(value) = change(&key, value) {
+                return Some((key, value));
+            }
+            gone = Some(key);
+            None
+        });
+        match (replaced, gone) {
+            (Err(inner), Some(key)) => Entry::Vacant(VacantEntry { inner, key }),
+            (Ok(inner), _) => Entry::Occupied(OccupiedEntry { inner }),
+            (Err(_), None) => unreachable!("an entry that is gone has left its key"),
+        }
     }
 }
 
@@ -156,6 +219,7 @@ impl<'a, K, V, A: Allocator, L: Layout> VacantEntry<'a, K, V, A, L> {
     }
 
     /// Inserts `value` under the key and stays at the place.
+    #[inline]
     pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, A, L> {
         OccupiedEntry { inner: self.inner.insert_at((self.key, value)) }
     }
@@ -183,4 +247,26 @@ impl<K: fmt::Debug, V, A: Allocator, L: Layout> fmt::Debug for VacantEntry<'_, K
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("VacantEntry").field(self.key()).finish()
     }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, A: Allocator, L: Layout> fmt::Debug for OccupiedError<'_, K, V, A, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OccupiedError")
+            .field("key", self.entry.key())
+            .field("old_value", self.entry.get())
+            .field("new_value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, A: Allocator, L: Layout> fmt::Display for OccupiedError<'_, K, V, A, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, held) = (self.entry.key(), self.entry.get());
+        write!(f, "failed to insert {:?}, key {key:?} already exists with value {held:?}", self.value)
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, A: Allocator, L: Layout> core::error::Error
+    for OccupiedError<'_, K, V, A, L>
+{
 }

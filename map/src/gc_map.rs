@@ -226,8 +226,8 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
     #[inline]
     pub fn insert(&self, mc: &Mutation<'gc>, key: K, value: V) -> Option<V> {
         self.change(mc, |table, build| {
-            let hash = make_ready(table, build, &key);
-            match table.cell(hash, |(held, _)| *held == key) {
+            let hash = hash_of(build, &key);
+            match table.cell(hash, |(held, _)| *held == key, |(held, _)| hash_of(build, held)) {
                 Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().1, value)),
                 Err(vacant) => {
                     vacant.insert((key, value));
@@ -243,8 +243,8 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
         V: Copy,
     {
         self.change(mc, |table, build| {
-            let hash = make_ready(table, build, &key);
-            match table.cell(hash, |(held, _)| *held == key) {
+            let hash = hash_of(build, &key);
+            match table.cell(hash, |(held, _)| *held == key, |(held, _)| hash_of(build, held)) {
                 Ok(occupied) => occupied.get().1,
                 Err(vacant) => vacant.insert((key, make())).1,
             }
@@ -281,14 +281,6 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
     pub fn check(&self) {
         self.body.table.borrow().check(|(key, _)| hash_of(&self.body.build, key));
     }
-}
-
-/// Makes the table ready for `key`, and hashes it.
-#[inline(always)]
-fn make_ready<K: Hash, V, S: BuildHasher>(table: &mut Table<K, V>, build: &S, key: &K) -> u64 {
-    let hash = hash_of(build, key);
-    table.ready(|(held, _)| hash_of(build, held)).unwrap_or_else(|error| error.raise());
-    hash
 }
 
 impl<'gc, K: Collect<'gc> + fmt::Debug + 'gc, V: Collect<'gc> + fmt::Debug + 'gc, S: 'static> fmt::Debug

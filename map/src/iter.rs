@@ -4,6 +4,7 @@
 
 use crate::map::HashMap;
 use crate::pages::Pages;
+use crate::raw::extract::Extract;
 use crate::raw::layout::{Auto, Layout};
 use crate::raw::walk;
 use allocator_api2::alloc::Allocator;
@@ -55,6 +56,38 @@ pub struct IntoValues<K, V, A: Allocator = Pages, L: Layout = Auto> {
     pub(crate) inner: IntoIter<K, V, A, L>,
 }
 
+/// Entries taken out of a map by a predicate: [`HashMap::extract_if`].
+#[must_use = "iterators are lazy: entries that it does not reach stay in the map"]
+pub struct ExtractIf<'a, K, V, F, L: Layout = Auto> {
+    pub(crate) inner: Extract<'a, (K, V), L>,
+    pub(crate) chosen: F,
+}
+
+impl<K, V, F, L: Layout> Iterator for ExtractIf<'_, K, V, F, L>
+where
+    F: FnMut(&K, &mut V) -> bool,
+{
+    type Item = (K, V);
+
+    #[inline]
+    fn next(&mut self) -> Option<(K, V)> {
+        let chosen = &mut self.chosen;
+        self.inner.next(|(key, value)| chosen(key, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.inner.left()))
+    }
+}
+
+impl<K, V, F, L: Layout> FusedIterator for ExtractIf<'_, K, V, F, L> where F: FnMut(&K, &mut V) -> bool {}
+
+impl<K: fmt::Debug, V: fmt::Debug, F, L: Layout> fmt::Debug for ExtractIf<'_, K, V, F, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtractIf").finish_non_exhaustive()
+    }
+}
+
 /// What all iterators have in common: the item, and what to do with the table's entry to make it.
 macro_rules! iterator {
     ($name:ident<$($life:lifetime)? $(; $alloc:ident)?>, $item:ty, $entry:pat => $value:expr) => {
@@ -100,10 +133,26 @@ macro_rules! cloneable {
 
 cloneable!(Iter Keys Values);
 
-macro_rules! shown {
-    ($($name:ident<$($life:lifetime)? $(; $alloc:ident)?>, $self:ident => $rest:expr;)*) => {$(
-        impl<$($life,)? K: fmt::Debug, V: fmt::Debug, $($alloc: Allocator,)? L: Layout> fmt::Debug
+/// What std's iterators over nothing give. Owning ones make an allocator.
+macro_rules! empty {
+    ($($name:ident<$($life:lifetime)? $(; $alloc:ident)?>)*) => {$(
+        impl<$($life,)? K, V, $($alloc: Allocator + Default,)? L: Layout> Default
             for $name<$($life,)? K, V, $($alloc,)? L>
+        {
+            fn default() -> Self {
+                Self { inner: Default::default() }
+            }
+        }
+    )*};
+}
+
+empty! { Iter<'a> IterMut<'a> IntoIter<; A> Keys<'a> Values<'a> ValuesMut<'a> IntoKeys<; A> IntoValues<; A> }
+
+macro_rules! shown {
+    ($($name:ident<$($life:lifetime)? $(; $alloc:ident)?> [$($shown:ident)*], $self:ident => $rest:expr;)*) => {$(
+        impl<$($life,)? K, V, $($alloc: Allocator,)? L: Layout> fmt::Debug for $name<$($life,)? K, V, $($alloc,)? L>
+        where
+            $($shown: fmt::Debug,)*
         {
             fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_list().entries($rest).finish()
@@ -113,15 +162,15 @@ macro_rules! shown {
 }
 
 shown! {
-    Iter<'a>, self => self.clone();
-    IterMut<'a>, self => self.inner.rest();
-    IntoIter<; A>, self => self.inner.rest();
-    Drain<'a; A>, self => self.inner.rest();
-    Keys<'a>, self => self.clone();
-    Values<'a>, self => self.clone();
-    ValuesMut<'a>, self => self.inner.inner.rest().map(|(_, value)| value);
-    IntoKeys<; A>, self => self.inner.inner.rest().map(|(key, _)| key);
-    IntoValues<; A>, self => self.inner.inner.rest().map(|(_, value)| value);
+    Iter<'a> [K V], self => self.clone();
+    IterMut<'a> [K V], self => self.inner.rest();
+    IntoIter<; A> [K V], self => self.inner.rest();
+    Drain<'a; A> [K V], self => self.inner.rest();
+    Keys<'a> [K], self => self.clone();
+    Values<'a> [V], self => self.clone();
+    ValuesMut<'a> [V], self => self.inner.inner.rest().map(|(_, value)| value);
+    IntoKeys<; A> [K], self => self.inner.inner.rest().map(|(key, _)| key);
+    IntoValues<; A> [V], self => self.inner.inner.rest().map(|(_, value)| value);
 }
 
 impl<K, V, S, A: Allocator, L: Layout> IntoIterator for HashMap<K, V, S, A, L> {

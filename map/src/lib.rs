@@ -6,19 +6,23 @@
 //! `hash * buckets`, so a table of any size is sorted by hash and can grow by any factor, within one reserved range,
 //! a few buckets an insert: no resize pause, no second table.
 //!
-//! - [`HashMap`], [`HashSet`]: std's interface.
+//! - [`HashMap`], [`HashSet`]: std's interface, modules [`hash_map`] and [`hash_set`] as std has them.
+//! - [`HashTable`]: the table with the hashes in the caller's hand.
 //! - `GcMap` (feature `gc`): a map that lives in a collector's arena, traced by its masks.
 //!
 //! Invariant: unsafe code lives in `raw/` alone, and no user code runs while a table is between two valid states.
 
 #![deny(unsafe_code)]
 
+mod disjoint;
 mod entry;
+mod entry_ref;
 #[cfg(feature = "gc")]
 mod gc_collect;
 #[cfg(feature = "gc")]
 mod gc_map;
 mod hash;
+pub mod hash_table;
 mod iter;
 mod map;
 mod pages;
@@ -26,11 +30,30 @@ mod raw;
 mod set;
 mod traits;
 
+/// std's module of that name: the map, its entries and its iterators.
+pub mod hash_map {
+    pub use crate::entry::{Entry, OccupiedEntry, OccupiedError, VacantEntry};
+    pub use crate::entry_ref::{EntryRef, VacantEntryRef};
+    pub use crate::iter::{
+        Drain, ExtractIf, IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut,
+    };
+    pub use crate::map::HashMap;
+    pub use std::collections::hash_map::{DefaultHasher, RandomState};
+}
+
+/// std's module of that name: the set, its iterators, and its entries.
+pub mod hash_set {
+    pub use crate::set::{
+        Difference, Drain, Entry, ExtractIf, HashSet, Intersection, IntoIter, Iter, OccupiedEntry,
+        SymmetricDifference, Union, VacantEntry,
+    };
+}
+
 pub use allocator_api2::alloc::{AllocError, Allocator};
-pub use entry::{Entry, OccupiedEntry, VacantEntry};
+pub use equivalent::Equivalent;
 #[cfg(feature = "gc")]
 pub use gc_map::GcMap;
-pub use iter::{Drain, IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
+pub use hash_table::HashTable;
 pub use map::HashMap;
 pub use pages::Pages;
 pub use raw::check::TableStats;
@@ -38,7 +61,7 @@ pub use raw::layout::{Auto, Inline, Layout, Split};
 #[doc(hidden)]
 pub use raw::layout::{Blocks, Scrubbed, Tiny};
 pub use raw::storage::TryReserveError;
-pub use set::{HashSet, SetDrain, SetIntoIter, SetIter};
+pub use set::HashSet;
 
 /// The README's examples, run as tests.
 #[cfg(all(doctest, feature = "gc"))]

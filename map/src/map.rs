@@ -1,20 +1,21 @@
 //! `HashMap`: the safe face of the table.
 //!
-//! Owned by the crate's users. Invariant: every insert makes the table ready (growth, repair) before it probes, so what
-//! a probe finds stays true until the entry is written.
+//! Owned by the crate's users. Invariant: user code runs before the table changes: a lookup first, then growth and
+//! repair, then the entry is written.
 
-use crate::entry::{Entry, OccupiedEntry, VacantEntry};
+use crate::entry::{Entry, OccupiedEntry, OccupiedError, VacantEntry};
+use crate::entry_ref::{EntryRef, VacantEntryRef};
 use crate::hash::hash_of;
-use crate::iter::{Drain, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
+use crate::iter::{Drain, ExtractIf, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
 use crate::pages::Pages;
-use crate::raw::RawTable;
 use crate::raw::check::TableStats;
 use crate::raw::layout::{Auto, Layout};
 use crate::raw::storage::TryReserveError;
+use crate::raw::{Cell, RawTable};
 use allocator_api2::alloc::Allocator;
-use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use core::mem;
+use equivalent::Equivalent;
 use std::collections::hash_map::RandomState;
 
 /// A hash map with std's interface that grows without a pause.
@@ -227,8 +228,20 @@ impl<K, V, S, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
 
     /// Keeps the entries for which `keep` is true. O(entries), by masks. It has no hasher, so overflow counts may stay
     /// higher than needed; a later insert repairs them when that pays.
-    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+    pub fn retain<F>(&mut self, mut keep: F)
+    where
+        F: FnMut(&K, &mut V) -> bool,
+    {
         self.table.retain(|(key, value)| keep(key, value));
+    }
+
+    /// Takes out the entries for which `chosen` is true, one at a time as the iterator is asked. Entries that it did not
+    /// reach stay. Overflow counts as for [`retain`](Self::retain).
+    pub fn extract_if<F>(&mut self, chosen: F) -> ExtractIf<'_, K, V, F, L>
+    where
+        F: FnMut(&K, &mut V) -> bool,
+    {
+        ExtractIf { inner: self.table.extract(), chosen }
     }
 
     /// Drops all entries and keeps the memory.
@@ -237,7 +250,13 @@ impl<K, V, S, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
     }
 }
 
-impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
+impl<K, V, S, A, L> HashMap<K, V, S, A, L>
+where
+    K: Eq + Hash,
+    S: BuildHasher,
+    A: Allocator,
+    L: Layout,
+{
     /// Makes room for `additional` more entries. A large table does not pause for it: it starts to grow here and goes on
     /// with the next inserts.
     ///
@@ -270,47 +289,59 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, 
 
     /// The value of `key`.
     #[inline]
-    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
     where
-        K: Borrow<Q>,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
         self.get_key_value(key).map(|(_, value)| value)
     }
 
     /// The entry of `key`, with the key that the map holds.
     #[inline]
-    pub fn get_key_value<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    pub fn get_key_value<Q>(&self, key: &Q) -> Option<(&K, &V)>
     where
-        K: Borrow<Q>,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        let (held, value) = self.table.get(hash_of(&self.build, key), |(held, _)| held.borrow() == key)?;
+        let (held, value) = self.table.get(hash_of(&self.build, key), |(held, _)| key.equivalent(held))?;
         Some((held, value))
     }
 
     /// The value of `key`, mutable.
     #[inline]
-    pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
     where
-        K: Borrow<Q>,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        let (_, value) = self.table.get_mut(hash_of(&self.build, key), |(held, _)| held.borrow() == key)?;
-        Some(value)
+        self.get_key_value_mut(key).map(|(_, value)| value)
+    }
+
+    /// The entry of `key`, with the key that the map holds, value mutable.
+    #[inline]
+    pub fn get_key_value_mut<Q>(&mut self, key: &Q) -> Option<(&K, &mut V)>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let (held, value) =
+            self.table.get_mut(hash_of(&self.build, key), |(held, _)| key.equivalent(held))?;
+        Some((held, value))
     }
 
     /// Whether `key` is there.
     #[inline]
-    pub fn contains_key<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
-        K: Borrow<Q>,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
         self.get(key).is_some()
     }
 
     /// Sets the value of `key` and returns the one it had. The map keeps the key it has.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let hash = self.make_ready(&key);
-        match self.table.cell(hash, |(held, _)| *held == key) {
+        match self.cell(&key) {
             Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().1, value)),
             Err(vacant) => {
                 vacant.insert((key, value));
@@ -319,41 +350,90 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, 
         }
     }
 
+    /// Inserts `value` under `key`, unless the key is there already.
+    ///
+    /// # Errors
+    /// The key is there: the error holds its place, and `value`.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    pub fn try_insert(&mut self, key: K, value: V) -> Result<&mut V, OccupiedError<'_, K, V, A, L>> {
+        match self.entry(key) {
+            Entry::Occupied(entry) => Err(OccupiedError { entry, value }),
+            Entry::Vacant(entry) => Ok(entry.insert(value)),
+        }
+    }
+
+    /// Inserts an entry whose key is known not to be there, without looking for it. Were the key there nevertheless, the
+    /// map would hold it twice: lookups would then find either one; memory safety holds, so this is no unsafe function.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[inline]
+    pub fn insert_unique_unchecked(&mut self, key: K, value: V) -> (&K, &mut V) {
+        let hash = hash_of(&self.build, &key);
+        let build = &self.build;
+        let (key, value) = self.table.vacant(hash, |(held, _)| hash_of(build, held)).insert((key, value));
+        (key, value)
+    }
+
     /// Takes `key` out and returns its value.
     #[inline]
-    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
-        K: Borrow<Q>,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
         self.remove_entry(key).map(|(_, value)| value)
     }
 
     /// Takes `key` out and returns its entry.
     #[inline]
-    pub fn remove_entry<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<(K, V)>
+    pub fn remove_entry<Q>(&mut self, key: &Q) -> Option<(K, V)>
     where
-        K: Borrow<Q>,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.table.remove(hash_of(&self.build, key), |(held, _)| held.borrow() == key)
+        self.table.remove(hash_of(&self.build, key), |(held, _)| key.equivalent(held))
     }
 
     /// The place of `key`, to look at and to change in one lookup.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
     #[inline]
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V, A, L> {
-        let hash = self.make_ready(&key);
-        match self.table.cell(hash, |(held, _)| *held == key) {
+        match self.cell(&key) {
             Ok(inner) => Entry::Occupied(OccupiedEntry { inner }),
             Err(inner) => Entry::Vacant(VacantEntry { inner, key }),
         }
     }
 
-    /// Makes the table ready for `key`, and hashes it.
+    /// The place of `key`, which is made a key of the map's own only if it has to be inserted.
+    ///
+    /// # Panics
+    /// If the table would be larger than the address space.
+    #[inline]
+    pub fn entry_ref<'a, 'b, Q>(&'a mut self, key: &'b Q) -> EntryRef<'a, 'b, K, Q, V, A, L>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        match self.cell(key) {
+            Ok(inner) => EntryRef::Occupied(OccupiedEntry { inner }),
+            Err(inner) => EntryRef::Vacant(VacantEntryRef { inner, key }),
+        }
+    }
+
+    /// The place of `key` in the table, which is ready to take it.
     #[inline(always)]
-    fn make_ready(&mut self, key: &K) -> u64 {
-        let hash = hash_of(&self.build, key);
+    pub(crate) fn cell<Q>(&mut self, key: &Q) -> Cell<'_, (K, V), A, L>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
         let build = &self.build;
-        self.table.ready(|(held, _)| hash_of(build, held)).unwrap_or_else(|error| error.raise());
-        hash
+        self.table.cell(
+            hash_of(build, key),
+            |(held, _)| key.equivalent(held),
+            |(held, _)| hash_of(build, held),
+        )
     }
 
     /// Panics unless the table's invariants hold. O(entries).

@@ -5,10 +5,11 @@
 use crate::map::HashMap;
 use crate::raw::layout::Layout;
 use allocator_api2::alloc::Allocator;
-use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::ops::Index;
+use core::panic::UnwindSafe;
+use equivalent::Equivalent;
 use std::collections::hash_map::RandomState;
 
 impl<K, V, S: Default, A: Allocator + Default, L: Layout> Default for HashMap<K, V, S, A, L> {
@@ -22,6 +23,13 @@ impl<K: Clone, V: Clone, S: Clone, A: Allocator + Clone, L: Layout> Clone for Ha
     fn clone(&self) -> Self {
         let table = self.table.clone_with(Clone::clone).unwrap_or_else(|error| error.raise());
         Self { table, build: self.build.clone() }
+    }
+
+    /// Into the memory that is there, if the other's shape fits it.
+    fn clone_from(&mut self, source: &Self) {
+        let build = source.build.clone();
+        self.table.clone_from_with(&source.table, Clone::clone).unwrap_or_else(|error| error.raise());
+        self.build = build;
     }
 }
 
@@ -42,8 +50,13 @@ impl<K: Eq + Hash, V: PartialEq, S: BuildHasher, A: Allocator, L: Layout> Partia
 
 impl<K: Eq + Hash, V: Eq, S: BuildHasher, A: Allocator, L: Layout> Eq for HashMap<K, V, S, A, L> {}
 
-impl<K: Eq + Hash + Borrow<Q>, Q: Eq + Hash + ?Sized, V, S: BuildHasher, A: Allocator, L: Layout> Index<&Q>
-    for HashMap<K, V, S, A, L>
+impl<K, Q, V, S, A, L> Index<&Q> for HashMap<K, V, S, A, L>
+where
+    K: Eq + Hash,
+    Q: Hash + Equivalent<K> + ?Sized,
+    S: BuildHasher,
+    A: Allocator,
+    L: Layout,
 {
     type Output = V;
 
@@ -92,12 +105,21 @@ impl<K: Eq + Hash, V, const N: usize> From<[(K, V); N]> for HashMap<K, V, Random
     }
 }
 
-/// Lifetimes of keys and values shrink as in std's map: compiles or does not.
-const _: () = {
-    const fn covariant<'short, K, V, S, A: Allocator, L: Layout>(
-        map: HashMap<&'static K, &'static V, S, A, L>,
-    ) -> HashMap<&'short K, &'short V, S, A, L> {
-        map
+impl<'a, K: Eq + Hash + Copy, V: Copy, S: BuildHasher, A: Allocator, L: Layout> Extend<&'a (K, V)>
+    for HashMap<K, V, S, A, L>
+{
+    fn extend<I: IntoIterator<Item = &'a (K, V)>>(&mut self, entries: I) {
+        self.extend(entries.into_iter().copied());
     }
-    let _ = covariant::<u8, u8, (), crate::Pages, crate::Split>;
-};
+}
+
+/// As std's: what unwinding leaves behind depends on the entries alone.
+impl<K, V, S, A, L> UnwindSafe for HashMap<K, V, S, A, L>
+where
+    K: UnwindSafe,
+    V: UnwindSafe,
+    S: UnwindSafe,
+    A: Allocator + UnwindSafe,
+    L: Layout,
+{
+}

@@ -64,7 +64,7 @@ fn apply<L: Layout>(map: &mut Map<L>, model: &mut Model<u64, u64>, op: &Op, stam
             assert_eq!(ours, *model.entry(key).and_modify(|value| *value += 1).or_insert(stamp));
         }
         Op::EntryRemove(key) => {
-            if let bucketmask_map::Entry::Occupied(entry) = map.entry(key) {
+            if let bucketmask_map::hash_map::Entry::Occupied(entry) = map.entry(key) {
                 assert_eq!(Some(entry.remove_entry()), model.remove_entry(&key));
             } else {
                 assert!(!model.contains_key(&key));

@@ -4,7 +4,8 @@
 
 mod common;
 
-use bucketmask_map::{Entry, HashMap, HashSet, Inline, Layout, Pages, Split, Tiny};
+use bucketmask_map::hash_map::Entry;
+use bucketmask_map::{HashMap, HashSet, Inline, Layout, Pages, Split, Tiny};
 use common::{By, CONSTANT, Counted, MIXED, Seeded};
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};

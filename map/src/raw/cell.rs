@@ -22,6 +22,9 @@ pub(crate) struct Vacant<'a, T, A: Allocator, L: Layout> {
     hash: u64,
 }
 
+/// The place of an entry: where it is, or where it would go.
+pub(crate) type Cell<'a, T, A, L> = Result<Occupied<'a, T, A, L>, Vacant<'a, T, A, L>>;
+
 impl<T, L: Layout> Bare<T, L> {
     /// The entry with this hash that `eq` accepts.
     #[inline(always)]
@@ -47,16 +50,38 @@ impl<T, L: Layout> Bare<T, L> {
 }
 
 impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
-    /// The place of the entry with this hash that `eq` accepts. For a vacant one the caller has made the table ready.
+    /// The place of the entry with this hash that `eq` accepts. Where there is none, the table is made ready to take
+    /// it; want of memory goes to the alloc error hook and changes nothing.
     #[inline(always)]
     pub(crate) fn cell(
         &mut self,
         hash: u64,
         eq: impl FnMut(&T) -> bool,
-    ) -> Result<Occupied<'_, T, A, L>, Vacant<'_, T, A, L>> {
+        rehash: impl Fn(&T) -> u64,
+    ) -> Cell<'_, T, A, L> {
         match self.find(hash, eq) {
             Some(spot) => Ok(Occupied { table: self, spot, hash }),
-            None => Err(Vacant { table: self, hash }),
+            None => Err(self.vacant(hash, rehash)),
+        }
+    }
+
+    /// A place for an entry that is not in the table, which is made ready to take it.
+    #[inline(always)]
+    pub(crate) fn vacant(&mut self, hash: u64, rehash: impl Fn(&T) -> u64) -> Vacant<'_, T, A, L> {
+        self.ready(rehash).unwrap_or_else(|error| error.raise());
+        Vacant { table: self, hash }
+    }
+
+    /// The entry with this hash that `eq` accepts, to stay at. Without one the table comes back.
+    #[inline(always)]
+    pub(crate) fn occupied(
+        &mut self,
+        hash: u64,
+        eq: impl FnMut(&T) -> bool,
+    ) -> Result<Occupied<'_, T, A, L>, &mut Self> {
+        match self.find(hash, eq) {
+            Some(spot) => Ok(Occupied { table: self, spot, hash }),
+            None => Err(self),
         }
     }
 }
@@ -78,9 +103,28 @@ impl<'a, T, A: Allocator, L: Layout> Occupied<'a, T, A, L> {
     }
 
     pub(crate) fn remove(self) -> T {
-        let home = self.table.home(self.hash);
+        self.take().0
+    }
+
+    /// Takes the entry out and stays at its place.
+    pub(crate) fn take(self) -> (T, Vacant<'a, T, A, L>) {
+        let Self { table, spot, hash } = self;
+        let home = table.home(hash);
         // SAFETY: as in `get`; nothing has moved since the spot was found through this home.
-        unsafe { self.table.take(self.spot, home) }
+        let entry = unsafe { table.take(spot, home) };
+        (entry, Vacant { table, hash })
+    }
+
+    /// Puts what `change` makes of the entry in its place, or nothing. Should `change` panic, the entry is gone.
+    pub(crate) fn replace_with(
+        self,
+        change: impl FnOnce(T) -> Option<T>,
+    ) -> Result<Self, Vacant<'a, T, A, L>> {
+        let (entry, vacant) = self.take();
+        match change(entry) {
+            Some(entry) => Ok(vacant.insert_at(entry)),
+            None => Err(vacant),
+        }
     }
 }
 

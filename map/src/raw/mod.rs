@@ -7,12 +7,14 @@
 
 pub(crate) mod cell;
 pub(crate) mod check;
+mod disjoint;
+pub(crate) mod extract;
 #[cfg(feature = "gc")]
 mod flat;
 pub(crate) mod group;
 pub(crate) mod layout;
 pub(crate) mod migrate;
-#[cfg(feature = "gc")]
+pub(crate) mod probe;
 pub(crate) mod storage;
 pub(crate) mod summary;
 pub(crate) mod table;
@@ -24,6 +26,6 @@ pub(crate) mod walk;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cell::{Occupied, Vacant};
+pub(crate) use cell::{Cell, Occupied, Vacant};
 use storage::TryReserveError;
 pub(crate) use table::RawTable;

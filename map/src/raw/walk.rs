@@ -30,7 +30,17 @@ impl<T, L: Layout> Clone for Walk<T, L> {
 }
 
 impl<T, L: Layout> Walk<T, L> {
-    fn over(table: &Bare<T, L>) -> Self {
+    /// No entries.
+    fn nothing() -> Self {
+        Self { zones: Zones::nothing(), mask: BucketMask::EMPTY, next: 0, left: 0, marker: PhantomData }
+    }
+
+    /// Entries not yet visited.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    pub(super) fn over(table: &Bare<T, L>) -> Self {
         Self { zones: table.zones, mask: BucketMask::EMPTY, next: 0, left: table.len, marker: PhantomData }
     }
 
@@ -39,7 +49,7 @@ impl<T, L: Layout> Walk<T, L> {
     /// # Safety
     /// The table is alive, has not moved, and has at least the entries that are left to visit.
     #[inline(always)]
-    unsafe fn advance(&mut self) -> Option<(NonNull<T>, Spot)> {
+    pub(super) unsafe fn advance(&mut self) -> Option<(NonNull<T>, Spot)> {
         if self.left == 0 {
             return None;
         }
@@ -94,10 +104,7 @@ impl<T, L: Layout> Bare<T, L> {
         if self.len == 0 {
             return;
         }
-        let emptied = Emptied(self);
-        if mem::needs_drop::<T>() {
-            emptied.0.drop_entries();
-        }
+        drop(Emptied(self));
     }
 
     /// Drops the entries where they lie; the caller forgets them. A panicking destructor leaks the rest.
@@ -117,7 +124,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         // The table is empty while it is drained, so a leaked drain leaks entries and nothing else.
         let bare = mem::replace(&mut self.bare, Bare::new());
         let table = RawTable { bare, alloc: &self.alloc };
-        Drain { all: table.into_iter(), home: &mut self.bare }
+        Drain { all: table.into_iter(), home: NonNull::from(&mut self.bare), marker: PhantomData }
     }
 
     /// A copy with the same shape, each entry made by `copy`. O(buckets + entries).
@@ -129,24 +136,65 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             return Ok(Self::new_in(self.alloc.clone()));
         }
         let mut other = Self::allocate_in(self.buckets, 0, self.alloc.clone())?;
-        let mut walk = Walk::<T, L>::over(self);
-        // SAFETY: `self` is borrowed and does not change.
-        while let Some((entry, spot)) = unsafe { walk.advance() } {
-            // SAFETY: a live entry; both tables have the same buckets.
-            unsafe { other.mirror(self, spot, copy(entry.as_ref())) };
-        }
-        // SAFETY: as many buckets in both; the tophashes of all entries are there already.
-        unsafe { other.mirror_shape(self) };
+        other.fill_like(self, &mut copy);
         Ok(other)
+    }
+
+    /// Becomes a copy of `source`, in the memory that is there if the shapes are alike. Should `copy` panic, the table is
+    /// empty.
+    pub(crate) fn clone_from_with(
+        &mut self,
+        source: &Self,
+        mut copy: impl FnMut(&T) -> T,
+    ) -> Result<(), super::TryReserveError> {
+        self.clear();
+        if source.len > 0 {
+            if self.buckets != source.buckets {
+                let mut fresh = RawTable::<T, &A, L>::allocate_in(source.buckets, 0, &self.alloc)?;
+                mem::swap(&mut self.bare, &mut fresh.bare);
+            }
+            self.bare.fill_like(source, &mut copy);
+        }
+        Ok(())
     }
 }
 
-/// Resets the table on the way out, by unwinding too.
+impl<T, L: Layout> Bare<T, L> {
+    /// Fills this empty table with copies of what `other` holds. Both have as many buckets. Should `copy` panic, the copies
+    /// are dropped and the table is empty.
+    fn fill_like(&mut self, other: &Self, copy: &mut impl FnMut(&T) -> T) {
+        assert!(self.len == 0 && self.buckets == other.buckets);
+        let unfinished = Emptied(self);
+        let mut walk = Walk::<T, L>::over(other);
+        // SAFETY: `other` is borrowed and does not change.
+        while let Some((entry, spot)) = unsafe { walk.advance() } {
+            // SAFETY: a live entry; both tables have the same buckets, and this one was empty.
+            unsafe { unfinished.0.mirror(other, spot, copy(entry.as_ref())) };
+        }
+        // SAFETY: as many buckets in both; the tophashes of all entries are there already.
+        unsafe { unfinished.0.mirror_shape(other) };
+        mem::forget(unfinished);
+    }
+}
+
+/// Drops the entries and resets the table on the way out, by unwinding too.
 struct Emptied<'a, T, L: Layout>(&'a mut Bare<T, L>);
 
 impl<T, L: Layout> Drop for Emptied<'_, T, L> {
     fn drop(&mut self) {
-        self.0.reset();
+        /// Resets the table also where a destructor panics.
+        struct Reset<'a, T, L: Layout>(&'a mut Bare<T, L>);
+
+        impl<T, L: Layout> Drop for Reset<'_, T, L> {
+            fn drop(&mut self) {
+                self.0.reset();
+            }
+        }
+
+        let reset = Reset(self.0);
+        if mem::needs_drop::<T>() {
+            reset.0.drop_entries();
+        }
     }
 }
 
@@ -172,7 +220,10 @@ pub(crate) struct IntoIter<T, A: Allocator, L: Layout> {
 /// Owned entries in hash order; the memory goes back to the table.
 pub(crate) struct Drain<'a, T, A: Allocator, L: Layout> {
     all: IntoIter<T, &'a A, L>,
-    home: &'a mut Bare<T, L>,
+    /// The table, borrowed uniquely for 'a; a pointer, so that lifetimes in `T` may shrink: only an empty table of the
+    /// same memory is ever written there.
+    home: NonNull<Bare<T, L>>,
+    marker: PhantomData<&'a mut ()>,
 }
 
 // SAFETY: an `Iter` is a bundle of &T.
@@ -188,9 +239,32 @@ unsafe impl<T: Send, A: Allocator + Send, L: Layout> Send for IntoIter<T, A, L> 
 // SAFETY: a shared `IntoIter` gives out &T at most.
 unsafe impl<T: Sync, A: Allocator + Sync, L: Layout> Sync for IntoIter<T, A, L> {}
 
+// SAFETY: a `Drain` owns its entries and shares the allocator; it is the table's only user.
+unsafe impl<T: Send, A: Allocator + Sync, L: Layout> Send for Drain<'_, T, A, L> {}
+// SAFETY: a shared `Drain` gives out &T at most.
+unsafe impl<T: Sync, A: Allocator + Sync, L: Layout> Sync for Drain<'_, T, A, L> {}
+
 impl<T, L: Layout> Clone for Iter<'_, T, L> {
     fn clone(&self) -> Self {
         Self { walk: self.walk.clone(), marker: PhantomData }
+    }
+}
+
+impl<T, L: Layout> Default for Iter<'_, T, L> {
+    fn default() -> Self {
+        Self { walk: Walk::nothing(), marker: PhantomData }
+    }
+}
+
+impl<T, L: Layout> Default for IterMut<'_, T, L> {
+    fn default() -> Self {
+        Self { walk: Walk::nothing(), marker: PhantomData }
+    }
+}
+
+impl<T, A: Allocator + Default, L: Layout> Default for IntoIter<T, A, L> {
+    fn default() -> Self {
+        RawTable::new_in(A::default()).into_iter()
     }
 }
 
@@ -313,6 +387,7 @@ impl<T, A: Allocator, L: Layout> Drop for Drain<'_, T, A, L> {
         self.all.walk.left = 0;
         let mut bare = mem::replace(&mut self.all.table.bare, Bare::new());
         bare.reset();
-        *self.home = bare;
+        // SAFETY: borrowed uniquely as long as the drain lives. What is overwritten is a table without memory.
+        unsafe { self.home.write(bare) };
     }
 }
