@@ -1,4 +1,4 @@
-//! `Collect` for `HashMap` and `HashSet`: maps that are owned by a GC object and changed through its locks.
+//! `Collect` for `HashMap`, `HashSet` and `StrMap`: maps that are owned by a GC object and changed through its locks.
 //!
 //! Owned by the feature `gc`. Invariant: every key and every value is traced, by masks.
 
@@ -8,6 +8,7 @@ use crate::map::HashMap;
 use crate::raw::layout::Layout;
 use crate::raw::visit::Occupancy;
 use crate::set::HashSet;
+use crate::str_map::StrMap;
 use allocator_api2::alloc::Allocator;
 use bucketmask_gc::Collect;
 use bucketmask_gc::collect::Trace;
@@ -39,5 +40,19 @@ unsafe impl<'gc, T: Collect<'gc>, S: 'static, A: Allocator + 'static, L: Layout>
 
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
         cc.trace(&self.map);
+    }
+}
+
+// SAFETY: all values are traced; keys are texts. Else as for `HashMap`.
+unsafe impl<'gc, V: Collect<'gc>, S: 'static, A: Allocator + 'static, L: Layout> Collect<'gc>
+    for StrMap<V, S, A, L>
+{
+    const NEEDS_TRACE: bool = V::NEEDS_TRACE;
+
+    fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
+        // SAFETY: masks are always true.
+        let looked =
+            unsafe { self.table.visit(0..usize::MAX, Occupancy::Masks, |(_, value)| cc.trace(value)) };
+        cc.count_slots(looked.at, looked.past);
     }
 }

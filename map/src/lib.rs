@@ -8,6 +8,7 @@
 //!
 //! - [`HashMap`], [`HashSet`]: std's interface, modules [`hash_map`] and [`hash_set`] as std has them.
 //! - [`HashTable`]: the table with the hashes in the caller's hand.
+//! - [`StrMap`]: a map from strings whose short keys lie in the table.
 //! - `GcMap` (feature `gc`): a map that lives in a collector's arena, traced by its masks.
 //!
 //! Invariant: unsafe code lives in `raw/` alone, and no user code runs while a table is between two valid states.
@@ -28,6 +29,7 @@ mod map;
 mod pages;
 mod raw;
 mod set;
+pub mod str_map;
 mod traits;
 
 /// std's module of that name: the map, its entries and its iterators.
@@ -62,6 +64,7 @@ pub use raw::layout::{Auto, Inline, Layout, Split};
 pub use raw::layout::{Blocks, Scrubbed, Tiny};
 pub use raw::storage::TryReserveError;
 pub use set::HashSet;
+pub use str_map::StrMap;
 
 /// The README's examples, run as tests.
 #[cfg(all(doctest, feature = "gc"))]

@@ -15,9 +15,11 @@ pub(crate) mod group;
 pub(crate) mod layout;
 pub(crate) mod migrate;
 pub(crate) mod probe;
+pub(crate) mod short;
 pub(crate) mod storage;
 pub(crate) mod summary;
 pub(crate) mod table;
+pub(crate) mod text;
 pub(crate) mod upkeep;
 #[cfg(feature = "gc")]
 pub(crate) mod visit;
