@@ -3,8 +3,6 @@
 //! Owned by nobody: constants. Invariant: a class serves every request that maps to it, wastes at
 //! most 12.5 % of a request from 128 bytes up, and its page's tail wastes at most 3 %.
 
-use crate::window::DEPTH;
-
 /// Number of size classes.
 pub(crate) const CLASSES: usize = 72;
 /// Largest slot, and so the largest request that pages serve.
@@ -72,7 +70,7 @@ pub(crate) struct Class {
     /// Slots a page.
     pub slots: u16,
     /// Slots a thread's window holds at most.
-    pub window: u8,
+    pub window: u16,
     /// log2 of the largest power of two that divides the slot size.
     pub twos: u8,
     /// The inverse of the slot size's odd factor, modulo 2^32. A multiple of the slot size times the
@@ -120,7 +118,7 @@ const fn table() -> [Class; CLASSES] {
             slot_size: size as u32,
             page_bytes: bytes as u32,
             slots: slots as u16,
-            window: window(size) as u8,
+            window: window(size) as u16,
             twos: size.trailing_zeros() as u8,
             inverse: inverse(size as u32 >> size.trailing_zeros()),
         };
@@ -141,16 +139,31 @@ const fn inverse(odd: u32) -> u32 {
     inverse
 }
 
-/// What a window holds: 64 KiB, at most 64 slots, at least 4.
+/// Slots of a window at most: frees beyond go to their pages, at a third more work.
+const DEPTH: usize = 1024;
+/// Bytes of the slots that a window holds at most, but for the few it always may.
+const WINDOW_BYTES: usize = 48 * 1024;
+const FEW: usize = 4;
+
 const fn window(size: usize) -> usize {
-    let slots = GRANULE / size;
+    let slots = WINDOW_BYTES / size;
     if slots > DEPTH {
         DEPTH
-    } else if slots < 4 {
-        4
+    } else if slots < FEW {
+        FEW
     } else {
         slots
     }
+}
+
+/// Slots of all windows.
+pub(crate) const fn windows() -> usize {
+    let (mut class, mut slots) = (0, 0);
+    while class < CLASSES {
+        slots += window(slot_size(class));
+        class += 1;
+    }
+    slots
 }
 
 /// Least page that wastes at most 3 %: 8 to 32 KiB inside a granule up to 112 bytes a slot, whole

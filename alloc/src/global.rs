@@ -117,9 +117,12 @@ unsafe impl GlobalAlloc for BucketAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        let block = match own_heap() {
-            Some(heap) if size <= class::SMALL && align <= 16 => heap.malloc(heap.small_window(size), size),
-            _ => malloc_other(size, align),
+        let block = if size > class::SMALL || align > 16 {
+            malloc_other(size, align)
+        } else if let Some(heap) = own_heap() {
+            heap.malloc(heap.small_window(size), size)
+        } else {
+            malloc_first(Some(class::of_small(size)), size, align)
         };
         site::made(block);
         block
@@ -128,13 +131,15 @@ unsafe impl GlobalAlloc for BucketAlloc {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let (size, align) = (layout.size(), layout.align());
-        match own_heap() {
-            Some(heap) if size <= class::SMALL && align <= 16 => {
-                // SAFETY: by the trait's contract the block is ours and no longer used.
-                unsafe { heap.free_known(block as usize, heap.small_window(size), size) }
+        // SAFETY: by the trait's contract the block is ours and no longer used.
+        unsafe {
+            if size > class::SMALL || align > 16 {
+                free_other(block, size);
+            } else if let Some(heap) = own_heap() {
+                heap.free_known(block as usize, heap.small_window(size), size);
+            } else {
+                free_slow(block, size);
             }
-            // SAFETY: as above.
-            _ => unsafe { free_other(block, size) },
         }
         site::freed(block);
     }

@@ -13,6 +13,7 @@ mod elsewhere;
 mod mail;
 mod pages;
 
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
 
 use crate::class::{self, CLASSES, ClassIdx, SMALL_STEPS};
@@ -26,18 +27,18 @@ use crate::pending::Pending;
 use crate::purger;
 use crate::region::RegionView;
 use crate::remote::Inbox;
-use crate::window::{Stack, Window};
+use crate::window::{FreeSlot, Window};
 
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
 /// those of mimalloc's count with their usable size. Medium blocks know theirs.
 pub(crate) const UNKNOWN: usize = 0;
 
-/// See the module. Zeroed memory becomes an empty heap by [`Heap::prepare`].
-#[repr(C, align(131072))]
+/// See the module. Zeroed memory becomes an empty heap by [`Heap::make`].
+#[repr(C, align(262144))]
 pub(crate) struct Heap {
     windows: [Window; CLASSES],
     /// The windows of small requests, by 16-byte step, so that the common request costs one load.
-    small: [AtomicPtr<Window>; SMALL_STEPS],
+    small: [*const Window; SMALL_STEPS],
     /// The region, which never changes: its first byte, its length, its granule map and its metadata.
     region: RegionView,
     pages: [Pages; CLASSES],
@@ -62,14 +63,15 @@ pub(crate) struct Heap {
     pub(crate) next_idle: AtomicPtr<Heap>,
     /// Written by other threads.
     inbox: Apart<Inbox<PageMeta>>,
-    stacks: [Stack; CLASSES],
+    /// The windows' slots, one class's behind the other's, and one that is none behind each.
+    stacks: [FreeSlot; class::windows() + CLASSES],
 }
 
 /// Bytes of a heap, and its alignment: the owner word of a page is the address of a window, whose heap is
 /// found by rounding down.
 pub(crate) const HEAP_BYTES: usize = size_of::<Heap>();
 
-static_assertions::const_assert_eq!(HEAP_BYTES, 128 * 1024);
+static_assertions::const_assert_eq!(HEAP_BYTES, 256 * 1024);
 
 /// Cache lines of its own.
 #[repr(C, align(128))]
@@ -78,24 +80,39 @@ struct Apart<T>(T);
 static_assertions::const_assert_eq!(memoffset::offset_of!(Heap, windows), 0);
 static_assertions::const_assert!(memoffset::offset_of!(Heap, inbox) % 128 == 0);
 
+// SAFETY: one thread uses the windows and the lists; what others read of a heap is atomics, or was written before
+// the heap was shown to anybody. The pointers name the heap itself.
+unsafe impl Sync for Heap {}
+
 impl Heap {
     /// Makes zeroed memory an empty heap.
-    pub(crate) fn prepare(&self) {
-        for (class, (window, stack)) in ClassIdx::all().zip(self.windows.iter().zip(&self.stacks)) {
-            window.prepare(stack, class);
+    ///
+    /// # Safety
+    /// `memory` is zeroed, has a heap's size and alignment, is nobody else's, and stays mapped for ever.
+    pub(crate) unsafe fn make(memory: NonNull<Self>) -> &'static Self {
+        let heap = memory.as_ptr();
+        // SAFETY: by this function's contract. Zeroes are a value of all that is not written here.
+        unsafe {
+            let windows = (&raw mut (*heap).windows).cast::<Window>();
+            let mut stack = (&raw mut (*heap).stacks).cast::<FreeSlot>();
+            for class in ClassIdx::all() {
+                windows.add(class.get()).write(Window::new(stack, class));
+                stack = stack.wrapping_add(usize::from(class.about().window) + 1);
+            }
+            let small = (&raw mut (*heap).small).cast::<*const Window>();
+            for step in 0..SMALL_STEPS {
+                small.add(step).write(windows.add(class::of_small(step * 16).get()));
+            }
+            (&raw mut (*heap).region).write(RegionView::new());
+            &*heap
         }
-        for (step, small) in self.small.iter().enumerate() {
-            let window = core::ptr::from_ref(self.window(class::of_small(step * 16)));
-            small.store(window.cast_mut(), Ordering::Relaxed);
-        }
-        self.region.prepare();
     }
 
     /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
     #[inline(always)]
     pub(crate) fn small_window(&self, size: usize) -> &Window {
-        // SAFETY: as many steps as small sizes; set by `prepare`, and the windows live as long as the heap.
-        unsafe { &*self.small.get_unchecked(size.div_ceil(16)).load(Ordering::Relaxed) }
+        // SAFETY: as many steps as small sizes; set by `make`, to the heap's own windows.
+        unsafe { &**self.small.get_unchecked(size.div_ceil(16)) }
     }
 
     /// The class of one of this heap's windows.
@@ -143,8 +160,9 @@ impl Heap {
     /// ends the process.
     #[inline(always)]
     pub(crate) unsafe fn free_known(&self, address: usize, window: &Window, bytes: usize) {
-        if let Some((page, slot)) = window.push_again(address) {
+        if let Some(freed) = window.push_again(address) {
             window.count_free(bytes);
+            let (page, slot) = freed.place();
             return self.pushed(page, slot);
         }
         let Some((page, entry)) = self.region.slab_at(address) else {
@@ -186,18 +204,20 @@ impl Heap {
     #[inline(always)]
     fn free_own(&self, window: &Window, page: &'static PageMeta, address: usize, bytes: usize) {
         let Some(slot) = window.slot(address.wrapping_sub(page.base())) else {
-            refuse_address(page, address)
+            return refuse_address(page, address);
         };
         window.count_free(bytes);
         // A page has at most 512 slots, so eight buckets.
-        let (word, bit) = (&page.local_free.0[(slot / 64) & (WORDS - 1)], 1u64 << (slot % 64));
+        let word = &page.local_free.0[(slot / 64) & (WORDS - 1)];
         let free = word.load(Ordering::Relaxed);
-        if free & bit != 0 {
-            refuse_free_slot(page, slot);
+        let freed = free ^ 1u64.wrapping_shl(slot as u32);
+        if freed < free {
+            // It was set.
+            return refuse_free_slot(page, slot);
         }
         // Release pairs with a report's acquire.
-        word.store(free | bit, Ordering::Release);
-        if window.push(word, bit, address) {
+        word.store(freed, Ordering::Release);
+        if window.push(word, slot, address) {
             self.pushed(page, slot);
         } else {
             self.free_to_page(page, slot);
@@ -302,23 +322,29 @@ fn slot_at(page: &PageMeta, entry: Entry, address: usize) -> usize {
     let in_page = address.wrapping_sub(page.base());
     let slot = entry.slot(in_page);
     if slot * page.slot_size() != in_page || slot >= page.slots() {
-        refuse_address(page, address);
+        fatal(address_fault(page, address), address, Some(page));
     }
     slot
 }
 
-/// Ends the process: no block begins at the address, which is one of the page's.
-#[cold]
-#[inline(never)]
-fn refuse_address(page: &PageMeta, address: usize) -> ! {
+/// What is wrong with an address of the page at which no block begins.
+fn address_fault(page: &PageMeta, address: usize) -> Fault {
     let aligned = (address - page.base()) % page.slot_size().max(1) == 0;
-    fatal(if aligned { Fault::Foreign } else { Fault::Misaligned }, address, Some(page))
+    if aligned { Fault::Foreign } else { Fault::Misaligned }
 }
 
-/// Ends the process: the slot to be freed by its page's owner is free.
+/// Ends the process: no block begins at the address, which is one of the page's. Said to return, so that it is jumped
+/// to and free needs no frame.
 #[cold]
 #[inline(never)]
-fn refuse_free_slot(page: &PageMeta, slot: usize) -> ! {
+fn refuse_address(page: &PageMeta, address: usize) {
+    fatal(address_fault(page, address), address, Some(page));
+}
+
+/// Ends the process: the slot to be freed by its page's owner is free. Said to return, as above.
+#[cold]
+#[inline(never)]
+fn refuse_free_slot(page: &PageMeta, slot: usize) {
     let never = page.taken.0[(slot / 64) & (WORDS - 1)].load(Ordering::Relaxed) >> (slot % 64) & 1 == 0;
     let address = page.base() + slot * page.slot_size();
     fatal(if never { Fault::Foreign } else { Fault::DoubleFree }, address, Some(page))

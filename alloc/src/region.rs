@@ -290,41 +290,48 @@ impl Region {
     }
 }
 
-/// The region as a heap sees it: copies, in the heap's own lines, of what never changes. Zeroed memory is
-/// a view of no region.
-#[derive(Default)]
+/// The region as a heap sees it: copies, in the heap's own lines, of what never changes.
 pub(crate) struct RegionView {
-    base: AtomicUsize,
-    bytes: AtomicUsize,
-    entries: AtomicPtr<AtomicU64>,
-    metas: AtomicPtr<PageMeta>,
+    base: usize,
+    bytes: usize,
+    entries: *const AtomicU64,
+    metas: *const PageMeta,
 }
 
+// SAFETY: the pointers name memory of atomics that is never unmapped.
+unsafe impl Sync for RegionView {}
+
 impl RegionView {
-    /// Copies what is decided of the region.
-    pub(crate) fn prepare(&self) {
-        self.base.store(REGION.base(), Ordering::Relaxed);
-        self.entries.store(REGION.entries.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.metas.store(REGION.metas.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.bytes.store(REGION.bytes(), Ordering::Relaxed);
+    /// What is decided of the region.
+    pub(crate) fn new() -> Self {
+        Self {
+            base: REGION.base(),
+            bytes: REGION.bytes(),
+            entries: REGION.entries.load(Ordering::Relaxed),
+            metas: REGION.metas.load(Ordering::Relaxed),
+        }
     }
 
     /// The slab page that the address lies in, if it is one's, and its granule's entry.
     #[inline(always)]
     pub(crate) fn slab_at(&self, address: usize) -> Option<(&'static PageMeta, Entry)> {
-        let offset = address.wrapping_sub(self.base.load(Ordering::Relaxed));
-        if offset >= self.bytes.load(Ordering::Relaxed) {
+        let offset = address.wrapping_sub(self.base);
+        if offset >= self.bytes {
             return None;
         }
         // Relaxed: who has a block's address got it after the page was made.
         // SAFETY: the map has a word for each granule of the region.
-        let word = unsafe { &*self.entries.load(Ordering::Relaxed).add(offset >> GRANULE_SHIFT) };
+        let word = unsafe { &*self.entries.add(offset >> GRANULE_SHIFT) };
         let entry = Entry::from_word(word.load(Ordering::Relaxed));
         if entry.kind() != Kind::Slab {
             return None;
         }
-        // SAFETY: an entry of slab kind names opened metadata, which is never unmapped.
-        Some((unsafe { &*self.metas.load(Ordering::Relaxed).add(entry.meta(offset)) }, entry))
+        // SAFETY: an entry of slab kind names opened metadata, which is never unmapped: so it is not null.
+        let page = unsafe {
+            core::hint::assert_unchecked(!self.metas.is_null());
+            &*self.metas.add(entry.meta(offset))
+        };
+        Some((page, entry))
     }
 }
 

@@ -109,9 +109,8 @@ impl IdleHeaps {
 
     fn make() -> Option<&'static Heap> {
         let memory = sys::map_to(HEAP_BYTES, HEAP_BYTES)?.cast::<Heap>();
-        // SAFETY: zeroed memory of its own, of a heap's size and alignment, is a heap to be prepared.
-        let heap: &'static Heap = unsafe { memory.as_ref() };
-        heap.prepare();
+        // SAFETY: mapped just now, zeroed, of a heap's size and alignment.
+        let heap = unsafe { Heap::make(memory) };
         heap.next_made.store(HEAPS.load(Ordering::Relaxed), Ordering::Relaxed);
         // Release pairs with the acquire in `for_each_heap`. Under the lock, so no other push.
         HEAPS.store(memory.as_ptr(), Ordering::Release);

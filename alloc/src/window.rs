@@ -12,8 +12,8 @@ use crate::class::ClassIdx;
 use crate::page::{PageMeta, WORDS};
 use crate::sample;
 
-/// Most slots of a window.
-pub(crate) const DEPTH: usize = 64;
+/// Most slots that a window takes from a page at a time; frees may fill it further.
+const FILL: usize = 32;
 
 /// One cache line: where the free slots are, and what a free has to know of the class.
 #[repr(C, align(64))]
@@ -21,58 +21,58 @@ pub(crate) struct Window {
     /// Behind the last free slot of the stack. There lies the slot that malloc took last, unless it was
     /// freed, or its page given back.
     top: AtomicPtr<FreeSlot>,
-    bottom: AtomicPtr<FreeSlot>,
-    limit: AtomicPtr<FreeSlot>,
+    /// The stack: it never moves.
+    bottom: *const FreeSlot,
+    limit: *const FreeSlot,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
-    /// The class's [`Class::inverse`], [`Class::twos`] and slots a page.
-    inverse: AtomicU32,
-    twos: AtomicU32,
-    slots: AtomicU32,
+    /// The class's [`Class::inverse`](crate::class::Class::inverse), `twos` and slots a page.
+    inverse: u32,
+    twos: u32,
+    slots: u32,
     /// Requests without a layout to let pass until one is measured.
     until_sample: AtomicU32,
 }
 
-/// A free slot: its address, its word of `local_free`, and its bit there.
+// SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics.
+unsafe impl Sync for Window {}
+
+/// A free slot: its address, its word of `local_free`, and which of its page it is.
 #[repr(C)]
 pub(crate) struct FreeSlot {
     address: AtomicUsize,
     word: AtomicPtr<AtomicU64>,
-    bit: AtomicU64,
+    slot: AtomicU32,
 }
-
-/// The free slots of a window, the next last, and one that is none.
-#[repr(C)]
-pub(crate) struct Stack([FreeSlot; DEPTH + 1]);
 
 static_assertions::const_assert_eq!(size_of::<Window>(), 64);
 static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
 
 impl FreeSlot {
     #[inline(always)]
-    fn set(&self, word: &AtomicU64, bit: u64, address: usize) {
+    fn set(&self, word: &AtomicU64, slot: usize, address: usize) {
         self.address.store(address, Ordering::Relaxed);
         // Release pairs with the acquires in `place`: who sees them sees that the slot here before was taken.
         self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Release);
-        self.bit.store(bit, Ordering::Release);
+        self.slot.store(slot as u32, Ordering::Release);
     }
 
-    /// The word of `local_free`, of a slot that was set.
+    /// The word of `local_free` and the slot, of a slot that was set.
     #[inline(always)]
-    fn word(&self) -> &'static AtomicU64 {
+    fn bit(&self) -> (&'static AtomicU64, u32) {
         // SAFETY: set by `set`, to a word of metadata, which is never unmapped.
-        unsafe { &*self.word.load(Ordering::Relaxed) }
+        let word = unsafe { &*self.word.load(Ordering::Relaxed) };
+        (word, self.slot.load(Ordering::Relaxed))
     }
 
     /// The page and the slot, of a slot that was set.
     #[inline(always)]
-    fn place(&self) -> (&'static PageMeta, usize) {
+    pub(crate) fn place(&self) -> (&'static PageMeta, usize) {
         let word = self.word.load(Ordering::Acquire) as usize;
         let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
-        let bucket = (word - page as usize - memoffset::offset_of!(PageMeta, local_free)) / size_of::<u64>();
         // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never
         // unmapped.
-        (unsafe { &*page }, bucket * 64 + self.bit.load(Ordering::Acquire).trailing_zeros() as usize)
+        (unsafe { &*page }, self.slot.load(Ordering::Acquire) as usize)
     }
 
     /// As `place`, for another thread, which may see one that was never set.
@@ -82,17 +82,19 @@ impl FreeSlot {
 }
 
 impl Window {
-    /// Makes zeroed memory the empty window of a class, with `stack` for its slots.
-    pub(crate) fn prepare(&self, stack: &Stack, class: ClassIdx) {
+    /// An empty window of a class, whose slots `stack` holds: the class's number, and one that is none.
+    pub(crate) fn new(stack: *mut FreeSlot, class: ClassIdx) -> Self {
         let about = class.about();
-        let bottom = stack.0.as_ptr().cast_mut();
-        self.bottom.store(bottom, Ordering::Relaxed);
-        self.limit.store(bottom.wrapping_add(usize::from(about.window)), Ordering::Relaxed);
-        self.inverse.store(about.inverse, Ordering::Relaxed);
-        self.twos.store(u32::from(about.twos), Ordering::Relaxed);
-        self.slots.store(u32::from(about.slots), Ordering::Relaxed);
-        // Release pairs with the acquire in `free`.
-        self.top.store(bottom, Ordering::Release);
+        Self {
+            top: AtomicPtr::new(stack),
+            bottom: stack,
+            limit: stack.wrapping_add(usize::from(about.window)),
+            requested: AtomicU64::new(0),
+            inverse: about.inverse,
+            twos: u32::from(about.twos),
+            slots: u32::from(about.slots),
+            until_sample: AtomicU32::new(0),
+        }
     }
 
     /// The slot that begins `in_page` bytes into a page of the class, if one does. A multiplication, a
@@ -100,61 +102,62 @@ impl Window {
     /// than a page has slots for anything else (see [`Class::inverse`]).
     #[inline(always)]
     pub(crate) fn slot(&self, in_page: usize) -> Option<usize> {
-        let inverse = self.inverse.load(Ordering::Relaxed);
-        let slot = (in_page as u32).wrapping_mul(inverse).rotate_right(self.twos.load(Ordering::Relaxed));
-        (slot < self.slots.load(Ordering::Relaxed)).then_some(slot as usize)
+        let slot = (in_page as u32).wrapping_mul(self.inverse).rotate_right(self.twos);
+        (slot < self.slots).then_some(slot as usize)
     }
 
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<usize> {
         let top = self.top.load(Ordering::Relaxed);
-        if top <= self.bottom.load(Ordering::Relaxed) {
+        if top.cast_const() <= self.bottom {
             return None;
         }
         let last = top.wrapping_sub(1);
         // SAFETY: above the bottom, so a slot of the stack.
         let slot = unsafe { &*last };
-        let (address, word) = (slot.address.load(Ordering::Relaxed), slot.word());
+        let (address, (word, bit)) = (slot.address.load(Ordering::Relaxed), slot.bit());
         // Relaxed: the slot is live from here on, which no other mask says. The bit is set.
-        word.store(word.load(Ordering::Relaxed) ^ slot.bit.load(Ordering::Relaxed), Ordering::Relaxed);
+        word.store(word.load(Ordering::Relaxed) ^ 1u64.wrapping_shl(bit), Ordering::Relaxed);
         // Release pairs with the acquire in `free`: who misses the slot here sees it live.
         self.top.store(last, Ordering::Release);
         Some(address)
     }
 
-    /// Frees the block at `address` if it is the one that malloc took last, of which all is still known: its
-    /// page and slot. It is the next to be handed out.
+    /// Frees the block at `address` if it is the one that malloc took last, of which all is still known. It is
+    /// the next to be handed out.
     #[inline(always)]
-    pub(crate) fn push_again(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
+    pub(crate) fn push_again(&self, address: usize) -> Option<&FreeSlot> {
         let top = self.top.load(Ordering::Relaxed);
         // SAFETY: at most the limit, behind which the stack has one more.
         let slot = unsafe { &*top };
         if slot.address.load(Ordering::Relaxed) != address {
             return None;
         }
-        let (word, bit) = (slot.word(), slot.bit.load(Ordering::Relaxed));
+        let (word, bit) = slot.bit();
         let free = word.load(Ordering::Relaxed);
-        if free & bit != 0 {
-            // A double free, which the way of all others tells.
+        let freed = free ^ 1u64.wrapping_shl(bit);
+        if freed < free {
+            // It was set: a double free, which the way of all others tells.
             return None;
         }
         // Release pairs with a report's acquire.
-        word.store(free | bit, Ordering::Release);
+        word.store(freed, Ordering::Release);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
-        Some(slot.place())
+        Some(slot)
     }
 
-    /// Puts a slot in that was just freed, of this bit in its page's mask: it is the next to be handed out. `false`: the window is full.
+    /// Puts a slot in that was just freed, of this word of its page's mask: it is the next to be handed out.
+    /// `false`: the window is full.
     #[inline(always)]
-    pub(crate) fn push(&self, word: &AtomicU64, bit: u64, address: usize) -> bool {
+    pub(crate) fn push(&self, word: &AtomicU64, slot: usize, address: usize) -> bool {
         let top = self.top.load(Ordering::Relaxed);
-        if top >= self.limit.load(Ordering::Relaxed) {
+        if top.cast_const() >= self.limit {
             return false;
         }
         // SAFETY: below the limit, so a slot of the stack.
-        unsafe { &*top }.set(word, bit, address);
+        unsafe { &*top }.set(word, slot, address);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
         true
@@ -165,20 +168,20 @@ impl Window {
         self.top.store(self.top.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Release);
     }
 
-    /// Fills an empty window with up to half its room of a page's free slots, which have to be `free` many;
-    /// how many it got. The lowest is handed out first.
+    /// Fills an empty window with some of a page's free slots, which have to be `free` many; how many it got.
+    /// The lowest is handed out first.
     pub(crate) fn fill(&self, page: &PageMeta, free: usize) -> usize {
         let (base, slot_size) = (page.base(), page.slot_size());
         let room = self.room();
-        let wanted = free.min(room.len().div_ceil(2));
+        let wanted = free.min(room.len().div_ceil(2)).min(FILL);
         // From the end, so that the lowest comes last.
-        let mut places = room[..wanted].iter().rev();
+        let mut places = room.get(..wanted).unwrap_or_default().iter().rev();
         let mut left = wanted;
         for bucket in 0..page.buckets() {
             if left == 0 {
                 break;
             }
-            let word = &page.local_free.0[bucket];
+            let word = &page.local_free.0[bucket & (WORDS - 1)];
             let mut slots = word.load(Ordering::Relaxed);
             if slots == 0 {
                 continue;
@@ -187,61 +190,59 @@ impl Window {
             let first = base + bucket * 64 * slot_size;
             while slots != 0 {
                 let Some(place) = places.next() else { break };
-                let bit = slots & slots.wrapping_neg();
-                place.set(word, bit, first + slots.trailing_zeros() as usize * slot_size);
-                slots ^= bit;
+                let slot = slots.trailing_zeros() as usize;
+                place.set(word, bucket * 64 + slot, first + slot * slot_size);
+                slots &= slots - 1;
                 left -= 1;
             }
         }
         // Were there fewer than said, they would leave a gap below.
         let filled = if left == 0 { wanted } else { 0 };
         // Release pairs with the acquire in `free`.
-        self.top.store(self.bottom.load(Ordering::Relaxed).wrapping_add(filled), Ordering::Release);
+        self.top.store(self.bottom.cast_mut().wrapping_add(filled), Ordering::Release);
         filled
     }
 
     /// Takes all slots out, and calls `visit` with the page of each.
     pub(crate) fn empty(&self, mut visit: impl FnMut(&'static PageMeta)) {
-        let count = self.free().len();
-        self.top.store(self.bottom.load(Ordering::Relaxed), Ordering::Release);
-        self.room()[..count].iter().for_each(|slot| visit(slot.place().0));
+        let count = self.count();
+        self.top.store(self.bottom.cast_mut(), Ordering::Release);
+        self.room().iter().take(count).for_each(|slot| visit(slot.place().0));
     }
 
     /// Forgets which slots were taken last: their page is given back, or another's.
     pub(crate) fn forget(&self) {
-        // Those that were never set need not be touched.
-        let taken = self.room()[self.free().len()..].iter();
-        for slot in taken.take_while(|slot| !slot.word.load(Ordering::Relaxed).is_null()) {
+        // Behind the top lie those taken since the last time, and then those forgotten or never set.
+        let taken = self.room().iter().skip(self.count());
+        for slot in taken.take_while(|slot| slot.address.load(Ordering::Relaxed) != 0) {
             slot.address.store(0, Ordering::Relaxed);
         }
     }
 
     /// All places of the stack.
     fn room(&self) -> &[FreeSlot] {
-        let bottom = self.bottom.load(Ordering::Relaxed);
-        let room = (self.limit.load(Ordering::Relaxed) as usize - bottom as usize) / size_of::<FreeSlot>();
-        // SAFETY: set by `prepare`; a stack lives as long as its heap.
-        unsafe { core::slice::from_raw_parts(bottom, room) }
+        let room = (self.limit as usize - self.bottom as usize) / size_of::<FreeSlot>();
+        // SAFETY: set when the window was made; a stack lives as long as its heap.
+        unsafe { core::slice::from_raw_parts(self.bottom, room) }
     }
 
     /// The free slots, for any thread.
-    fn free(&self) -> &[FreeSlot] {
-        // Acquire pairs with the releases of the owner.
-        let top = self.top.load(Ordering::Acquire) as usize;
-        let count = (top - self.bottom.load(Ordering::Relaxed) as usize) / size_of::<FreeSlot>();
-        &self.room()[..count]
+    fn free(&self) -> impl Iterator<Item = &FreeSlot> {
+        self.room().iter().take(self.count())
     }
 
     /// Slots in the window, for any thread.
     pub(crate) fn count(&self) -> usize {
-        self.free().len()
+        // Acquire pairs with the releases of the owner.
+        let top = self.top.load(Ordering::Acquire) as usize;
+        (top - self.bottom as usize) / size_of::<FreeSlot>()
     }
 
     /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
     /// look began, and perhaps some that were handed out since or are no longer in.
     pub(crate) fn slots_of(&self, page: &PageMeta) -> [u64; WORDS] {
         let mut slots = [0; WORDS];
-        for (other, slot) in self.free().iter().filter_map(FreeSlot::seen) {
+        for (other, slot) in self.free().filter_map(FreeSlot::seen) {
             if core::ptr::eq(other, page) {
                 slots[slot / 64 % WORDS] |= 1 << (slot % 64);
             }
@@ -251,7 +252,7 @@ impl Window {
 
     /// The pages of the slots in the window, one a slot, for another thread.
     pub(crate) fn pages(&self) -> impl Iterator<Item = &'static PageMeta> + '_ {
-        self.free().iter().filter_map(|slot| slot.seen().map(|(page, _)| page))
+        self.free().filter_map(|slot| slot.seen().map(|(page, _)| page))
     }
 
     /// Counts a block of `bytes` handed out.
