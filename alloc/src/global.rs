@@ -147,18 +147,11 @@ unsafe impl GlobalAlloc for BucketAlloc {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        if class::class_of(size, align).is_none() {
-            let block = with_heap(|heap| heap.malloc_unclassed_zeroed(size, align, size))
-                .unwrap_or_else(|| large::malloc_zeroed(size, align));
-            site::made(block);
-            return block;
-        }
-        // SAFETY: the layout is the caller's.
-        let block = unsafe { self.alloc(layout) };
-        if !block.is_null() {
-            // SAFETY: a block of at least `size` bytes, just made.
-            unsafe { block.write_bytes(0, size) };
-        }
+        let block = match (class::class_of(size, align), own_heap()) {
+            (Some(class), Some(heap)) => heap.malloc_zeroed(heap.window(class), size, size),
+            (class, _) => malloc_first_zeroed(class, size, align),
+        };
+        site::made(block);
         block
     }
 
@@ -236,6 +229,34 @@ fn malloc_first(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
     block
 }
 
+/// As [`malloc_first`], zeroed.
+#[cold]
+#[inline(never)]
+fn malloc_first_zeroed(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
+    let block = malloc_slow_zeroed(class, size, align, size);
+    request::arm_once();
+    block
+}
+
+/// As [`malloc_slow`], zeroed.
+#[cold]
+#[inline(never)]
+pub(crate) fn malloc_slow_zeroed(
+    class: Option<ClassIdx>,
+    size: usize,
+    align: usize,
+    bytes: usize,
+) -> *mut u8 {
+    let served = with_heap(|heap| match class {
+        Some(class) => heap.malloc_zeroed(heap.window(class), size, bytes),
+        None => heap.malloc_unclassed_zeroed(size, align, bytes),
+    });
+    served.unwrap_or_else(|| {
+        let (size, align) = served_alone(class, size, align);
+        large::malloc_zeroed(size, align)
+    })
+}
+
 /// Malloc of a thread without a heap yet, or of what no class serves. `bytes` count as asked for.
 #[cold]
 #[inline(never)]
@@ -245,12 +266,15 @@ pub(crate) fn malloc_slow(class: Option<ClassIdx>, size: usize, align: usize, by
         None => heap.malloc_unclassed(size, align, bytes),
     });
     served.unwrap_or_else(|| {
-        // Without a heap there is no page either: mimalloc may still have memory. A block of the
-        // class's size, since it may be resized in place within the class.
-        let (size, align) =
-            class.map_or((size, align), |class| (class.about().slot_size as usize, class.align()));
+        let (size, align) = served_alone(class, size, align);
         large::malloc(size, align)
     })
+}
+
+/// What mimalloc is asked for where there is no heap, and so no page: it may still have memory. A block of the
+/// class's size, since it may be resized in place within the class.
+fn served_alone(class: Option<ClassIdx>, size: usize, align: usize) -> (usize, usize) {
+    class.map_or((size, align), |class| (class.about().slot_size as usize, class.align()))
 }
 
 /// Free of a thread without a heap. `bytes` count as asked for.

@@ -136,19 +136,47 @@ impl Heap {
         }
     }
 
+    /// As [`malloc`](Self::malloc), with the first `size` bytes zero: memory fresh from the kernel is.
+    pub(crate) fn malloc_zeroed(&self, window: &Window, size: usize, bytes: usize) -> *mut u8 {
+        let popped = window.pop_fresh();
+        let popped = popped.or_else(|| if self.restock(window) { window.pop_fresh() } else { None });
+        let (block, is_fresh) = match popped {
+            Some((address, is_fresh)) => {
+                window.count_malloc(bytes);
+                (address as *mut u8, is_fresh)
+            }
+            None => (self.malloc_unpaged(window, bytes), false),
+        };
+        if !is_fresh && !block.is_null() {
+            // SAFETY: a block of at least `size` bytes, just made.
+            unsafe { block.write_bytes(0, size) };
+        }
+        block
+    }
+
     #[cold]
     #[inline(never)]
     fn malloc_slow(&self, window: &Window, bytes: usize) -> *mut u8 {
-        let class = self.class_of_window(window);
-        // Before the window is filled: it may allocate, and fill it itself.
-        purger::tend();
-        if window.count() > 0 || self.refill(class) {
+        if self.restock(window) {
             if let Some(address) = window.pop() {
                 window.count_malloc(bytes);
                 return address as *mut u8;
             }
         }
-        // No page to be had: no region, or it is full. mimalloc may still find memory.
+        self.malloc_unpaged(window, bytes)
+    }
+
+    /// Gets slots into an empty window. `false`: no page is to be had.
+    #[inline(never)]
+    fn restock(&self, window: &Window) -> bool {
+        // Before the window is filled: it may allocate, and fill it itself.
+        purger::tend();
+        window.count() > 0 || self.refill(self.class_of_window(window))
+    }
+
+    /// A block for which there is no page: no region, or it is full. mimalloc may still find memory.
+    fn malloc_unpaged(&self, window: &Window, bytes: usize) -> *mut u8 {
+        let class = self.class_of_window(window);
         self.malloc_large(class.about().slot_size as usize, class.align(), bytes)
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Pages {
 impl Pages {
     /// Which list a page is in.
     pub(crate) fn listed(page: &PageMeta) -> Listed {
-        match page.header.state.load(Ordering::Relaxed) {
+        match page.list() {
             1 => Listed::Fuller,
             2 => Listed::Emptier,
             _ => Listed::Not,
@@ -42,7 +42,7 @@ impl Pages {
         if let Some(list) = self.list(Self::listed(page)) {
             list.remove(page);
         }
-        page.header.state.store(to as u8, Ordering::Relaxed);
+        page.set_list(to as u8);
         if let Some(list) = self.list(to) {
             list.push(page);
         }
@@ -80,7 +80,9 @@ impl Pages {
             if listed.header.used.load(Ordering::Relaxed) == 0 {
                 self.relist(listed, Listed::Not);
                 if !give(listed) {
+                    // Claimed: to be looked after again when it was used and is empty once more.
                     self.relist(listed, Listed::Emptier);
+                    listed.header.call_below.store(1, Ordering::Relaxed);
                 }
             }
         }

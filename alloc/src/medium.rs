@@ -154,7 +154,7 @@ pub(crate) fn is_purgeable(page: &PageMeta) -> bool {
 pub(crate) struct Block {
     pub address: *mut u8,
     /// Leading bytes that may not be zero.
-    pub dirty: usize,
+    pub written: usize,
 }
 
 fn granules_of(size: usize) -> usize {
@@ -162,14 +162,13 @@ fn granules_of(size: usize) -> usize {
 }
 
 /// Marks a run that is the caller's as a block of `size` bytes in use.
-fn hand_out(page: &PageMeta, size: usize) -> Block {
+fn hand_out(page: &PageMeta, size: usize) -> *mut u8 {
     let header = &page.header;
-    let dirty = dirty(page);
-    set_dirty(page, dirty.max(size));
+    set_dirty(page, dirty(page).max(size));
     header.slot_size.store(size as u32, Ordering::Relaxed);
     header.looked.store(0, Ordering::Relaxed);
     set_state(page, State::Live);
-    Block { address: page.base() as *mut u8, dirty }
+    page.base() as *mut u8
 }
 
 /// Gives a run that is the caller's, and in no list, back to its span.
@@ -216,8 +215,12 @@ impl Cache {
     /// A block of `size` bytes at a granule's start. `None`: no address space, or no memory.
     pub(crate) fn malloc(&self, size: usize) -> Option<Block> {
         let granules = granules_of(size);
-        let page = self.take(granules).or_else(|| self.fresh(granules))?;
-        Some(hand_out(page, size))
+        let (page, written) = match self.take(granules) {
+            // What is kept has memory only where it was written to.
+            Some(page) => (page, dirty(page)),
+            None => self.fresh(granules)?,
+        };
+        Some(Block { address: hand_out(page, size), written })
     }
 
     fn take(&self, granules: usize) -> Option<&'static PageMeta> {
@@ -236,8 +239,8 @@ impl Cache {
         self.bytes.store(self.bytes.load(Ordering::Relaxed) - page.bytes(), Ordering::Relaxed);
     }
 
-    /// A run of this thread's node, or of the next that has one.
-    fn fresh(&self, granules: usize) -> Option<&'static PageMeta> {
+    /// A run of this thread's node, or of the next that has one, and how many of its leading bytes may not be zero.
+    fn fresh(&self, granules: usize) -> Option<(&'static PageMeta, usize)> {
         let bytes = (granules * GRANULE) as u32;
         let spec = PageSpec { kind: Kind::Medium, tag: 0, slot_size: bytes, bytes };
         let first = current_node().0;
@@ -246,10 +249,10 @@ impl Cache {
             self.node.store(first + 1, Ordering::Relaxed);
         }
         let spans = REGION.spans();
-        let (page, dirty) = (0..spans.len())
+        let (page, run) = (0..spans.len())
             .find_map(|step| spans[(usize::from(first) + step) % spans.len()].take_run(spec))?;
-        set_dirty(page, dirty);
-        Some(page)
+        set_dirty(page, run.dirty * GRANULE);
+        Some((page, run.written * GRANULE))
     }
 
     /// Frees a block. A second free ends the process.
@@ -295,7 +298,7 @@ impl Cache {
 /// Zeroes what may not be zero of a block just handed out.
 pub(crate) fn zero(block: &Block, size: usize) {
     // SAFETY: the block is at least `size` bytes, and the caller's.
-    unsafe { block.address.write_bytes(0, size.min(block.dirty)) };
+    unsafe { block.address.write_bytes(0, size.min(block.written)) };
 }
 
 static_assertions::const_assert!(class::LARGEST < GRANULE && LARGEST <= crate::side::CHUNK);

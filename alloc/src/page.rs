@@ -75,7 +75,7 @@ pub(crate) struct Header {
     pub used: AtomicU16,
     /// The heap has to look after the page while fewer slots are used; 0: never.
     pub call_below: AtomicU16,
-    /// A slab page's `list::Listed`, a medium block's state.
+    /// A slab page's `list::Listed` and [`FRESH`], a medium block's state.
     pub state: AtomicU8,
     /// Whose hands the page is in: the span's (0), or what `Kind` says.
     pub kind: AtomicU8,
@@ -88,11 +88,14 @@ pub(crate) struct Header {
     pub looked: AtomicU16,
 }
 
+/// In the state of a slab page: its slots read as zero until they are taken.
+const FRESH: u8 = 1 << 7;
+
 /// Metadata of one page.
 #[repr(C, align(64))]
 pub(crate) struct PageMeta {
     pub header: Header,
-    /// Slab: of a bucket that a window got slots of at least once. Lent: occupied.
+    /// Slab: slots that a window got at least once. Lent: occupied.
     pub taken: MaskLine,
     /// Slab: freed by the owner, or never taken. Lent: marked.
     pub local_free: MaskLine,
@@ -185,14 +188,35 @@ impl PageMeta {
         BucketMask::first(self.slots().saturating_sub(bucket * 64).min(64) as u32)
     }
 
-    /// Makes a bucket's slots ones to be handed out: from now on they are live unless another mask says no.
+    /// Says of a page just taken from its span whether its memory reads as zero.
+    pub(crate) fn set_fresh(&self, fresh: bool) {
+        self.header.state.store(if fresh { FRESH } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Which of the heap's lists the page is in, as `list::Listed` numbers them.
+    pub(crate) fn list(&self) -> u8 {
+        self.header.state.load(Ordering::Relaxed) & !FRESH
+    }
+
+    /// Says which list the page is in.
+    pub(crate) fn set_list(&self, list: u8) {
+        let fresh = self.header.state.load(Ordering::Relaxed) & FRESH;
+        self.header.state.store(fresh | list, Ordering::Relaxed);
+    }
+
+    /// The slots of a bucket whose memory reads as zero, none of which is taken; perhaps others that don't exist.
     #[inline]
-    pub(crate) fn open(&self, bucket: usize) {
-        let taken = &self.taken.0[bucket];
-        if taken.load(Ordering::Relaxed) == 0 {
-            // Release pairs with a report's acquire: all of the bucket's slots are in `local_free`.
-            taken.store(self.bucket_slots(bucket).word(), Ordering::Release);
-        }
+    pub(crate) fn fresh(&self, bucket: usize) -> u64 {
+        let fresh = self.header.state.load(Ordering::Relaxed) & FRESH != 0;
+        if fresh { !self.taken.0[bucket & (WORDS - 1)].load(Ordering::Relaxed) } else { 0 }
+    }
+
+    /// Makes slots of a bucket ones to be handed out: from now on they are live unless another mask says no.
+    #[inline]
+    pub(crate) fn take(&self, bucket: usize, slots: u64) {
+        let taken = &self.taken.0[bucket & (WORDS - 1)];
+        // Release pairs with a report's acquire: the slots are in `local_free`. One writer.
+        taken.store(taken.load(Ordering::Relaxed) | slots, Ordering::Release);
     }
 
     /// Counts slots that come into use, by the page's owner. At most 512 are in use.

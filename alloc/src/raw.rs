@@ -57,14 +57,18 @@ fn malloc_unnoted(size: usize, align: usize) -> *mut u8 {
 /// As [`malloc`], with all `size` bytes zero.
 #[inline]
 pub fn malloc_zeroed(size: usize) -> *mut u8 {
-    if class::class_of(size, ALIGN).is_none() {
-        return malloc_unclassed_zeroed(size);
-    }
-    let block = malloc(size);
-    if !block.is_null() {
-        // SAFETY: a block of at least `size` bytes, just made.
-        unsafe { block.write_bytes(0, size) };
-    }
+    let class = class::class_of(size, ALIGN);
+    let block = match (class, own_heap()) {
+        (Some(class), Some(heap)) => {
+            let window = heap.window(class);
+            if window.is_sample_due() {
+                window.measure(class, size);
+            }
+            heap.malloc_zeroed(window, size, UNKNOWN)
+        }
+        _ => malloc_slow_zeroed(class, size),
+    };
+    site::made(block);
     block
 }
 
@@ -166,13 +170,14 @@ fn malloc_slow(size: usize, align: usize) -> *mut u8 {
     global::malloc_slow(class, size, align, UNKNOWN)
 }
 
+/// As [`malloc_slow`], zeroed.
 #[cold]
 #[inline(never)]
-fn malloc_unclassed_zeroed(size: usize) -> *mut u8 {
-    let block = with_heap(|heap| heap.malloc_unclassed_zeroed(size, ALIGN, UNKNOWN))
-        .unwrap_or_else(|| large::malloc_zeroed(size, ALIGN));
-    site::made(block);
-    block
+fn malloc_slow_zeroed(class: Option<ClassIdx>, size: usize) -> *mut u8 {
+    if let Some(class) = class {
+        with_heap(|heap| heap.window(class).measure(class, size));
+    }
+    global::malloc_slow_zeroed(class, size, ALIGN, UNKNOWN)
 }
 
 /// Free of null, of a thread without a heap, or of what is not the region's.

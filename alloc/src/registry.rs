@@ -71,6 +71,8 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
     slot::set(heap);
     if !hand_back_at_exit(heap) {
         slot::set(EXITED);
+        // Setting the key may have allocated from it.
+        heap.park();
         IDLE.lock().put(heap);
         return borrowed(work);
     }
@@ -163,12 +165,13 @@ pub(crate) fn adopt(class: ClassIdx, heap: &Heap) -> Option<&'static PageMeta> {
     /// Heaps looked at: a bound on the time under the lock.
     const LOOK: usize = 64;
     let idle = IDLE.try_lock()?;
+    let here = current_node();
     // SAFETY: heaps live for ever.
     let next = |heap: *mut Heap| unsafe { heap.as_ref() };
     let list = |&first: &*mut Heap| {
         core::iter::successors(next(first), |heap| next(heap.next_idle.load(Ordering::Relaxed)))
     };
-    idle.first.iter().flat_map(list).take(LOOK).find_map(|idle| heap.adopt_from(idle, class))
+    idle.first.iter().flat_map(list).take(LOOK).find_map(|idle| heap.adopt_from(idle, class, here))
 }
 
 /// Calls `visit` with each heap ever made, used or idle.

@@ -69,13 +69,11 @@ impl Expected {
         self.0.load(Ordering::Acquire) & CLAIMED != 0
     }
 
-    #[allow(dead_code, reason = "purging claims pages")]
     /// Claims the page. A barrier on all threads has to follow before its owner is looked for.
     pub(crate) fn claim(&self) {
         self.0.fetch_or(CLAIMED, Ordering::AcqRel);
     }
 
-    #[allow(dead_code, reason = "purging claims pages")]
     /// Ends the claim.
     pub(crate) fn release(&self) {
         // Release pairs with the acquire in `is_claimed`.

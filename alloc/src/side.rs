@@ -2,8 +2,8 @@
 //!
 //! Owned by a span, under its lock. Invariants: a chunk's bit in `used` is set while it is opened for
 //! pages or part of a range; a chunk opened for pages has a bit in `partial` while one of its 64
-//! granules is free, and its word in `granules` says which. A free granule that is not `dirty` reads as
-//! zero, and costs no memory unless a huge page brought it: then its chunk was opened dirty.
+//! granules is free, and its word in `granules` says which. A free granule that is not `dirty` costs no memory,
+//! one that is not `written` reads as zero: what a huge page brought is dirty and not written.
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
@@ -36,8 +36,11 @@ pub(crate) struct Side {
     splits: &'static mut [Split],
     /// Taken granules, a word a chunk.
     granules: &'static mut [u64],
-    /// Free granules that were written to since their memory came from the kernel, a word a chunk.
+    /// Free granules that may have memory, a word a chunk.
     dirty: &'static mut [u64],
+    /// Granules that were given back since their memory came from the kernel, a word a chunk: free ones that
+    /// are not read as zero.
+    written: &'static mut [u64],
     /// Dirty granules that nobody took since the purge looked last, a word a chunk.
     aged: &'static mut [u64],
     /// Chunks in use, a bit a chunk.
@@ -51,8 +54,8 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Three words, and a bit each in the last four arrays, rounded up generously.
-    pub(crate) const BYTES_PER_CHUNK: usize = 32;
+    /// Four words, and a bit each in the last four arrays, rounded up generously.
+    pub(crate) const BYTES_PER_CHUNK: usize = 40;
 
     /// The arrays of `chunks` chunks.
     ///
@@ -70,13 +73,14 @@ impl Side {
         let mut part = |len: usize| {
             let first = at;
             at += len;
-            // SAFETY: neighbouring parts of `words`: 3 * chunks + 4 * ceil(chunks / 64) <= 4 * chunks
+            // SAFETY: neighbouring parts of `words`: 4 * chunks + 4 * ceil(chunks / 64) <= 5 * chunks
             // words for 4 chunks and more, which the caller gave.
             unsafe { core::slice::from_raw_parts_mut(words.as_ptr().add(first), len) }
         };
         Self {
             granules: part(chunks),
             dirty: part(chunks),
+            written: part(chunks),
             aged: part(chunks),
             used: part(bits),
             partial: part(bits),
@@ -92,6 +96,7 @@ impl Side {
             splits: &mut [],
             granules: &mut [],
             dirty: &mut [],
+            written: &mut [],
             aged: &mut [],
             used: &mut [],
             partial: &mut [],
@@ -130,8 +135,10 @@ fn both(one: &[u64], other: &[u64], word: usize) -> impl Iterator<Item = usize> 
 pub(crate) struct Run {
     /// The first.
     pub granule: usize,
-    /// Leading granules up to and with the last dirty one: those behind read as zero.
+    /// Leading granules up to and with the last dirty one: those behind have no memory.
     pub dirty: usize,
+    /// Leading granules up to and with the last written one: those behind read as zero.
+    pub written: usize,
 }
 
 /// Chunks and granules of a span.
@@ -216,12 +223,13 @@ impl SpanMemory {
         if side.granules[chunk] == 0 {
             self.empty_chunks -= 1;
         }
-        let dirty = (side.dirty[chunk] & run) >> at;
+        let leading = |granules: u64| (u64::BITS - ((granules & run) >> at).leading_zeros()) as usize;
+        let (dirty, written) = (leading(side.dirty[chunk]), leading(side.written[chunk]));
         side.granules[chunk] |= run;
         side.dirty[chunk] &= !run;
         side.aged[chunk] &= !run;
         side.settle(chunk);
-        Run { granule: chunk * 64 + at, dirty: (u64::BITS - dirty.leading_zeros()) as usize }
+        Run { granule: chunk * 64 + at, dirty, written }
     }
 
     /// Takes the `count` granules from `granule` on, if they are all free and of one chunk.
@@ -246,6 +254,7 @@ impl SpanMemory {
         }
         self.side.used[word] |= 1 << (chunk % 64);
         self.side.granules[chunk] = 0;
+        self.side.written[chunk] = 0;
         if chunk >= SMALL_CHUNKS {
             // SAFETY: just opened.
             unsafe { sys::advise_huge(self.address(chunk * 64) as *mut u8, CHUNK) };
@@ -263,7 +272,9 @@ impl SpanMemory {
         let (chunk, at) = (granule / 64, granule % 64);
         let side = &mut self.side;
         side.granules[chunk] &= !BucketMask::from_run(at as u32..(at + count) as u32).word();
-        side.dirty[chunk] |= BucketMask::from_run(at as u32..(at + dirty.min(count)) as u32).word();
+        let dirty = BucketMask::from_run(at as u32..(at + dirty.min(count)) as u32).word();
+        side.dirty[chunk] |= dirty;
+        side.written[chunk] |= dirty;
         side.settle(chunk);
         if side.granules[chunk] == 0 {
             self.empty_chunks += 1;
@@ -301,6 +312,7 @@ impl SpanMemory {
         let side = &mut self.side;
         side.granules[chunk] &= !granules;
         side.dirty[chunk] |= kept;
+        side.written[chunk] &= !granules | kept;
         let bit = 1 << (chunk % 64);
         side.locked[chunk / 64] = side.locked[chunk / 64] & !bit | if kept == 0 { 0 } else { bit };
         side.settle(chunk);

@@ -114,15 +114,14 @@ fn publish<T>(place: &AtomicPtr<T>, bytes: usize) -> *mut T {
 }
 
 /// The unwinder of the C++ and Rust runtimes.
-#[allow(non_camel_case_types)]
-enum _Unwind_Context {}
+enum UnwindContext {}
 
 unsafe extern "C" {
     fn _Unwind_Backtrace(
-        visit: extern "C" fn(*mut _Unwind_Context, *mut c_void) -> c_int,
+        visit: extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int,
         argument: *mut c_void,
     ) -> c_int;
-    fn _Unwind_GetIP(context: *mut _Unwind_Context) -> usize;
+    fn _Unwind_GetIP(context: *mut UnwindContext) -> usize;
 }
 
 struct Walk<'a> {
@@ -146,7 +145,7 @@ fn note(place: &Place) {
     LOOKING.with(|looking| looking.set(false));
 }
 
-extern "C" fn visit(context: *mut _Unwind_Context, walk: *mut c_void) -> c_int {
+extern "C" fn visit(context: *mut UnwindContext, walk: *mut c_void) -> c_int {
     /// `_URC_NO_REASON` and `_URC_END_OF_STACK`.
     const GO_ON: c_int = 0;
     const STOP: c_int = 5;

@@ -98,7 +98,10 @@ impl Span {
         let page = if (spec.bytes as usize) < GRANULE {
             state.take_split(spec)
         } else {
-            state.take_whole(spec).map(|(page, _)| page)
+            state.take_whole(spec).map(|(page, run)| {
+                page.set_fresh(spec.kind == Kind::Slab && run.written == 0);
+                page
+            })
         };
         self.open_end.store(state.memory.open_end(), Ordering::Relaxed);
         page
@@ -115,8 +118,8 @@ impl Span {
         purger::stir();
     }
 
-    /// A page of a spec of whole granules, and how many of its leading bytes may not be zero.
-    pub(crate) fn take_run(&self, spec: PageSpec) -> Option<(&'static PageMeta, usize)> {
+    /// A page of a spec of whole granules, and what its granules were.
+    pub(crate) fn take_run(&self, spec: PageSpec) -> Option<(&'static PageMeta, Run)> {
         let mut state = self.state.lock();
         let taken = state.take_whole(spec);
         self.open_end.store(state.memory.open_end(), Ordering::Relaxed);
@@ -241,8 +244,8 @@ fn meta_at(idx: usize) -> &'static PageMeta {
 }
 
 impl SpanState {
-    /// A page of one or more whole granules, and how many of its leading bytes may not be zero.
-    fn take_whole(&mut self, spec: PageSpec) -> Option<(&'static PageMeta, usize)> {
+    /// A page of one or more whole granules, and what those were.
+    fn take_whole(&mut self, spec: PageSpec) -> Option<(&'static PageMeta, Run)> {
         let granules = spec.bytes as usize / GRANULE;
         let meta = self.metas.take(1)?;
         let Some(run) = self.memory.take_granules(granules) else {
@@ -255,7 +258,7 @@ impl SpanState {
             let entry = Entry::new(meta, GRANULE_SHIFT, spec.kind, back, spec.slot_size, spec.tag);
             set_entry(offset_of(base) + back * GRANULE, entry);
         }
-        Some((meta_at(meta), run.dirty * GRANULE))
+        Some((meta_at(meta), run))
     }
 
     /// Takes a page of whole granules back, of which the first `dirty` bytes may have been written to.

@@ -37,24 +37,28 @@ pub(crate) struct Window {
 // SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics.
 unsafe impl Sync for Window {}
 
-/// A free slot: its address, its word of `local_free`, and which of its page it is.
+/// A free slot: its address, its word of `local_free`, and which of its page it is; from bit [`FRESH`] on,
+/// whether its memory reads as zero.
 #[repr(C)]
 pub(crate) struct FreeSlot {
     address: AtomicUsize,
     word: AtomicPtr<AtomicU64>,
-    slot: AtomicU32,
+    slot: AtomicU64,
 }
+
+/// Where in a slot's number it says that nobody had the slot since its memory came from the kernel.
+const FRESH: u32 = 32;
 
 static_assertions::const_assert_eq!(size_of::<Window>(), 64);
 static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
 
 impl FreeSlot {
     #[inline(always)]
-    fn set(&self, word: &AtomicU64, slot: usize, address: usize) {
+    fn set(&self, word: &AtomicU64, slot: u64, address: usize) {
         self.address.store(address, Ordering::Relaxed);
         // Release pairs with the acquires in `place`: who sees them sees that the slot here before was taken.
         self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Release);
-        self.slot.store(slot as u32, Ordering::Release);
+        self.slot.store(slot, Ordering::Release);
     }
 
     /// The word of `local_free` and the slot, of a slot that was set.
@@ -62,7 +66,7 @@ impl FreeSlot {
     fn bit(&self) -> (&'static AtomicU64, u32) {
         // SAFETY: set by `set`, to a word of metadata, which is never unmapped.
         let word = unsafe { &*self.word.load(Ordering::Relaxed) };
-        (word, self.slot.load(Ordering::Relaxed))
+        (word, self.slot.load(Ordering::Relaxed) as u32)
     }
 
     /// The page and the slot, of a slot that was set.
@@ -72,7 +76,7 @@ impl FreeSlot {
         let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
         // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never
         // unmapped.
-        (unsafe { &*page }, self.slot.load(Ordering::Acquire) as usize)
+        (unsafe { &*page }, self.slot.load(Ordering::Acquire) as u32 as usize)
     }
 
     /// As `place`, for another thread, which may see one that was never set.
@@ -109,6 +113,18 @@ impl Window {
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<usize> {
+        self.pop_slot().map(|(address, _)| address)
+    }
+
+    /// As [`pop`](Self::pop), and whether the slot's memory reads as zero.
+    #[inline(always)]
+    pub(crate) fn pop_fresh(&self) -> Option<(usize, bool)> {
+        let (address, slot) = self.pop_slot()?;
+        Some((address, slot.slot.load(Ordering::Relaxed) >> FRESH != 0))
+    }
+
+    #[inline(always)]
+    fn pop_slot(&self) -> Option<(usize, &FreeSlot)> {
         let top = self.top.load(Ordering::Relaxed);
         if top.cast_const() <= self.bottom {
             return None;
@@ -121,7 +137,7 @@ impl Window {
         word.store(word.load(Ordering::Relaxed) ^ 1u64.wrapping_shl(bit), Ordering::Relaxed);
         // Release pairs with the acquire in `free`: who misses the slot here sees it live.
         self.top.store(last, Ordering::Release);
-        Some(address)
+        Some((address, slot))
     }
 
     /// Frees the block at `address` if it is the one that malloc took last, of which all is still known. It is
@@ -141,6 +157,8 @@ impl Window {
             // It was set: a double free, which the way of all others tells.
             return None;
         }
+        // No longer fresh.
+        slot.slot.store(u64::from(bit), Ordering::Relaxed);
         // Release pairs with a report's acquire.
         word.store(freed, Ordering::Release);
         // Release pairs with the acquire in `free`.
@@ -157,7 +175,7 @@ impl Window {
             return false;
         }
         // SAFETY: below the limit, so a slot of the stack.
-        unsafe { &*top }.set(word, slot, address);
+        unsafe { &*top }.set(word, slot as u64, address);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
         true
@@ -174,30 +192,31 @@ impl Window {
         let (base, slot_size) = (page.base(), page.slot_size());
         let room = self.room();
         let wanted = free.min(room.len().div_ceil(2)).min(FILL);
-        // From the end, so that the lowest comes last.
-        let mut places = room.get(..wanted).unwrap_or_default().iter().rev();
-        let mut left = wanted;
+        let mut left = room.get(..wanted).unwrap_or_default();
         for bucket in 0..page.buckets() {
-            if left == 0 {
+            if left.is_empty() {
                 break;
             }
             let word = &page.local_free.0[bucket & (WORDS - 1)];
-            let mut slots = word.load(Ordering::Relaxed);
-            if slots == 0 {
-                continue;
-            }
-            page.open(bucket);
-            let first = base + bucket * 64 * slot_size;
-            while slots != 0 {
-                let Some(place) = places.next() else { break };
-                let slot = slots.trailing_zeros() as usize;
-                place.set(word, bucket * 64 + slot, first + slot * slot_size);
-                slots &= slots - 1;
-                left -= 1;
+            let slots = word.load(Ordering::Relaxed);
+            if slots != 0 {
+                // Of a bucket in which some slots were used before and some were not, none counts as fresh.
+                let fresh = u64::from(slots & !page.fresh(bucket) == 0) << FRESH;
+                let rest = fill_from(
+                    word,
+                    slots,
+                    left,
+                    fresh | (bucket as u64 * 64),
+                    base + bucket * 64 * slot_size,
+                    slot_size,
+                );
+                page.take(bucket, slots ^ rest);
+                let filled = (slots ^ rest).count_ones() as usize;
+                left = left.get(..left.len() - filled).unwrap_or_default();
             }
         }
         // Were there fewer than said, they would leave a gap below.
-        let filled = if left == 0 { wanted } else { 0 };
+        let filled = if left.is_empty() { wanted } else { 0 };
         // Release pairs with the acquire in `free`.
         self.top.store(self.bottom.cast_mut().wrapping_add(filled), Ordering::Release);
         filled
@@ -296,6 +315,29 @@ impl Window {
     pub(crate) fn counted(&self) -> u64 {
         self.requested.load(Ordering::Relaxed)
     }
+}
+
+/// Sets places from their end, so that the lowest of the `slots` of a bucket comes last; the slots for which there was no
+/// place. `number` is slot 0's, `first` its address.
+#[inline(never)]
+fn fill_from(
+    word: &AtomicU64,
+    slots: u64,
+    places: &[FreeSlot],
+    number: u64,
+    first: usize,
+    slot_size: usize,
+) -> u64 {
+    let mut rest = slots;
+    for place in places.iter().rev() {
+        if rest == 0 {
+            break;
+        }
+        let slot = u64::from(rest.trailing_zeros());
+        place.set(word, number | slot, first + slot as usize * slot_size);
+        rest &= rest - 1;
+    }
+    rest
 }
 
 static_assertions::const_assert!(size_of::<PageMeta>().is_power_of_two());

@@ -27,27 +27,9 @@
 pub mod family;
 pub mod inquiry;
 mod load;
+mod own;
 mod request;
 
-use core::alloc::{GlobalAlloc, Layout};
-
-use bucketmask_alloc::raw;
-
-/// What this library's own code allocates with: the same blocks as everybody, and counted as theirs are.
-struct Own;
-
+/// What this library's own code allocates with.
 #[global_allocator]
-static OWN: Own = Own;
-
-// SAFETY: `raw` gives disjoint blocks, as large and as aligned as asked for, that stay until freed.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Own {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        raw::malloc_aligned(layout.size(), layout.align())
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
-        // SAFETY: by the trait's contract the block is ours and no longer used.
-        unsafe { raw::free(block) };
-    }
-}
+static OWN: own::Own = own::Own;

@@ -18,7 +18,7 @@ use super::{Heap, class_of};
 use crate::class::ClassIdx;
 use crate::granule::Kind;
 use crate::list::{Listed, Pages};
-use crate::node::current_node;
+use crate::node::{NodeId, current_node};
 use crate::page::{PageMeta, PageSpec};
 use crate::region::REGION;
 use crate::{purger, registry};
@@ -26,8 +26,9 @@ use crate::{purger, registry};
 /// Of so many slots of a page one has to be free before malloc looks for the page: the look is paid by
 /// several slots, and the rest of the memory is lost to fragmentation at worst.
 const SLOTS_PER_FREE: u16 = 16;
-/// Claimed pages passed over before a fresh one is taken.
-const CLAIMED_PASSED: usize = 8;
+/// Pages tried before a refill is given up for a fresh one: those claimed in the very moment, or whose masks are not as
+/// their count says.
+const TRIED: usize = 8;
 
 impl Heap {
     /// Puts a page where its count of used slots says, and notes at which count that changes; gives it back
@@ -65,11 +66,10 @@ impl Heap {
     pub(super) fn refill(&self, class: ClassIdx) -> bool {
         let window = self.window(class);
         self.take_inbox();
-        let mut claimed = 0;
+        let mut tried = 0;
         loop {
-            let Some(page) = self.next_page(class, claimed < CLAIMED_PASSED) else {
-                return false;
-            };
+            let Some(page) = self.next_page(class, tried < TRIED) else { return false };
+            tried += 1;
             let free = page.slots().saturating_sub(usize::from(page.used()));
             let filled = window.fill(page, free);
             page.add_used(filled as u16);
@@ -84,7 +84,6 @@ impl Heap {
             // `Expected`.
             compiler_fence(Ordering::SeqCst);
             if page.header.expected.is_claimed() {
-                claimed += 1;
                 window.empty(|page| _ = page.drop_used(1));
                 self.look_after(page);
             } else if filled > 0 {
@@ -139,12 +138,12 @@ impl Heap {
         self.pages(class_of(page)).relist(page, Listed::Emptier);
     }
 
-    /// Takes a page of `class` with free slots from an idle heap, which the caller holds. Its remote frees
+    /// Takes a page of `class` on node `here` with free slots from an idle heap, which the caller holds. Its remote frees
     /// on their way still go to the idle heap, which passes them on.
-    pub(crate) fn adopt_from(&self, idle: &Heap, class: ClassIdx) -> Option<&'static PageMeta> {
+    pub(crate) fn adopt_from(&self, idle: &Heap, class: ClassIdx, here: NodeId) -> Option<&'static PageMeta> {
         idle.take_inbox();
         let pages = idle.pages(class);
-        let page = pages.first().filter(|page| page.node() == current_node())?;
+        let page = pages.first().filter(|page| page.node() == here)?;
         pages.relist(page, Listed::Not);
         // So that a second free of what is pending meets it in the page's remote mask.
         self.flush();
