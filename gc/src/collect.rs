@@ -102,3 +102,108 @@ macro_rules! static_collect {
         }
     };
 }
+
+/// [`Collect`] behind a trait object. Every type that implements [`Collect`] implements this.
+///
+/// `dyn DynCollect<'gc>` implements [`Collect`] in turn; so do trait objects of traits that have `DynCollect<'gc>` as a
+/// supertrait, by [`dyn_collect!`](dyn_collect).
+///
+/// # Safety
+///
+/// `dyn_trace` passes on every pointer that the value owns, and the other promises of [`Collect`] hold.
+pub unsafe trait DynCollect<'gc> {
+    /// [`Collect::trace`].
+    fn dyn_trace(&self, cc: &mut dyn Trace<'gc>);
+}
+
+// SAFETY: `Collect` promises the same.
+unsafe impl<'gc, T: Collect<'gc>> DynCollect<'gc> for T {
+    #[inline]
+    fn dyn_trace(&self, cc: &mut dyn Trace<'gc>) {
+        Tracer(cc).trace(self);
+    }
+}
+
+// SAFETY: `DynCollect` promises the same.
+unsafe impl<'gc> Collect<'gc> for dyn DynCollect<'gc> + '_ {
+    #[inline]
+    fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
+        self.dyn_trace(cc);
+    }
+}
+
+/// A tracer that is sized, around one that may not be.
+struct Tracer<'a, 'gc>(&'a mut dyn Trace<'gc>);
+
+impl<'gc> Trace<'gc> for Tracer<'_, 'gc> {
+    fn trace_gc(&mut self, gc: Gc<'gc, ()>) {
+        self.0.trace_gc(gc);
+    }
+
+    fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>) {
+        self.0.trace_gc_weak(gc);
+    }
+
+    fn walk(&self) -> Walk {
+        self.0.walk()
+    }
+
+    fn count_slots(&mut self, scanned: usize, skipped: usize) {
+        self.0.count_slots(scanned, skipped);
+    }
+}
+
+/// Implements [`Collect`] for a trait object whose trait has [`DynCollect`] as a supertrait:
+/// `dyn_collect!(dyn Trait<'gc>)`. Parameters go in front, bounds behind: `dyn_collect!(<T> dyn Trait<'gc, T> where T: Clone)`.
+/// The arena's lifetime is called `'gc`.
+///
+/// ```
+/// use bucketmask_gc::collect::{DynCollect, dyn_collect};
+/// use bucketmask_gc::{Collect, Gc, arena::rootless_mutate, unsize};
+///
+/// trait Shape<'gc>: DynCollect<'gc> {
+///     fn area(&self) -> f64;
+/// }
+/// dyn_collect!(dyn Shape<'gc>);
+///
+/// #[derive(Collect)]
+/// #[collect(no_drop)]
+/// struct Square(f64);
+///
+/// impl<'gc> Shape<'gc> for Square {
+///     fn area(&self) -> f64 {
+///         self.0 * self.0
+///     }
+/// }
+///
+/// rootless_mutate(|mc| {
+///     let shapes: Vec<Box<dyn Shape<'_>>> = vec![Box::new(Square(2.0))];
+///     assert_eq!(Gc::new(mc, shapes)[0].area(), 4.0);
+/// });
+/// ```
+#[doc(inline)]
+pub use crate::__dyn_collect as dyn_collect;
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __dyn_collect {
+    (<$($param:tt),+ $(,)*> $object:ty $(where $($bounds:tt)+)?) => {
+        // SAFETY: the supertrait `DynCollect` traces the value.
+        unsafe impl<'gc, $($param),+> $crate::Collect<'gc> for $object
+        where
+            $($($bounds)+)?
+        {
+            fn trace<__Trace: $crate::collect::Trace<'gc>>(&self, cc: &mut __Trace) {
+                $crate::collect::DynCollect::dyn_trace(self, cc);
+            }
+        }
+    };
+    ($object:ty) => {
+        // SAFETY: the supertrait `DynCollect` traces the value.
+        unsafe impl<'gc> $crate::Collect<'gc> for $object {
+            fn trace<__Trace: $crate::collect::Trace<'gc>>(&self, cc: &mut __Trace) {
+                $crate::collect::DynCollect::dyn_trace(self, cc);
+            }
+        }
+    };
+}

@@ -68,7 +68,17 @@ pub mod arena;
 pub mod barrier;
 #[macro_use]
 pub mod collect;
+#[cfg(any(
+    feature = "allocator-api2",
+    feature = "enum-map",
+    feature = "hashbrown",
+    feature = "indexmap",
+    feature = "slotmap",
+    feature = "smallvec"
+))]
+mod collect_foreign;
 mod collect_impl;
+pub mod dynamic_roots;
 #[cfg(doctest)]
 mod forbidden;
 mod gc;
@@ -80,17 +90,20 @@ mod mutation;
 mod no_drop;
 mod report;
 mod static_wrapper;
+mod unsize;
 mod walk;
+pub mod zst_cache;
 
 #[doc(hidden)]
 pub use bucketmask_gc_derive::__unelide_lifetimes;
 
 #[doc(hidden)]
-pub use self::{arena::__DynRootable, no_drop::__MustNotImplDrop, walk::Walk};
+pub use self::{arena::__DynRootable, no_drop::__MustNotImplDrop, unsize::__Unsize, walk::Walk};
 
 pub use self::{
     arena::{Arena, Rootable},
     collect::Collect,
+    dynamic_roots::{DynamicRoot, DynamicRootSet},
     gc::Gc,
     gc_weak::GcWeak,
     heap::verify::{Verified, VerifyError},

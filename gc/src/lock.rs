@@ -191,7 +191,7 @@ impl<T: Ord + Copy> Ord for Lock<T> {
 
 impl<T: Copy + fmt::Debug> fmt::Debug for Lock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lock").field(&self.get()).finish()
+        f.debug_tuple("Lock").field(&self.cell).finish()
     }
 }
 
@@ -357,13 +357,26 @@ impl<'gc, T: 'gc> Gc<'gc, OnceLock<T>> {
     /// The value that was to be set, if there is one already.
     #[inline]
     pub fn set(self, mc: &Mutation<'gc>, value: T) -> Result<(), T> {
-        self.unlock(mc).set(value)
+        let set = self.cell.set(value);
+        if set.is_ok() {
+            mc.backward_barrier(Gc::erase(self), None);
+        }
+        set
     }
 
     /// The value; if there is none, the closure's result is set, with a write barrier.
+    ///
+    /// # Panics
+    ///
+    /// If the closure sets the value.
     #[inline]
     pub fn get_or_init<F: FnOnce() -> T>(self, mc: &Mutation<'gc>, f: F) -> &'gc T {
-        self.unlock(mc).get_or_init(f)
+        // No collection runs between the barrier and the end of the callback.
+        let make = || {
+            mc.backward_barrier(Gc::erase(self), None);
+            f()
+        };
+        Gc::as_ref(self).cell.get_or_init(make)
     }
 }
 

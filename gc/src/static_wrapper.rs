@@ -3,7 +3,9 @@
 //! Invariant: `repr(transparent)`, so a pointer to the wrapper is a pointer to the value.
 #![allow(unsafe_code)]
 
+use crate::arena::Rootable;
 use crate::collect::Collect;
+use std::borrow::{Borrow, BorrowMut};
 use std::ops::{Deref, DerefMut};
 
 /// Wraps a `'static` value so that it can be held by a [`Gc`](crate::Gc), whether or not its type implements
@@ -47,6 +49,25 @@ impl<T: ?Sized> AsMut<T> for Static<T> {
     fn as_mut(&mut self) -> &mut T {
         &mut self.0
     }
+}
+
+impl<T: ?Sized> Borrow<T> for Static<T> {
+    #[inline]
+    fn borrow(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: ?Sized> BorrowMut<T> for Static<T> {
+    #[inline]
+    fn borrow_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// A root without pointers is the same under every brand.
+impl<T: ?Sized + 'static> Rootable<'_> for Static<T> {
+    type Root = Self;
 }
 
 // SAFETY: a `'static` value holds no pointer of any arena.

@@ -31,6 +31,7 @@ mod table;
 mod types;
 pub(crate) mod verify;
 
+use crate::Static;
 use crate::collect::Collect;
 use crate::metrics::Metrics;
 use crate::report::CycleReport;
@@ -128,6 +129,32 @@ impl Context {
         // SAFETY: a free slot of the type's size and alignment, now marked as occupied.
         unsafe { address.write(value) };
         address
+    }
+}
+
+/// How to allocate a value of a certain zero-sized type that is never traced or dropped, without having it.
+pub(crate) struct ZstSlot(&'static TypeTable, bool);
+
+impl ZstSlot {
+    pub(crate) const fn of<T: 'static>() -> Self {
+        assert!(size_of::<T>() == 0 && !std::mem::needs_drop::<T>(), "only the alignment counts");
+        Self(Typed::<Static<T>>::TABLE, Typed::<Static<T>>::HUGE)
+    }
+}
+
+impl Context {
+    /// An object without bytes or destructor.
+    pub(crate) fn allocate_zst(&self, slot: &ZstSlot) -> NonNull<()> {
+        let ZstSlot(table, huge) = *slot;
+        // SAFETY: as in `allocate`.
+        let heap = unsafe { &mut *self.heap.get() };
+        let address = if huge {
+            heap.allocate_huge(table)
+        } else {
+            heap.allocate_slot(table, table.slot_bytes, &self.metrics)
+        };
+        self.metrics.count_allocated(table.slot_bytes);
+        address.cast()
     }
 }
 
