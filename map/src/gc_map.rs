@@ -258,7 +258,10 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
         K: Borrow<Q>,
     {
         self.change(mc, |table, build| {
-            table.remove(hash_of(build, key), |(held, _)| held.borrow() == key).map(|(_, value)| value)
+            let rehash = |(held, _): &(K, V)| hash_of(build, held);
+            table
+                .remove(hash_of(build, key), |(held, _)| held.borrow() == key, rehash)
+                .map(|(_, value)| value)
         })
     }
 

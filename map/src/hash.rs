@@ -28,11 +28,16 @@ pub(crate) fn home(hash: u64, buckets: usize) -> usize {
     ((u128::from(hash) * buckets as u128) >> 64) as usize
 }
 
-/// One byte of the hash, never zero, from bits that the home of a table below 2^24 buckets does not use.
+/// The byte of the hash that its tophash is made of, from bits that the home of a table below 2^24 buckets does not use.
+#[inline(always)]
+pub(crate) fn tag_byte(hash: u64) -> u8 {
+    (hash >> 32) as u8
+}
+
+/// What an entry of this hash leaves in its bucket's head: its tag byte, never zero.
 #[inline(always)]
 pub(crate) fn tophash(hash: u64) -> u8 {
-    let byte = (hash >> 32) as u8;
-    byte + u8::from(byte == 0)
+    tag_byte(hash).max(1)
 }
 
 /// The smallest hash whose home among `buckets` is `bucket`.

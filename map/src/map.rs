@@ -392,7 +392,12 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.table.remove(hash_of(&self.build, key), |(held, _)| key.equivalent(held))
+        let build = &self.build;
+        self.table.remove(
+            hash_of(build, key),
+            |(held, _)| key.equivalent(held),
+            |(held, _)| hash_of(build, held),
+        )
     }
 
     /// The place of `key`, to look at and to change in one lookup.

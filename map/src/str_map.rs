@@ -299,7 +299,8 @@ impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
     #[inline]
     pub fn remove_entry(&mut self, key: &str) -> Option<(StrKey, V)> {
         let (hash, asked) = self.ask(key);
-        self.table.remove(hash, |(held, _)| held.is(&asked))
+        let build = &self.build;
+        self.table.remove(hash, |(held, _)| held.is(&asked), |(held, _)| hash_of_key(build, held))
     }
 
     /// The place of `key`, to look at and to change in one lookup. A `&str` becomes an owned key only when it is inserted.

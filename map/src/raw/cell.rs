@@ -1,7 +1,7 @@
 //! One place in a table, held by a unique borrow: occupied or vacant. What `entry.rs` is the typed face of.
 //!
 //! Owned by the safe faces. Invariant: an `Occupied` names a live entry and its hash; a `Vacant` a hash whose entry is
-//! not in the table, and a table that is ready to take it.
+//! not in the table, its home, and a table that is ready to take it.
 
 #![allow(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub(crate) struct Occupied<'a, T, A: Allocator, L: Layout> {
 pub(crate) struct Vacant<'a, T, A: Allocator, L: Layout> {
     table: &'a mut RawTable<T, A, L>,
     hash: u64,
+    home: usize,
 }
 
 /// The place of an entry: where it is, or where it would go.
@@ -40,12 +41,27 @@ impl<T, L: Layout> Bare<T, L> {
         self.find(hash, eq).map(|spot| unsafe { self.at_mut(spot) })
     }
 
-    /// Takes out the entry with this hash that `eq` accepts.
+    /// Takes out the entry with this hash that `eq` accepts. Where others had to pass its bucket, one or two of them come
+    /// nearer to their homes, by `rehash`.
     #[inline(always)]
-    pub(crate) fn remove(&mut self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<T> {
-        let spot = self.find(hash, eq)?;
-        // SAFETY: a spot that was just found, through the home that its hash has now.
-        Some(unsafe { self.take(spot, self.home(hash)) })
+    pub(crate) fn remove(
+        &mut self,
+        hash: u64,
+        eq: impl FnMut(&T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) -> Option<T> {
+        let home = self.home(hash);
+        let spot = self.find_from(home, hash, eq)?;
+        // SAFETY: a spot that was just found, through the home that its hash has now. Hashers run before the first change.
+        unsafe {
+            if self.passes(spot.bucket).any() {
+                let pulls = self.pulls(spot.bucket, rehash);
+                let entry = self.take(spot, home);
+                self.pull(spot, &pulls);
+                return Some(entry);
+            }
+            Some(self.take(spot, home))
+        }
     }
 }
 
@@ -59,8 +75,10 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         eq: impl FnMut(&T) -> bool,
         rehash: impl Fn(&T) -> u64,
     ) -> Cell<'_, T, A, L> {
-        match self.find(hash, eq) {
+        let home = self.home(hash);
+        match self.find_from(home, hash, eq) {
             Some(spot) => Ok(Occupied { table: self, spot, hash }),
+            None if self.is_ready() => Err(Vacant { table: self, hash, home }),
             None => Err(self.vacant(hash, rehash)),
         }
     }
@@ -69,7 +87,8 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     #[inline(always)]
     pub(crate) fn vacant(&mut self, hash: u64, rehash: impl Fn(&T) -> u64) -> Vacant<'_, T, A, L> {
         self.ready(rehash).unwrap_or_else(|error| error.raise());
-        Vacant { table: self, hash }
+        let home = self.home(hash);
+        Vacant { table: self, hash, home }
     }
 
     /// The entry with this hash that `eq` accepts, to stay at. Without one the table comes back.
@@ -112,7 +131,7 @@ impl<'a, T, A: Allocator, L: Layout> Occupied<'a, T, A, L> {
         let home = table.home(hash);
         // SAFETY: as in `get`; nothing has moved since the spot was found through this home.
         let entry = unsafe { table.take(spot, home) };
-        (entry, Vacant { table, hash })
+        (entry, Vacant { table, hash, home })
     }
 
     /// Puts what `change` makes of the entry in its place, or nothing. Should `change` panic, the entry is gone.
@@ -131,8 +150,8 @@ impl<'a, T, A: Allocator, L: Layout> Occupied<'a, T, A, L> {
 impl<'a, T, A: Allocator, L: Layout> Vacant<'a, T, A, L> {
     /// Puts the entry there and stays; want of memory goes to the alloc error hook.
     pub(crate) fn insert_at(self, entry: T) -> Occupied<'a, T, A, L> {
-        let Self { table, hash } = self;
-        let spot = table.place(hash, entry).unwrap_or_else(|error| error.raise());
+        let Self { table, hash, home } = self;
+        let spot = table.place_from(home, hash, entry).unwrap_or_else(|error| error.raise());
         Occupied { table, spot, hash }
     }
 

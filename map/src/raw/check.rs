@@ -5,8 +5,10 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, OVERFLOW, SLOTS};
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, SLOTS};
+use super::passes::Passes;
 use super::table::Bare;
+use crate::hash::tag_byte;
 
 /// What a table is made of at one moment. All sizes are counts but `bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +38,7 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) fn stats(&self) -> TableStats {
         let (mut trail, mut longest) = (0, 0);
         for bucket in 0..self.buckets {
-            trail = if self.overflow(bucket) == 0 { 0 } else { trail + 1 };
+            trail = if self.passed(bucket).any() { trail + 1 } else { 0 };
             longest = longest.max(trail);
         }
         TableStats {
@@ -57,23 +59,23 @@ impl<T, L: Layout> Bare<T, L> {
         self.storage.bytes::<T, L>(self.buckets)
     }
 
-    fn overflow(&self, bucket: usize) -> u8 {
+    fn passed(&self, bucket: usize) -> Passes {
         assert!(bucket < self.buckets);
         // SAFETY: an open bucket.
-        unsafe { *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) }
+        unsafe { self.passes(bucket) }
     }
 
     /// Panics unless masks, tophashes, counts and `len` agree and each entry is where a lookup finds it. O(entries).
     pub(crate) fn check(&self, hash: impl Fn(&T) -> u64) {
         let mut live = 0;
-        let mut passes = vec![0usize; self.buckets];
+        let mut passes = vec![Passes::NONE; self.buckets];
         for bucket in 0..self.buckets {
             // SAFETY: an open bucket and its mask word.
             let (heads, word) = unsafe {
                 (Head::load(L::Geometry::head(&self.zones, bucket)).occupied(), self.word(bucket / LANES))
             };
             let lane = (word >> (bucket % LANES * LANE_BITS)) as u16;
-            assert_eq!(lane, heads, "mask and tophashes of bucket {bucket} disagree");
+            assert_eq!(u32::from(lane), heads, "mask and tophashes of bucket {bucket} disagree");
             live += lane.count_ones() as usize;
         }
         assert_eq!(live, self.len, "masks and length disagree");
@@ -89,16 +91,14 @@ impl<T, L: Layout> Bare<T, L> {
                 found == Some(spot) || found.is_some() && size_of::<T>() == 0,
                 "a lookup does not find {spot:?}"
             );
-            passes[home..spot.bucket].iter_mut().for_each(|passes| *passes += 1);
+            passes[home..spot.bucket].iter_mut().for_each(|passes| *passes = passes.more(tag_byte(hash)));
         });
         for (bucket, &passes) in passes.iter().enumerate() {
-            let counted = usize::from(self.overflow(bucket));
-            assert!(
-                counted >= passes.min(255),
-                "bucket {bucket} counts {counted}, {passes} entries passed it"
-            );
+            let counted = self.passed(bucket);
+            let enough = [0, 4, 8, 12].into_iter().all(|class| counted.of(class) >= passes.of(class));
+            assert!(enough, "bucket {bucket} counts {counted:x?}, {passes:x?} entries passed it");
         }
-        assert!(self.buckets == 0 || self.overflow(self.buckets - 1) == 0, "the last bucket overflows");
+        assert!(self.buckets == 0 || !self.passed(self.buckets - 1).any(), "the last bucket overflows");
         assert!(self.buckets == 0 || self.upper.max(self.lower) <= self.buckets);
         assert!(self.trigger == 0 || !self.is_growing(), "growth would stand still");
     }

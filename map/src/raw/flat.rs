@@ -21,7 +21,7 @@ pub(crate) unsafe fn occupied<T, L: Layout>(
 ) -> u64 {
     let mut mask = 0;
     for lane in 0..buckets {
-        // SAFETY: an open bucket; its 15 slots lie in a row.
+        // SAFETY: an open bucket; its slots lie in a row.
         let lane_mask = unsafe {
             let first = L::Geometry::slot(zones, word * LANES + lane, 0).byte_add(offset);
             nonzero(first.cast(), size_of::<T>())
@@ -31,7 +31,7 @@ pub(crate) unsafe fn occupied<T, L: Layout>(
     mask
 }
 
-/// Which of the 15 words at `first`, `first + stride`, ... are not zero.
+/// Which of the 14 words at `first`, `first + stride`, ... are not zero.
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
 #[inline(always)]
 #[expect(clippy::cast_sign_loss, reason = "4 bits of a mask")]
@@ -41,9 +41,9 @@ unsafe fn nonzero(first: *const usize, stride: usize) -> u64 {
         _mm_movemask_ps, _mm_or_si128, _mm_setzero_si128, _mm_shuffle_ps,
     };
     let mut mask = 0;
-    // Four slots at a time; the last three go with the one before them.
-    for group in [0, 4, 8, 11] {
-        // SAFETY: the caller's promise; groups end with slot 14. SSE2 is part of x86_64.
+    // Four slots at a time; the last two go with the two before them.
+    for group in [0, 4, 8, 10] {
+        // SAFETY: the caller's promise; groups end with slot 13. SSE2 is part of x86_64.
         unsafe {
             let at = |slot: usize| first.byte_add((group + slot) * stride).cast::<f64>();
             let low = _mm_castpd_ps(_mm_loadh_pd(_mm_load_sd(at(0)), at(1)));
@@ -60,7 +60,7 @@ unsafe fn nonzero(first: *const usize, stride: usize) -> u64 {
     mask
 }
 
-/// Which of the 15 words at `first`, `first + stride`, ... are not zero.
+/// Which of the 14 words at `first`, `first + stride`, ... are not zero.
 #[cfg(not(all(target_arch = "x86_64", not(bucketmask_portable))))]
 #[inline(always)]
 unsafe fn nonzero(first: *const usize, stride: usize) -> u64 {
@@ -73,4 +73,4 @@ unsafe fn nonzero(first: *const usize, stride: usize) -> u64 {
 }
 
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
-static_assertions::const_assert_eq!(SLOTS, 15);
+static_assertions::const_assert_eq!(SLOTS, 14);

@@ -13,19 +13,19 @@ use core::ptr::NonNull;
 use static_assertions::const_assert;
 
 /// Slots a bucket.
-pub(crate) const SLOTS: usize = 15;
-/// Bytes a head: a tophash a slot, then the overflow count.
+pub(crate) const SLOTS: usize = 14;
+/// Bytes a head: a tophash a slot, then the counts of what passed.
 pub(crate) const HEAD: usize = 16;
-/// Where in a head the overflow count lies: how many entries were placed past this bucket, 255 = that many or more.
-pub(crate) const OVERFLOW: usize = 15;
+/// Where in a head the counts lie of the entries that were placed past this bucket (`passes`).
+pub(crate) const PASSES: usize = 14;
 /// Buckets governed by one mask word.
 pub(crate) const LANES: usize = 4;
 /// Bits of a mask word that belong to one bucket.
 pub(crate) const LANE_BITS: usize = 16;
 /// A mask word whose buckets are all full.
-pub(crate) const FULL_WORD: u64 = 0x7fff_7fff_7fff_7fff;
+pub(crate) const FULL_WORD: u64 = 0x3fff_3fff_3fff_3fff;
 
-const_assert!(SLOTS < LANE_BITS && SLOTS == OVERFLOW && OVERFLOW + 1 == HEAD);
+const_assert!(SLOTS <= LANE_BITS && SLOTS == PASSES && PASSES + 2 == HEAD);
 const_assert!(LANES * LANE_BITS == 64);
 const_assert!(FULL_WORD.count_ones() as usize == LANES * SLOTS);
 
@@ -267,9 +267,11 @@ impl Geometry for Split {
 
     #[inline(always)]
     unsafe fn slot_of_bit<T>(zones: &Zones<T>, word: usize, bit: usize) -> *mut T {
-        // Bit 15 of each earlier lane has no slot: one place less for each.
+        // The last bits of each earlier lane have no slot: so many places less.
         // SAFETY: the caller's promise.
-        unsafe { zones.slots.as_ptr().add(word * (LANES * SLOTS) + bit - bit / LANE_BITS) }
+        unsafe {
+            zones.slots.as_ptr().add(word * (LANES * SLOTS) + bit - bit / LANE_BITS * (LANE_BITS - SLOTS))
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod flat;
 pub(crate) mod group;
 pub(crate) mod layout;
 pub(crate) mod migrate;
+pub(crate) mod passes;
 pub(crate) mod probe;
 pub(crate) mod short;
 pub(crate) mod storage;

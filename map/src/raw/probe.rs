@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::group::{Head, Tag};
-use super::layout::{Geometry, Layout, OVERFLOW, Zones};
+use super::layout::{Geometry, Layout, Zones};
+use super::passes::Passes;
 use super::table::Bare;
 use crate::hash::tophash;
 use core::iter::FusedIterator;
@@ -18,7 +19,7 @@ struct Probe<T, L: Layout> {
     bucket: usize,
     tophash: u8,
     /// Slots of `bucket` that are still to be shown.
-    matches: u16,
+    matches: u32,
     marker: PhantomData<fn() -> L>,
 }
 
@@ -64,11 +65,11 @@ impl<T, L: Layout> Probe<T, L> {
     /// The table is alive and no entry has come, gone or moved since the walk began.
     #[inline(always)]
     unsafe fn advance(&mut self) -> Option<NonNull<T>> {
-        // SAFETY: the bucket is open, and the last open bucket's overflow count is 0; a tophash that is not 0 means a
+        // SAFETY: the bucket is open, and nothing has passed the last open bucket; a tophash that is not 0 means a
         // live entry.
         unsafe {
             while self.matches == 0 {
-                if *L::Geometry::head(&self.zones, self.bucket).add(OVERFLOW) == 0 {
+                if Passes::load::<T, L>(&self.zones, self.bucket).of(self.tophash) == 0 {
                     return None;
                 }
                 self.bucket += 1;

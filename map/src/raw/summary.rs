@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{GROUP, Geometry, LANES, Layout, OVERFLOW, Zones};
+use super::layout::{GROUP, Geometry, LANES, Layout, Zones};
 use super::table::Bare;
 use core::ops::Range;
 
@@ -95,7 +95,7 @@ impl<T, L: Layout> Bare<T, L> {
         let open = word * LANES..self.buckets.min(word * LANES + LANES);
         // SAFETY: an open word, and the open ones of its buckets.
         unsafe {
-            let counted = |bucket: usize| *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) != 0;
+            let counted = |bucket: usize| self.passes(bucket).any();
             if self.word(word) == 0 && !open.into_iter().any(counted) {
                 *self.zones.summary.as_ptr().add(word / GROUP) &= !(1 << (word % GROUP));
             }
@@ -118,10 +118,10 @@ impl<T, L: Layout> Bare<T, L> {
             let (marks, mask, head) = unsafe {
                 let head = L::Geometry::head(&self.zones, bucket);
                 let marks = *self.zones.summary.as_ptr().add(word / GROUP);
-                (marks, self.word(word), (Head::load(head).occupied(), *head.add(OVERFLOW)))
+                (marks, self.word(word), (Head::load(head).occupied(), self.passes(bucket).any()))
             };
             let marked = marks >> (word % GROUP) & 1 != 0;
-            assert!(marked || (mask, head) == (0, (0, 0)), "word {word} is in use and not marked");
+            assert!(marked || (mask, head) == (0, (0, false)), "word {word} is in use and not marked");
         }
     }
 }

@@ -5,19 +5,19 @@
 //! ```text
 //! n = hash >= watermark ? upper : lower          homes of a growing table; equal while it rests
 //! b = hash * n >> 64
-//! loop { for each slot of b with the tophash: compare; if overflow(b) == 0: miss; b += 1 }
+//! loop { for each slot of b with the tophash: compare; if none of its class passed b: miss; b += 1 }
 //! ```
 //!
-//! Invariant: the overflow count of a bucket is at least the number of entries placed past it, the last bucket's is 0;
-//! so every loop ends inside the table without a bounds check.
+//! Invariant: what a bucket counts as passed is at least what was placed past it (`passes`), and nothing passes the last
+//! bucket; so every loop ends inside the table without a bounds check.
 
 #![allow(unsafe_code)]
 
 use super::group::{Head, Tag};
-use super::layout::{GROUP, Geometry, LANE_BITS, LANES, Layout, OVERFLOW, Zones};
+use super::layout::{GROUP, Geometry, HEAD, LANE_BITS, LANES, Layout, Zones};
 use super::storage::{Storage, TryReserveError};
 use super::upkeep::Care;
-use crate::hash::{home, tophash};
+use crate::hash::{home, tag_byte, tophash};
 use allocator_api2::alloc::Allocator;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -25,8 +25,6 @@ use core::{mem, ptr};
 
 /// Entries placed this many buckets from home ask for early growth.
 pub(crate) const LONG_TRAIL: usize = 8;
-/// An overflow count that is only known to be large; it stays until the counts are rebuilt.
-pub(crate) const STICKY: u8 = u8::MAX;
 
 /// Where an entry lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,12 +103,18 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// The entry with this hash that `eq` accepts.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Spot> {
-        let tag = Tag::new(tophash(hash));
-        let mut bucket = self.home(hash);
+    pub(crate) fn find(&self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<Spot> {
+        self.find_from(self.home(hash), hash, eq)
+    }
+
+    /// As `find`, for a `home` that is known.
+    #[inline(always)]
+    pub(crate) fn find_from(&self, home: usize, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Spot> {
+        let tag = Tag::new(tag_byte(hash));
+        let mut bucket = home;
         loop {
             // SAFETY: a home is an open bucket (or the one empty head of a table without memory), and the last open
-            // bucket's overflow count is 0, so the walk never leaves them. A tophash that is not 0 means a live entry.
+            // bucket has been passed by nothing, so the walk never leaves them. A tophash that is not 0 means a live entry.
             unsafe {
                 let head = L::Geometry::head(&self.zones, bucket);
                 let mut matches = Head::load(head).matches(tag);
@@ -121,7 +125,7 @@ impl<T, L: Layout> Bare<T, L> {
                     }
                     matches &= matches - 1;
                 }
-                if *head.add(OVERFLOW) == 0 {
+                if self.passes(bucket).of(tag_byte(hash)) == 0 {
                     return None;
                 }
             }
@@ -155,14 +159,26 @@ impl<T, L: Layout> Bare<T, L> {
     /// `seek(hash)` has just returned `home` and `spot`.
     #[inline]
     pub(crate) unsafe fn fill(&mut self, hash: u64, home: usize, spot: Spot, entry: T) {
-        let Spot { bucket, slot } = spot;
-        // SAFETY: `bucket` is open and `slot` is free; buckets home..bucket come before it.
+        let bucket = spot.bucket;
+        // SAFETY: `bucket` is open and the slot is free; buckets home..bucket come before it.
         unsafe {
             if bucket != home {
-                self.count_passes(home, bucket);
+                self.count_passes(home, bucket, tag_byte(hash));
             }
-            L::Geometry::slot(&self.zones, bucket, slot).write(entry);
-            *L::Geometry::head(&self.zones, bucket).add(slot) = tophash(hash);
+            self.settle(spot, tophash(hash), entry);
+        }
+    }
+
+    /// Writes an entry to a free spot whose trail counts it already.
+    ///
+    /// # Safety
+    /// `spot` lies in an open bucket and is free.
+    #[inline(always)]
+    pub(crate) unsafe fn settle(&mut self, spot: Spot, tag: u8, entry: T) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            L::Geometry::slot(&self.zones, spot.bucket, spot.slot).write(entry);
+            *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot) = tag;
             self.occupy(spot);
         }
         self.len += 1;
@@ -186,45 +202,20 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// One more entry lies past each bucket of `home..bucket`.
-    ///
-    /// # Safety
-    /// The buckets are open, and not the last.
-    #[cold]
-    unsafe fn count_passes(&mut self, home: usize, bucket: usize) {
-        for passed in home..bucket {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let count = L::Geometry::head(&self.zones, passed).add(OVERFLOW);
-                *count = (*count).saturating_add(1);
-            }
-        }
-        if bucket - home > LONG_TRAIL {
-            self.note_long_trail(home);
-        }
-    }
-
     /// Takes an entry out. `home` is its home bucket under which its trail was counted.
     ///
     /// # Safety
     /// `spot` holds an entry.
     #[inline]
     pub(crate) unsafe fn take(&mut self, spot: Spot, home: usize) -> T {
-        for passed in home..spot.bucket {
-            // SAFETY: buckets before an open bucket are open.
-            unsafe {
-                let count = L::Geometry::head(&self.zones, passed).add(OVERFLOW);
-                // Zero is met only if the user's hasher gave two answers for one key; then nothing is owed either.
-                if *count != STICKY && *count != 0 {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.unmark(passed / LANES);
-                    }
-                }
+        // SAFETY: the caller's promise; buckets before an open bucket are open.
+        unsafe {
+            if home < spot.bucket {
+                let tag = *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot);
+                self.uncount_passes(home, spot.bucket, tag);
             }
+            self.vacate(spot)
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.vacate(spot) }
     }
 
     /// Takes an entry out without its hash: counts on its trail stay one too high, which `stale` remembers.
@@ -234,8 +225,7 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) unsafe fn take_unhashed(&mut self, spot: Spot) -> T {
         // An entry whose bucket nobody was placed into from before is at home and passed nothing.
         // SAFETY: buckets before an open bucket are open.
-        let strayed =
-            spot.bucket > 0 && unsafe { *L::Geometry::head(&self.zones, spot.bucket - 1).add(OVERFLOW) } != 0;
+        let strayed = spot.bucket > 0 && unsafe { self.passes(spot.bucket - 1) }.any();
         self.care.stale += usize::from(strayed);
         // SAFETY: the caller's promise.
         unsafe { self.vacate(spot) }
@@ -244,7 +234,7 @@ impl<T, L: Layout> Bare<T, L> {
     /// # Safety
     /// `spot` holds an entry.
     #[inline(always)]
-    unsafe fn vacate(&mut self, spot: Spot) -> T {
+    pub(crate) unsafe fn vacate(&mut self, spot: Spot) -> T {
         let Spot { bucket, slot } = spot;
         self.len -= 1;
         // SAFETY: the caller's promise; the entry is read once and its slot is free from here on.
@@ -277,7 +267,7 @@ impl<T, L: Layout> Bare<T, L> {
                     }
                 }
                 for bucket in word * LANES..self.buckets.min(word * LANES + LANES) {
-                    ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, 1 + OVERFLOW);
+                    ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, HEAD);
                 }
                 *self.zones.masks.as_ptr().add(word) = 0;
             }
@@ -310,10 +300,7 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) unsafe fn mirror_shape(&mut self, other: &Self) {
         for bucket in 0..self.buckets {
             // SAFETY: open in both.
-            unsafe {
-                *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) =
-                    *L::Geometry::head(&other.zones, bucket).add(OVERFLOW);
-            }
+            unsafe { self.set_passes(bucket, other.passes(bucket)) };
         }
         for group in 0..self.words().div_ceil(GROUP) {
             // SAFETY: a summary word in both. Counts were copied of words that may have no entry.
@@ -369,7 +356,13 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// and `entry` is dropped. Expected O(1); linear in the trail.
     #[inline]
     pub(crate) fn place(&mut self, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
-        let (home, spot) = self.seek(hash)?;
+        self.place_from(self.home(hash), hash, entry)
+    }
+
+    /// As `place`, for a `home` that is known.
+    #[inline]
+    pub(crate) fn place_from(&mut self, home: usize, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
+        let spot = self.seek_from(home)?;
         // SAFETY: just found.
         unsafe { self.fill(hash, home, spot, entry) };
         Ok(spot)
@@ -378,18 +371,35 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// The home of `hash` and the free spot that a new entry of that hash goes to. The table must have memory.
     #[inline]
     pub(crate) fn seek(&mut self, hash: u64) -> Result<(usize, Spot), TryReserveError> {
-        assert!(self.buckets > 0, "an insert makes a table ready first");
         let home = self.home(hash);
-        let mut bucket = home;
+        Ok((home, self.seek_from(home)?))
+    }
+
+    /// The first free spot at or after `home`.
+    #[inline(always)]
+    fn seek_from(&mut self, home: usize) -> Result<Spot, TryReserveError> {
+        assert!(self.buckets > 0, "an insert makes a table ready first");
+        // SAFETY: a home is open.
+        let free = unsafe { Head::load(L::Geometry::head(&self.zones, home)) }.empty();
+        if free != 0 {
+            return Ok(Spot { bucket: home, slot: free.trailing_zeros() as usize });
+        }
+        self.seek_after(home)
+    }
+
+    /// The first free spot after the full bucket `bucket`.
+    #[cold]
+    #[inline(never)]
+    fn seek_after(&mut self, mut bucket: usize) -> Result<Spot, TryReserveError> {
         loop {
-            // SAFETY: `bucket` is open: homes are, and the check below keeps the rest.
-            let free = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.empty();
-            if free != 0 {
-                return Ok((home, Spot { bucket, slot: free.trailing_zeros() as usize }));
-            }
             bucket += 1;
             if bucket == self.buckets {
                 self.extend_spill()?;
+            }
+            // SAFETY: `bucket` is open, by the check above.
+            let free = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.empty();
+            if free != 0 {
+                return Ok(Spot { bucket, slot: free.trailing_zeros() as usize });
             }
         }
     }

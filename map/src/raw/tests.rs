@@ -122,7 +122,7 @@ fn removals_at_every_watermark<L: Layout>() {
     while table.is_growing() {
         table.step(1, &hash);
         for key in [next % 500, next % 37] {
-            assert_eq!(table.remove(hash(&key), |held| *held == key), keys.take(&key));
+            assert_eq!(table.remove(hash(&key), |held| *held == key, hash), keys.take(&key));
         }
         table.place(hash(&next), next).expect("memory");
         keys.insert(next);
@@ -130,7 +130,7 @@ fn removals_at_every_watermark<L: Layout>() {
         assert_holds(&table, &keys, hash);
     }
     for key in keys.clone() {
-        assert_eq!(table.remove(hash(&key), |held| *held == key), Some(key));
+        assert_eq!(table.remove(hash(&key), |held| *held == key, hash), Some(key));
     }
     assert_eq!(table.stats().longest_trail, 0, "exact removals leave no count behind");
 }
@@ -146,7 +146,7 @@ fn bad_hashes<L: Layout>() {
             keys.insert(key * 3);
             if key % 5 == 0 {
                 let gone = key * 3 / 2;
-                assert_eq!(table.remove(hash(&gone), |held| *held == gone), keys.take(&gone));
+                assert_eq!(table.remove(hash(&gone), |held| *held == gone, hash), keys.take(&gone));
             }
         }
         assert_holds(&table, &keys, hash);
@@ -164,7 +164,7 @@ fn saturated_counts<L: Layout>() {
     }
     assert_holds(&table, &keys, hash);
     for key in 0..690 {
-        assert_eq!(table.remove(hash(&key), |held| *held == key), Some(key));
+        assert_eq!(table.remove(hash(&key), |held| *held == key, hash), Some(key));
         keys.remove(&key);
     }
     assert_holds(&table, &keys, hash);

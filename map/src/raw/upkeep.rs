@@ -6,10 +6,11 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{Geometry, LANES, Layout, OVERFLOW, SLOTS};
+use super::layout::{Geometry, LANES, Layout, SLOTS};
+use super::passes::Passes;
 use super::storage::{Storage, TryReserveError, is_elastic};
 use super::table::{Bare, LONG_TRAIL, RawTable};
-use crate::hash::home;
+use crate::hash::{home, tag_byte};
 use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
 use core::mem;
@@ -84,11 +85,17 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         Ok(())
     }
 
+    /// Whether the table can take one more entry as it is, and has nothing to do.
+    #[inline(always)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.len < self.trigger
+    }
+
     /// Makes the table ready for one more entry. Amortised O(1); while growing, bounded by a few buckets and the trails
     /// they lie on.
     #[inline(always)]
     pub(crate) fn ready(&mut self, hash: impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
-        if self.len >= self.trigger { self.look_after(&hash) } else { Ok(()) }
+        if self.is_ready() { Ok(()) } else { self.look_after(&hash) }
     }
 
     #[cold]
@@ -244,19 +251,19 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// Rebuilds every overflow count from the entries. O(buckets + entries), hashes every entry once.
     pub(crate) fn recount(&mut self, hash: &impl Fn(&T) -> u64) {
-        let mut counts = vec![0u8; self.buckets];
+        let mut counts = vec![Passes::NONE; self.buckets];
         self.each_spot(|table, spot| {
             // SAFETY: the walk yields occupied spots.
-            let home = table.home(hash(unsafe { table.at(spot) }));
-            for count in counts.get_mut(home..spot.bucket).unwrap_or_default() {
-                *count = count.saturating_add(1);
+            let hash = hash(unsafe { table.at(spot) });
+            for count in counts.get_mut(table.home(hash)..spot.bucket).unwrap_or_default() {
+                *count = count.more(tag_byte(hash));
             }
         });
         for (bucket, count) in counts.into_iter().enumerate() {
             // SAFETY: one count an open bucket.
             unsafe {
-                *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) = count;
-                if count != 0 {
+                self.set_passes(bucket, count);
+                if count.any() {
                     self.mark(bucket / LANES);
                 }
             }
@@ -298,7 +305,7 @@ impl<T, L: Layout> Bare<T, L> {
     /// The last bucket of the trails that pass `bucket`.
     pub(crate) fn trail_end(&self, mut bucket: usize) -> usize {
         // SAFETY: open buckets; the last one's count is 0.
-        while unsafe { *L::Geometry::head(&self.zones, bucket).add(OVERFLOW) } != 0 {
+        while unsafe { self.passes(bucket) }.any() {
             bucket += 1;
         }
         bucket
@@ -307,7 +314,7 @@ impl<T, L: Layout> Bare<T, L> {
     /// The first bucket from which trails lead, one into the next, to `bucket`.
     fn trail_start(&self, mut bucket: usize) -> usize {
         // SAFETY: buckets before an open bucket are open.
-        while bucket > 0 && unsafe { *L::Geometry::head(&self.zones, bucket - 1).add(OVERFLOW) } != 0 {
+        while bucket > 0 && unsafe { self.passes(bucket - 1) }.any() {
             bucket -= 1;
         }
         bucket

@@ -4,18 +4,28 @@
 
 use super::ALL;
 use core::arch::x86_64::{
-    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_setzero_si128,
+    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_set1_epi8,
 };
+
+/// A vector of these bytes.
+const fn bytes(bytes: [u8; 16]) -> __m128i {
+    // SAFETY: both are 16 bytes, and every bit pattern is a vector.
+    unsafe { core::mem::transmute(bytes) }
+}
 
 /// A tophash, broadcast.
 #[derive(Clone, Copy)]
 pub(crate) struct Tag(__m128i);
 
 impl Tag {
+    /// The tophash made of this byte of a hash: 0, which means an empty slot, becomes 1; and 0xff, which is never there,
+    /// for the bytes that hold counts.
     #[inline(always)]
-    pub(crate) fn new(tophash: u8) -> Self {
+    pub(crate) fn new(byte: u8) -> Self {
+        // One instruction for both. A constant of equal bytes would be moved before the broadcast, where it costs three.
+        const LEAST: __m128i = bytes([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0xff, 0xff]);
         // SAFETY: SSE2 is part of x86_64.
-        Self(unsafe { _mm_set1_epi8(i8::from_ne_bytes([tophash])) })
+        Self(unsafe { _mm_max_epu8(_mm_set1_epi8(i8::from_ne_bytes([byte])), LEAST) })
     }
 }
 
@@ -34,21 +44,22 @@ impl Head {
 
     /// Slots whose tophash is `tag`.
     #[inline(always)]
-    pub(crate) fn matches(self, tag: Tag) -> u16 {
+    pub(crate) fn matches(self, tag: Tag) -> u32 {
         // SAFETY: SSE2 is part of x86_64.
         bits(unsafe { _mm_cmpeq_epi8(self.0, tag.0) })
     }
 
     /// Slots that hold nothing.
     #[inline(always)]
-    pub(crate) fn empty(self) -> u16 {
+    pub(crate) fn empty(self) -> u32 {
+        const EMPTY: __m128i = bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
         // SAFETY: SSE2 is part of x86_64.
-        bits(unsafe { _mm_cmpeq_epi8(self.0, _mm_setzero_si128()) })
+        bits(unsafe { _mm_cmpeq_epi8(self.0, EMPTY) })
     }
 
     /// Slots that hold an entry.
     #[inline(always)]
-    pub(crate) fn occupied(self) -> u16 {
+    pub(crate) fn occupied(self) -> u32 {
         self.empty() ^ ALL
     }
 }
@@ -56,7 +67,7 @@ impl Head {
 /// The sign bits of the slots' bytes.
 #[inline(always)]
 #[expect(clippy::cast_sign_loss, reason = "16 bits of a mask")]
-fn bits(compared: __m128i) -> u16 {
+fn bits(compared: __m128i) -> u32 {
     // SAFETY: SSE2 is part of x86_64.
-    (unsafe { _mm_movemask_epi8(compared) }) as u16 & ALL
+    (unsafe { _mm_movemask_epi8(compared) }) as u32
 }

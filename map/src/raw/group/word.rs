@@ -14,9 +14,10 @@ const GATHER: u64 = 0x0102_0408_1020_4080;
 pub(crate) struct Tag(u64);
 
 impl Tag {
+    /// The tophash made of this byte of a hash: 0, which means an empty slot, becomes 1.
     #[inline(always)]
-    pub(crate) fn new(tophash: u8) -> Self {
-        Self(ONES * u64::from(tophash))
+    pub(crate) fn new(byte: u8) -> Self {
+        Self(ONES * u64::from(byte.max(1)))
     }
 }
 
@@ -36,27 +37,27 @@ impl Head {
 
     /// Slots whose tophash is `tag`.
     #[inline(always)]
-    pub(crate) fn matches(self, tag: Tag) -> u16 {
+    pub(crate) fn matches(self, tag: Tag) -> u32 {
         (zero_bytes(self.0[0] ^ tag.0) | zero_bytes(self.0[1] ^ tag.0) << 8) & ALL
     }
 
     /// Slots that hold nothing.
     #[inline(always)]
-    pub(crate) fn empty(self) -> u16 {
+    pub(crate) fn empty(self) -> u32 {
         self.matches(Tag(0))
     }
 
     /// Slots that hold an entry.
     #[inline(always)]
-    pub(crate) fn occupied(self) -> u16 {
+    pub(crate) fn occupied(self) -> u32 {
         self.empty() ^ ALL
     }
 }
 
 /// One bit for each zero byte of `word`, in its low eight bits.
 #[inline(always)]
-fn zero_bytes(word: u64) -> u16 {
+fn zero_bytes(word: u64) -> u32 {
     // The sum's top bit is set where the low seven bits of a byte are not all zero; no byte carries into the next.
     let nonzero = ((word & LOW7) + LOW7) | word;
-    ((((!nonzero & !LOW7) >> 7).wrapping_mul(GATHER)) >> 56) as u16
+    ((((!nonzero & !LOW7) >> 7).wrapping_mul(GATHER)) >> 56) as u32
 }
