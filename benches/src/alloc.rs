@@ -2,6 +2,8 @@
 //! figures and the tables. Invariant: every workload that ran is shown, won or lost, and each target stands beside its
 //! figure.
 
+use std::fmt::Write;
+
 use crate::cli::AllocArgs;
 use crate::contest::{self, Contest, Tally, over_best};
 use crate::error::{Error, Outcome};
@@ -26,6 +28,9 @@ const TIME_PER_LIVE: Metric = Metric::lower("time_per_live", "ns");
 pub const PEAK: Metric = Metric::lower("peak_resident", "B");
 /// Resident memory of the process when all was freed.
 const AFTER: Metric = Metric::lower("resident_after", "B");
+
+/// Atomic read-modify-writes a block freed by another thread than its page's.
+const ATOMICS: Metric = Metric::lower("atomics_per_remote_free", "operations");
 
 /// What the geometric mean over all workloads, of time and of peak resident, may be of mimalloc's.
 const MEAN_BOUND: f64 = 0.95;
@@ -73,6 +78,8 @@ fn record(contest: &Contest, tallies: &[Tally]) -> Record {
         record.measure(SUITE, case, name, time_of(tally.workload), n, &tally.time);
         record.measure(SUITE, case, name, PEAK, n, &tally.peak);
         record.measure(SUITE, case, name, AFTER, n, &tally.steady);
+        // Empty but for ours.
+        record.measure(SUITE, case, name, ATOMICS, n, &tally.atomics);
     }
     for &allocator in &contest.allocators {
         let count = contest.workloads.len() as u64;
@@ -147,6 +154,17 @@ fn times(contest: &Contest, tallies: &[Tally], record: &Record) -> Sheet {
                   walk/ one live block. system: the C library. Ratios marked ! miss their target. spread: the widest of the \
                   allocators'."
         .into();
+    for &workload in &contest.workloads {
+        if let Some(atomics) = record.value(SUITE, workload.name(), ATOMICS.name, OURS) {
+            // Writing to a string does not fail.
+            let _ = write!(
+                sheet.note,
+                " {}: {:.3} atomic read-modify-writes a remote free.",
+                workload.name(),
+                atomics
+            );
+        }
+    }
     sheet
 }
 

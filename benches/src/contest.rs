@@ -45,14 +45,16 @@ pub struct Tally {
     pub peak: Samples,
     /// Resident bytes when all was freed.
     pub steady: Samples,
+    /// Atomic read-modify-writes a remote free, where they are counted.
+    pub atomics: Samples,
     /// What was resident with the survivors live, one a round; empty where the workload is not about that.
     pub settled: Vec<Settled>,
 }
 
 impl Tally {
     fn new(workload: Workload, allocator: Choice) -> Self {
-        let (time, peak, steady) = Default::default();
-        Self { workload, allocator, operations: 0, time, peak, steady, settled: Vec::new() }
+        let (time, peak, steady, atomics) = Default::default();
+        Self { workload, allocator, operations: 0, time, peak, steady, atomics, settled: Vec::new() }
     }
 
     fn add(&mut self, account: &Account) {
@@ -60,6 +62,7 @@ impl Tally {
         self.time.push(account.ran.nanoseconds / account.ran.operations.max(1) as f64);
         self.peak.push(account.peak_resident as f64);
         self.steady.push(account.steady_resident as f64);
+        account.atomics.into_iter().for_each(|atomics| self.atomics.push(atomics));
         self.settled.extend(account.ran.settled);
     }
 
@@ -188,7 +191,8 @@ pub(crate) mod tests {
             let nanoseconds = if ours { 1000.0 } else { 2000.0 };
             let ran = Ran { operations: 100, nanoseconds, checksum: 1, settled: Some(settled) };
             let mut tally = Tally::new(workload, allocator);
-            tally.add(&Account { allocator, ran, peak_resident: 4 << 20, steady_resident: 1 << 20 });
+            let atomics = ours.then_some(0.04);
+            tally.add(&Account { allocator, ran, peak_resident: 4 << 20, steady_resident: 1 << 20, atomics });
             tally
         };
         let tallies = workloads

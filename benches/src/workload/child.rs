@@ -9,6 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use bucketmask_alloc::BucketAlloc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -22,6 +23,9 @@ pub const SUBCOMMAND: &str = "workload";
 
 /// How much of a child's standard error an error message carries, in bytes.
 const LAST_WORDS: usize = 2000;
+
+/// Remote frees of a run from which on their cost is told.
+const COUNTED: u64 = 1000;
 
 /// How long a child may take beyond its idle time: some hundred times what the longest takes on a quiet machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -48,6 +52,8 @@ pub struct Account {
     pub peak_resident: u64,
     /// What it had resident when all was freed, in bytes.
     pub steady_resident: u64,
+    /// Atomic read-modify-writes a block freed by another thread than its page's; of ours, where there are such.
+    pub atomics: Option<f64>,
 }
 
 /// The child's side: runs `plan`, which is JSON, and prints the account.
@@ -62,7 +68,9 @@ pub fn answer(installed: &Installed, plan: &str) -> Result<(), Error> {
     // The kernel's peak comes from counters that lag behind by some pages a processor; the maps are exact.
     let seen = ran.settled.map_or(0, |settled| settled.busy).max(steady_resident);
     let peak_resident = memory::peak_resident().max(seen);
-    let account = Account { allocator: installed.choice(), ran, peak_resident, steady_resident };
+    let remote = BucketAlloc.report().remote;
+    let atomics = (remote.frees >= COUNTED).then(|| remote.atomics as f64 / remote.frees as f64);
+    let account = Account { allocator: installed.choice(), ran, peak_resident, steady_resident, atomics };
     output::print(&(serde_json::to_string(&account).map_err(fail)? + "\n"))
 }
 
@@ -161,7 +169,7 @@ mod tests {
     #[test]
     fn a_child_that_babbles_is_an_error() {
         assert!(error_of("echo hello", PATIENCE).contains("it said \"hello"));
-        let other = r#"echo '{"allocator":"system","ran":{"operations":1,"nanoseconds":1.0,"checksum":1,"settled":null},"peak_resident":1,"steady_resident":1}'"#;
+        let other = r#"echo '{"allocator":"system","ran":{"operations":1,"nanoseconds":1.0,"checksum":1,"settled":null},"peak_resident":1,"steady_resident":1,"atomics":null}'"#;
         assert!(error_of(other, PATIENCE).contains("it ran on system"));
     }
 }
