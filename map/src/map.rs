@@ -11,6 +11,7 @@ use crate::pages::Pages;
 use crate::raw::check::TableStats;
 use crate::raw::layout::{Auto, Layout};
 use crate::raw::storage::TryReserveError;
+use crate::raw::text;
 use crate::raw::{Cell, RawTable};
 use allocator_api2::alloc::Allocator;
 use core::hash::{BuildHasher, Hash};
@@ -302,7 +303,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let (held, value) = self.table.get(hash_of(&self.build, key), |(held, _)| key.equivalent(held))?;
+        let (held, value) = self.table.get(hash_of(&self.build, key), |(held, _)| text::is_key(held, key))?;
         Some((held, value))
     }
 
@@ -322,7 +323,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let (held, value) =
-            self.table.get_mut(hash_of(&self.build, key), |(held, _)| key.equivalent(held))?;
+            self.table.get_mut(hash_of(&self.build, key), |(held, _)| text::is_key(held, key))?;
         Some((held, value))
     }
 
@@ -395,7 +396,7 @@ where
         let build = &self.build;
         self.table.remove(
             hash_of(build, key),
-            |(held, _)| key.equivalent(held),
+            |(held, _)| text::is_key(held, key),
             |(held, _)| hash_of(build, held),
         )
     }
@@ -436,7 +437,7 @@ where
         let build = &self.build;
         self.table.cell(
             hash_of(build, key),
-            |(held, _)| key.equivalent(held),
+            |(held, _)| text::is_key(held, key),
             |(held, _)| hash_of(build, held),
         )
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use bucketmask_map::str_map::Entry;
-use bucketmask_map::{Auto, Blocks, Inline, Layout, Pages, Split, StrMap, Tiny};
+use bucketmask_map::{Auto, Blocks, HashMap, Inline, Layout, Pages, Split, StrMap, Tiny};
 use common::{ALL_HASHERS, By, CONSTANT, Counted, MIXED, Seeded};
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -381,4 +381,29 @@ fn keys_are_strings() {
     crosses(&map);
     let map = std::thread::spawn(move || map).join().expect("no panic");
     assert_eq!(map["a long key, with a block of its own"], 7);
+}
+
+/// Keys that are std's strings are compared by their ends, whatever holds them and whatever they are asked for with.
+#[test]
+fn a_map_of_strings_finds_its_keys_and_no_others() {
+    let texts: Vec<String> = (0..=60).flat_map(|len| (0..12).map(move |id| key(len, id))).collect();
+    let owned: HashMap<String, &str, By> = texts.iter().map(|text| (text.clone(), text.as_str())).collect();
+    let boxed: HashMap<Box<str>, &str, By> =
+        texts.iter().map(|text| (text.as_str().into(), text.as_str())).collect();
+    let lent: HashMap<&str, &str, By> = texts.iter().map(|text| (text.as_str(), text.as_str())).collect();
+    let model: std::collections::HashSet<&str> = texts.iter().map(String::as_str).collect();
+    assert_eq!((owned.len(), boxed.len(), lent.len()), (model.len(), model.len(), model.len()));
+    for text in &texts {
+        let near = format!("{text}~");
+        for asked in
+            [text.as_str(), near.as_str(), &text[text.char_indices().nth(1).map_or(0, |(at, _)| at)..]]
+        {
+            let found = model.get(asked).copied();
+            assert_eq!(owned.get(asked).copied(), found);
+            assert_eq!(owned.get(&asked.to_owned()).copied(), found);
+            assert_eq!(boxed.get(asked).copied(), found);
+            assert_eq!(lent.get(asked).copied(), found);
+        }
+    }
+    owned.check();
 }

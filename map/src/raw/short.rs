@@ -96,6 +96,11 @@ impl StrKey {
         Self { long: LongText { hash, block, pad: [0; 8 - size_of::<NonNull<u8>>()], tagged } }
     }
 
+    /// A key of no map: a long text's hash is not known.
+    pub(crate) fn of(text: impl AsRef<str> + Into<Box<str>>) -> Self {
+        Self::new(text, 0)
+    }
+
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {
@@ -240,7 +245,7 @@ mod tests {
     use super::*;
 
     fn texts() -> Vec<String> {
-        (0..=60).map(|len| (0..len).map(|at| char::from(b'A' + at as u8 % 58)).collect()).collect()
+        (0..=60).map(|len| (0..len).map(|at| char::from(b'A' + at % 58)).collect()).collect()
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Strings compared: length first, then both ends as whole words.
 //!
-//! Owned by `short`. A call of the C library's comparison costs more than
+//! Owned by `short` and by `map.rs`, whose keys are often strings. A call of the C library's comparison costs more than
 //! the comparison of a short key, so strings of 4 to 32 bytes are two overlapping loads a side.
 //! Invariant: `equal` is `==` of byte slices, exactly.
 
 #![allow(unsafe_code)]
+
+use core::any::TypeId;
+use core::mem::transmute_copy;
+use equivalent::Equivalent;
 
 /// Whether both are the same bytes.
 #[inline(always)]
@@ -33,6 +37,38 @@ fn ends<const N: usize>(left: &[u8], right: &[u8], len: usize) -> bool {
     }
 }
 
+/// The bytes of `value` if its type is a string of std's. The answer to "is it one" is a constant of the type.
+///
+/// Stable Rust has no specialisation; that two types are the same can be asked of any of them (`typeid`), and for std's
+/// strings nobody else can say what equality is, so it is ours to compute.
+#[inline(always)]
+pub(crate) fn bytes_of<T: ?Sized>(value: &T) -> Option<&[u8]> {
+    let id = typeid::of::<T>();
+    // SAFETY: the type is the one that is named, but for lifetimes, of which the result has the shortest.
+    unsafe {
+        if id == TypeId::of::<str>() {
+            Some(transmute_copy::<&T, &str>(&value).as_bytes())
+        } else if id == TypeId::of::<String>() {
+            Some(transmute_copy::<&T, &String>(&value).as_bytes())
+        } else if id == TypeId::of::<&str>() {
+            Some(transmute_copy::<&T, &&str>(&value).as_bytes())
+        } else if id == TypeId::of::<Box<str>>() {
+            Some(transmute_copy::<&T, &Box<str>>(&value).as_bytes())
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether `held` is the key that is asked for: by the key's own equality, unless both are std's strings.
+#[inline(always)]
+pub(crate) fn is_key<K, Q: Equivalent<K> + ?Sized>(held: &K, asked: &Q) -> bool {
+    match (bytes_of(held), bytes_of(asked)) {
+        (Some(held), Some(asked)) => equal(held, asked),
+        _ => asked.equivalent(held),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +86,19 @@ mod tests {
             let longer: Vec<u8> = (0..=len as u8).collect();
             assert!(!equal(&left, &longer) && !equal(&longer, &left));
         }
+    }
+
+    #[test]
+    fn strings_are_known_whatever_holds_them() {
+        let owned = String::from("bucket");
+        let local: &str = &owned;
+        assert_eq!(bytes_of(local), Some(b"bucket".as_slice()));
+        assert_eq!(bytes_of(&local), Some(b"bucket".as_slice()));
+        assert_eq!(bytes_of(&owned), Some(b"bucket".as_slice()));
+        assert_eq!(bytes_of(&owned.clone().into_boxed_str()), Some(b"bucket".as_slice()));
+        assert_eq!(bytes_of(&7u64), None);
+        assert_eq!(bytes_of(&(1, "one")), None);
+        assert_eq!(bytes_of(&&owned), None);
+        assert_eq!(bytes_of(owned.as_bytes()), None);
     }
 }

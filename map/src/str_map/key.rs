@@ -79,3 +79,21 @@ impl PartialOrd for StrKey {
         Some(self.cmp(other))
     }
 }
+
+impl From<&str> for StrKey {
+    fn from(text: &str) -> Self {
+        Self::of(text)
+    }
+}
+
+impl From<String> for StrKey {
+    fn from(text: String) -> Self {
+        Self::of(text)
+    }
+}
+
+impl From<Box<str>> for StrKey {
+    fn from(text: Box<str>) -> Self {
+        Self::of(text)
+    }
+}
