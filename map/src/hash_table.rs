@@ -197,7 +197,17 @@ impl<T, A: Allocator, L: Layout> HashTable<T, A, L> {
         additional: usize,
         hasher: impl Fn(&T) -> u64,
     ) -> Result<(), TryReserveError> {
-        self.raw.reserve(additional, |entry| finalise(hasher(entry)))
+        self.raw.reserve(additional, |entry| finalise(hasher(entry)))?;
+        let len = self.raw.len + additional;
+        self.raw.promise(len);
+        Ok(())
+    }
+
+    /// Does a piece of the work that growth, shrinking or repair has left to later calls; returns whether there is more.
+    /// See [`HashMap::migrate_step`](crate::HashMap::migrate_step). Removals have no hasher, so this is also what begins
+    /// to shrink a table after many of them.
+    pub fn migrate_step(&mut self, hasher: impl Fn(&T) -> u64) -> bool {
+        self.raw.migrate_step(|entry| finalise(hasher(entry)))
     }
 
     /// Rebuilds the table in as little memory as its entries need. O(entries + buckets).

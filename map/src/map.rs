@@ -21,9 +21,10 @@ use std::collections::hash_map::RandomState;
 
 /// A hash map with std's interface that grows without a pause.
 ///
-/// Lookups, inserts and removals take expected O(1). A table of 128 KiB and more grows in place, a few buckets with each
-/// insert, inside a reserved range; a smaller one is copied. Once in a sixteenfold growth the range is left and the
-/// table's bytes are copied, without hashing. Keys whose hashes are equal are found by walking all of them.
+/// Lookups, inserts and removals take expected O(1). A table of 64 KiB and more grows in place, a few buckets with each
+/// insert, inside a reserved range, and shrinks in the same way when entries are removed, but not below what
+/// [`reserve`](Self::reserve) and [`with_capacity`](Self::with_capacity) promised; a smaller one is copied. Keys whose
+/// hashes are equal are found by walking all of them.
 ///
 /// As in std, a key must not change its hash or equality while it is in the map; if it does, lookups answer something
 /// unspecified, and memory safety holds.
@@ -273,7 +274,30 @@ where
     /// The table would be larger than the address space, or there is no memory; the map is unchanged.
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), TryReserveError> {
         let build = &self.build;
-        self.table.reserve(additional, |(key, _)| hash_of(build, key))
+        self.table.reserve(additional, |(key, _)| hash_of(build, key))?;
+        let len = self.table.len + additional;
+        self.table.promise(len);
+        Ok(())
+    }
+
+    /// Makes room for `additional` more entries, of which the map may get fewer: it keeps no memory for their sake.
+    pub(crate) fn expect_more(&mut self, additional: usize) {
+        let build = &self.build;
+        let room = self.table.reserve(additional, |(key, _)| hash_of(build, key));
+        room.unwrap_or_else(|error| error.raise());
+    }
+
+    /// Does a piece of the work that growth, shrinking or repair has left to later calls, for programs that have idle time;
+    /// returns whether there is more. A piece is what one insert would do: it moves entries of a few buckets, or gives a
+    /// few hundred KiB back to the system.
+    ///
+    /// ```
+    /// let mut map: bucketmask_map::HashMap<u64, u64> = (0..100_000).map(|key| (key, key)).collect();
+    /// while map.migrate_step() {}
+    /// ```
+    pub fn migrate_step(&mut self) -> bool {
+        let build = &self.build;
+        self.table.migrate_step(|(key, _)| hash_of(build, key))
     }
 
     /// Rebuilds the table in as little memory as its entries need. O(entries + buckets).
@@ -394,6 +418,7 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let build = &self.build;
+        self.table.ebb(|(held, _)| hash_of(build, held));
         self.table.remove(
             hash_of(build, key),
             |(held, _)| text::is_key(held, key),

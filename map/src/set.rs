@@ -193,6 +193,12 @@ where
         self.map.try_reserve(additional)
     }
 
+    /// Does a piece of the work that growth, shrinking or repair has left to later calls; returns whether there is more.
+    /// See [`HashMap::migrate_step`](crate::HashMap::migrate_step).
+    pub fn migrate_step(&mut self) -> bool {
+        self.map.migrate_step()
+    }
+
     /// Rebuilds the table in as little memory as its values need. O(values + buckets).
     pub fn shrink_to_fit(&mut self) {
         self.map.shrink_to_fit();

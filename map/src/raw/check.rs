@@ -13,7 +13,7 @@ use crate::hash::tag_byte;
 /// What a table is made of at one moment. All sizes are counts but `bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableStats {
-    /// Buckets a hash may be at home in, once growth under way has ended.
+    /// Buckets a hash may be at home in, once a migration under way has ended.
     pub homes: usize,
     /// Buckets there are, spill included.
     pub buckets: usize,
@@ -27,7 +27,7 @@ pub struct TableStats {
     pub longest_trail: usize,
     /// Bytes of the table's memory.
     pub bytes: usize,
-    /// Whether growth is under way.
+    /// Whether a migration to another size is under way.
     pub growing: bool,
     /// Whether the memory is a reserved range that grows in place.
     pub in_range: bool,
@@ -49,7 +49,7 @@ impl<T, L: Layout> Bare<T, L> {
             mask_words: self.words(),
             longest_trail: longest,
             bytes: self.bytes(),
-            growing: self.is_growing(),
+            growing: self.is_migrating(),
             in_range: self.storage.is_range(),
         }
     }
@@ -100,6 +100,6 @@ impl<T, L: Layout> Bare<T, L> {
         }
         assert!(self.buckets == 0 || !self.passed(self.buckets - 1).any(), "the last bucket overflows");
         assert!(self.buckets == 0 || self.upper.max(self.lower) <= self.buckets);
-        assert!(self.trigger == 0 || !self.is_growing(), "growth would stand still");
+        assert!(self.trigger == 0 || !self.is_migrating(), "a migration would stand still");
     }
 }

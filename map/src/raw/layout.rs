@@ -143,14 +143,14 @@ pub trait Layout: 'static {
     type Geometry: Geometry;
     /// Tables of this many bytes and more grow in place; smaller ones are copied.
     #[doc(hidden)]
-    const ELASTIC_BYTES: usize = 128 << 10;
+    const ELASTIC_BYTES: usize = 64 << 10;
     /// Reserved room, in multiples of the size a table has when it moves in. 0: no reserved ranges at all.
     #[doc(hidden)]
     const ROOM: usize = 16;
     /// Whether vacated slots are zeroed, so that a slot's own memory tells whether it is occupied.
     #[doc(hidden)]
     const SCRUB: bool = false;
-    /// Old home buckets that every fourth insert moves while the table grows.
+    /// Old home buckets' worth of entries that every fourth call moves during a migration.
     #[doc(hidden)]
     const PACE: usize = 8;
 }

@@ -1,27 +1,34 @@
-//! Elastic growth: a watermark walks down from the top hash, and entries above it are at home under the new size.
+//! Elastic growth and shrinking: a watermark walks over the hashes, and entries are at home under one size above it and
+//! under another below it.
 //!
-//! Owned by `upkeep`, which decides when. Pseudocode of a step:
+//! Owned by `upkeep`, which decides when. Growing it walks down from the top hash, `upper` being the new size: homes only
+//! move up. Shrinking it walks up from the lowest, `lower` being the new size: homes only move down. Pseudocode of a step:
 //!
 //! ```text
-//! low = frontier - batch                         homes low..frontier of the lower size are moved together
-//! last = end of the trail from frontier - 1
-//! for each entry of buckets low..=last: hash it; remember it if its lower home is in low..frontier
-//! watermark = first hash of home low             from here on these hashes are looked up under the upper size
-//! for each remembered entry, highest first: take it from its old trail, place it again
+//! low..high = the next homes of the old size: a batch of entries, or as many homes as a step looks through
+//! last = end of the trail from high - 1
+//! for each entry of buckets low..=last: hash it; remember it if its old home is in low..high
+//! make sure that there is room for them where they go
+//! watermark = first hash of home low (growing) or high (shrinking)
+//! for each remembered entry, from the far end: take it from its old trail, place it again
 //! ```
 //!
-//! All hashing comes before the first change. Homes only move up, so a step touches the new end of the table and a
-//! few buckets at the frontier. Where trails have grown long (equal hashes, copies in hash order) a step takes as many
-//! homes as the trail has buckets, so that no trail is walked once for each home on it.
+//! All hashing and all allocation come before the first change. Where trails have grown long (equal hashes, copies in hash
+//! order) a step takes as many homes as the trail has buckets, so that no trail is walked once for each home on it.
 //! Invariant: between steps, every entry is on the trail of its home under the size that the watermark names.
 
 #![allow(unsafe_code)]
 
-use super::layout::Layout;
+use super::group::{ALL, Head};
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, SLOTS};
+use super::policy::{FILL, STEP_BUCKETS};
+use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
 use crate::hash::{first_hash, home};
 use allocator_api2::alloc::Allocator;
+use core::alloc::Layout as Block;
 use core::mem;
+use core::ops::Range;
 
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
@@ -31,69 +38,205 @@ pub(crate) struct Move {
 }
 
 impl<T, L: Layout> Bare<T, L> {
-    /// Whether a migration is under way.
+    /// Whether a migration is under way, to more homes or to fewer.
     #[inline(always)]
-    pub(crate) fn is_growing(&self) -> bool {
+    pub(crate) fn is_migrating(&self) -> bool {
         self.care.target != 0
     }
 
     /// Starts to grow to `homes` home buckets, which are open. Nothing moves before the first step.
     pub(crate) fn begin(&mut self, homes: usize) {
-        debug_assert!(
-            !self.is_growing() && self.upper == self.lower && homes > self.upper && homes <= self.buckets
-        );
+        debug_assert!(!self.is_migrating() && self.upper == self.lower);
+        debug_assert!(homes > self.upper && homes <= self.buckets);
         self.care.target = homes;
+        self.care.shrinking = false;
         self.care.frontier = self.lower;
         self.trigger = 0;
+    }
+
+    /// Starts to shrink to `homes` home buckets. Nothing moves before the first step.
+    pub(crate) fn begin_shrink(&mut self, homes: usize) {
+        debug_assert!(!self.is_migrating() && self.upper == self.lower && homes < self.upper);
+        (self.lower, self.watermark) = (homes, 0);
+        self.care.target = homes;
+        self.care.shrinking = true;
+        self.care.frontier = 0;
+        self.trigger = 0;
+    }
+
+    /// Entries in `bucket`, which is open.
+    #[inline(always)]
+    pub(crate) fn population(&self, bucket: usize) -> usize {
+        debug_assert!(bucket < self.buckets);
+        // SAFETY: an open bucket has a mask word.
+        (unsafe { self.word(bucket / LANES) } >> (bucket % LANES * LANE_BITS) & u64::from(ALL)).count_ones()
+            as usize
+    }
+
+    /// The old homes of the next step, `batch` entries' worth of them or a little more, and the last bucket on their
+    /// trails.
+    fn next_homes(&self, batch: usize) -> (Range<usize>, usize) {
+        let frontier = self.care.frontier;
+        let mut found = 0;
+        if self.care.shrinking {
+            let most = self.upper.min(frontier + STEP_BUCKETS);
+            let mut high = frontier;
+            while high < most && found < batch {
+                found += self.population(high);
+                high += 1;
+            }
+            let last = self.trail_end(high - 1);
+            let trail = last + 1 - high;
+            if trail > LONG_TRAIL.max(high - frontier) {
+                high = self.upper.min(frontier + trail);
+            }
+            return (frontier..high, self.trail_end(high - 1).max(last));
+        }
+        let last = self.trail_end(frontier - 1);
+        let trail = last + 1 - frontier;
+        let least = frontier.saturating_sub(STEP_BUCKETS);
+        let mut low = frontier;
+        while low > least && found < batch {
+            low -= 1;
+            found += self.population(low);
+        }
+        if trail > LONG_TRAIL {
+            low = low.min(frontier.saturating_sub(trail));
+        }
+        (low..frontier, last)
+    }
+
+    /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
+    fn lacks(&self, home: usize, wanted: usize) -> usize {
+        let mut free = 0;
+        for bucket in home..self.buckets {
+            free += SLOTS - self.population(bucket);
+            if free >= wanted {
+                return 0;
+            }
+        }
+        (wanted - free).div_ceil(SLOTS)
     }
 }
 
 impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
-    /// Moves the entries of at least `batch` old homes, or of all that are left.
-    pub(crate) fn step(&mut self, batch: usize, hash: &impl Fn(&T) -> u64) {
-        if !self.is_growing() {
-            return;
+    /// Moves the entries of the next homes, `L::PACE` homes' worth of them, or of all that are left.
+    ///
+    /// # Errors
+    /// There is no memory to do it; nothing has changed.
+    pub(crate) fn step(&mut self, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+        self.step_of(L::PACE * FILL, hash)
+    }
+
+    /// As `step`, for a batch of this many entries.
+    pub(crate) fn step_of(&mut self, batch: usize, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+        if !self.is_migrating() {
+            return Ok(());
         }
-        let frontier = self.care.frontier;
-        let last = self.trail_end(frontier - 1);
-        let trail = last + 1 - frontier;
-        let low = frontier.saturating_sub(if trail > LONG_TRAIL { batch.max(trail) } else { batch });
+        let (homes, last) = self.next_homes(batch);
+        // Should a hasher panic, the list is lost and nothing else.
         let mut moves = mem::take(&mut self.care.moves);
         moves.clear();
-        for bucket in low..=last {
+        self.gather(homes.clone(), last, hash, &mut moves)?;
+        if let Some(top) = moves.iter().map(|entry| entry.hash).max() {
+            let lacking = self.lacks(home(top, self.care.target), moves.len());
+            if lacking > 0 {
+                self.make_room(self.buckets + lacking)?;
+            }
+        }
+        // No user code and no failure from here on.
+        let (shrinking, from) = (self.care.shrinking, self.old_homes());
+        self.move_watermark(&homes);
+        let mut shift = |&Move { hash, spot }: &Move| {
+            // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
+            // free slots, and a slot that was freed here is not visited again.
+            unsafe {
+                let entry = self.bare.take(spot, home(hash, from));
+                let (home, spot) = self.bare.seek_open(hash);
+                self.bare.fill(hash, home, spot, entry);
+            }
+        };
+        if shrinking {
+            moves.iter().for_each(&mut shift);
+        } else {
+            moves.iter().rev().for_each(&mut shift);
+        }
+        if self.is_migrating() {
+            self.care.moves = moves;
+        }
+        Ok(())
+    }
+
+    /// Remembers the entries of buckets up to `last` whose old home is among `homes`.
+    fn gather(
+        &self,
+        homes: Range<usize>,
+        last: usize,
+        hash: &impl Fn(&T) -> u64,
+        moves: &mut Vec<Move>,
+    ) -> Result<(), TryReserveError> {
+        let from = self.old_homes();
+        for bucket in homes.start..=last {
+            if moves.try_reserve(SLOTS).is_err() {
+                let layout = Block::array::<Move>(moves.len() + SLOTS).unwrap_or(Block::new::<Move>());
+                return Err(TryReserveError::AllocError { layout });
+            }
             self.each_spot_of(bucket, |table, spot| {
                 // SAFETY: the walk yields occupied spots.
                 let hash = hash(unsafe { table.at(spot) });
-                if (low..frontier).contains(&home(hash, table.lower)) {
+                if homes.contains(&home(hash, from)) {
                     moves.push(Move { hash, spot });
                 }
             });
         }
-        // No user code from here on.
-        self.upper = self.care.target;
-        self.watermark = first_hash(low, self.lower);
-        self.care.frontier = low;
-        for &Move { hash, spot } in moves.iter().rev() {
-            // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
-            // free slots, and a slot that was freed here is not visited again.
-            unsafe {
-                let entry = self.bare.take(spot, home(hash, self.bare.lower));
-                if let Err(error) = self.place(hash, entry) {
-                    error.raise();
-                }
-            }
-        }
-        if low == 0 {
-            self.lower = self.upper;
-            self.care.target = 0;
-        }
-        self.care.moves = moves;
+        Ok(())
     }
 
     /// Moves everything that is left to move.
-    pub(crate) fn finish(&mut self, hash: &impl Fn(&T) -> u64) {
-        while self.is_growing() {
-            self.step(64, hash);
+    pub(crate) fn finish(&mut self, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+        while self.is_migrating() {
+            self.step_of(8 * L::PACE * FILL, hash)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T, L: Layout> Bare<T, L> {
+    /// The size that a migration leaves.
+    fn old_homes(&self) -> usize {
+        if self.care.shrinking { self.upper } else { self.lower }
+    }
+
+    /// From here on the hashes of `homes`, of the old size, are looked up under the new one. After the last of them the
+    /// table rests.
+    fn move_watermark(&mut self, homes: &Range<usize>) {
+        let is_last = if self.care.shrinking { homes.end == self.upper } else { homes.start == 0 };
+        if is_last {
+            (self.upper, self.lower, self.watermark) = (self.care.target, self.care.target, 0);
+            self.care.target = 0;
+            self.care.closing = self.care.shrinking;
+        } else if self.care.shrinking {
+            self.watermark = first_hash(homes.end, self.upper);
+            self.care.frontier = homes.end;
+        } else {
+            self.upper = self.care.target;
+            self.watermark = first_hash(homes.start, self.lower);
+            self.care.frontier = homes.start;
+        }
+    }
+
+    /// The home of `hash` and the free spot that a new entry of that hash goes to, which there is.
+    #[inline(always)]
+    fn seek_open(&self, hash: u64) -> (usize, Spot) {
+        let home = self.home(hash);
+        let mut bucket = home;
+        loop {
+            // SAFETY: `step` has made sure that a free slot comes before the end.
+            let free = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.empty();
+            if free != 0 {
+                return (home, Spot { bucket, slot: free.trailing_zeros() as usize });
+            }
+            bucket += 1;
         }
     }
 }

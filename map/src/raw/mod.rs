@@ -2,11 +2,14 @@
 //!
 //! Owned by `map.rs`, `set.rs` and `gc_map.rs`, which see no pointer. The files read as one chain: `layout` says where
 //! heads and slots lie, `storage` gets the memory, `group` reads a head, `table` finds, places and removes, `upkeep`
-//! decides when to grow, `migrate` moves the watermark, `walk` reads the masks, `check` proves it all.
+//! decides when to grow and to shrink (`policy`: how far), `migrate` moves the watermark, `crowd` looks at long trails,
+//! `repair` mends counts, `close` gives memory back, `walk` reads the masks, `check` proves it all.
 //! Invariant: every entry lies at or after its home bucket, and each bucket passed on its trail counts it.
 
 pub(crate) mod cell;
 pub(crate) mod check;
+mod close;
+mod crowd;
 mod disjoint;
 pub(crate) mod extract;
 #[cfg(feature = "gc")]
@@ -15,7 +18,9 @@ pub(crate) mod group;
 pub(crate) mod layout;
 pub(crate) mod migrate;
 pub(crate) mod passes;
+pub(crate) mod policy;
 pub(crate) mod probe;
+mod repair;
 pub(crate) mod short;
 pub(crate) mod storage;
 pub(crate) mod summary;

@@ -1,7 +1,7 @@
 //! Where a table's memory comes from: one block of its allocator, or a reserved range that opens in steps.
 //!
-//! Owned by `Bare`, one each; the allocator is handed in, and the owner calls `free`. Invariant: memory of buckets that the table has opened but never used reads as zero,
-//! which is an empty head and an empty mask.
+//! Owned by `Bare`, one each; the allocator is handed in, and the owner calls `free`. Invariant: memory of buckets that the
+//! table has opened but never used reads as zero, which is an empty head and an empty mask.
 
 #![allow(unsafe_code)]
 
@@ -98,7 +98,8 @@ impl Storage {
         let mut factor = L::ROOM;
         while factor > 0 {
             let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(3 * OS_PAGE));
-            if let Some(range) = wanted.and_then(Range::reserve) {
+            let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
+            if let Some(range) = wanted.and_then(reserve) {
                 let room = if L::ROOM >= 16 { rooms::<L>(entry, range.room()) } else { buckets * factor };
                 let plan = L::Geometry::plan(entry, room, OS_PAGE)?;
                 let fits = room >= buckets && plan.bytes <= range.room();
@@ -126,6 +127,21 @@ impl Storage {
             let had = if had == 0 { 0 } else { had.next_multiple_of(OS_PAGE) };
             wants <= had || range.open(start + had, wants - had)
         })
+    }
+
+    /// Gives the memory of buckets `from..to`, the last that are open, back to the system; only a range can. They are
+    /// empty, and are so when they are opened again.
+    pub(crate) fn close<T, L: Layout>(&mut self, from: usize, to: usize) {
+        let Source::Range(range) = &self.source else { return };
+        let entry = Block::new::<T>();
+        let keeps = L::Geometry::extents(entry, &self.plan, from);
+        let had = L::Geometry::extents(entry, &self.plan, to);
+        for (&(start, had), (_, keeps)) in had.iter().zip(keeps) {
+            let (had, keeps) = (had.next_multiple_of(OS_PAGE), keeps.next_multiple_of(OS_PAGE));
+            if keeps < had {
+                range.close(start + keeps, had - keeps);
+            }
+        }
     }
 
     /// Addresses of the zones.
@@ -156,7 +172,7 @@ impl Storage {
         match &self.source {
             Source::Nothing => 0,
             Source::Block(block) => block.size(),
-            Source::Range(_) => L::Geometry::extents(Block::new::<T>(), &self.plan, buckets)
+            Source::Range(_) => L::Geometry::pieces(Block::new::<T>(), &self.plan, buckets)
                 .iter()
                 .map(|&(_, len)| len.next_multiple_of(OS_PAGE))
                 .sum(),

@@ -43,6 +43,8 @@ pub(crate) struct Bare<T, L: Layout> {
     pub(crate) len: usize,
     /// The length at which the next insert must look after the table first; 0 while there is something to do.
     pub(crate) trigger: usize,
+    /// The length below which the next removal must look after the table first; 0 where tables do not shrink.
+    pub(crate) low: usize,
     /// Open buckets: homes, then spill.
     pub(crate) buckets: usize,
     pub(crate) care: Care,
@@ -88,11 +90,27 @@ impl<T, L: Layout> Bare<T, L> {
             zones: Zones::nothing(),
             len: 0,
             trigger: 0,
+            low: 0,
             buckets: 0,
             care: Care::new(),
             storage,
             marker: PhantomData,
         }
+    }
+
+    /// An empty table of `homes` home buckets and `spill` more, in memory of `alloc`.
+    pub(crate) fn allocate<A: Allocator>(
+        homes: usize,
+        spill: usize,
+        alloc: &A,
+    ) -> Result<Self, TryReserveError> {
+        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
+        let mut table = Self::new();
+        table.storage = Storage::allocate::<T, A, L>(alloc, buckets)?;
+        table.zones = table.storage.zones();
+        (table.upper, table.lower, table.buckets) = (homes, homes, buckets);
+        table.set_trigger();
+        Ok(table)
     }
 
     /// Home bucket of `hash` at present.
@@ -334,17 +352,6 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         Self { bare: Bare::new(), alloc }
     }
 
-    /// An empty table of `homes` home buckets and `spill` more.
-    pub(crate) fn allocate_in(homes: usize, spill: usize, alloc: A) -> Result<Self, TryReserveError> {
-        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
-        let mut table = Self::new_in(alloc);
-        table.bare.storage = Storage::allocate::<T, A, L>(&table.alloc, buckets)?;
-        table.zones = table.storage.zones();
-        (table.upper, table.lower, table.buckets) = (homes, homes, buckets);
-        table.set_trigger();
-        Ok(table)
-    }
-
     /// Takes over what `fresh`, a table of the same allocator, holds, and frees our own memory, entries and all, without
     /// dropping them.
     pub(crate) fn become_bare(&mut self, fresh: Bare<T, L>) {
@@ -354,6 +361,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
 
     /// Puts a new entry into the first bucket at or after its home that has a free slot. On error nothing has changed
     /// and `entry` is dropped. Expected O(1); linear in the trail.
+    #[cfg(test)]
     #[inline]
     pub(crate) fn place(&mut self, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
         self.place_from(self.home(hash), hash, entry)

@@ -1,37 +1,46 @@
-//! When a table looks after itself: growth, early growth, repair of counts, and how large the next size is.
+//! When a table looks after itself: growth, shrinking, early growth, repair of counts, a bounded piece with each call.
 //!
-//! Owned by `RawTable`; runs before an insert's probe, where the hasher is at hand. Invariant: user code (hashing) runs
-//! only while the table is whole; what it computed is written down afterwards in one go.
+//! Owned by `RawTable`; runs before an insert's or a removal's probe, where the hasher is at hand. Invariant: user code
+//! (hashing) runs only while the table is whole; what it computed is written down afterwards in one go.
+//!
+//! ```text
+//! insert  len >= trigger ?  look_after: one step of what is under way; at the limit: begin to grow
+//! remove  len <  low     ?  ebb:        one step of what is under way; below the low water: begin to shrink
+//! ```
 
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{Geometry, LANES, Layout, SLOTS};
-use super::passes::Passes;
+use super::layout::{Geometry, Layout};
+use super::policy::{TICKS, homes_for, homes_shrunk, limit, low_water, next_copied, next_in_place, spill};
 use super::storage::{Storage, TryReserveError, is_elastic};
-use super::table::{Bare, LONG_TRAIL, RawTable};
-use crate::hash::{home, tag_byte};
+use super::table::{Bare, RawTable};
 use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
 use core::mem;
 
-/// A table grows early, for a long trail, only while this times its load would still be its limit.
-const EARLY_FLOOR: usize = 32;
-
 /// What a table has to remember to look after itself.
 pub(crate) struct Care {
-    /// Home buckets the table grows to; 0 while it rests.
+    /// Home buckets that the migration under way leads to; 0 while there is none.
     pub(crate) target: usize,
-    /// Homes under `lower` that have not been moved: all below this one.
+    /// Whether it leads to fewer.
+    pub(crate) shrinking: bool,
+    /// Old homes that have not been moved: growing all below this one, shrinking all from this one on.
     pub(crate) frontier: usize,
-    /// Inserts seen while growing.
+    /// Whether there are empty buckets at the end to give back, after shrinking.
+    pub(crate) closing: bool,
+    /// Buckets whose counts a repair has still to make exact: all below this one.
+    pub(crate) unswept: usize,
+    /// Calls seen while migrating.
     ticks: usize,
     /// Removals that left counts too high.
     pub(crate) stale: usize,
     /// Home of an entry that was placed far away.
-    crowded: Option<usize>,
+    pub(crate) crowded: Option<usize>,
     /// Length below which early growth is not considered: it could not help the last time.
-    calm_until: usize,
+    pub(crate) calm_until: usize,
+    /// Entries that the user has reserved room for: the table shrinks no further by itself.
+    pub(crate) promised: usize,
     /// Entries that a migration step is about to move, kept for its capacity.
     pub(crate) moves: Vec<super::migrate::Move>,
 }
@@ -39,49 +48,45 @@ pub(crate) struct Care {
 impl Care {
     /// Nothing to remember.
     pub(crate) const fn new() -> Self {
-        Self { target: 0, frontier: 0, ticks: 0, stale: 0, crowded: None, calm_until: 0, moves: Vec::new() }
+        Self {
+            target: 0,
+            shrinking: false,
+            frontier: 0,
+            closing: false,
+            unswept: 0,
+            ticks: 0,
+            stale: 0,
+            crowded: None,
+            calm_until: 0,
+            promised: 0,
+            moves: Vec::new(),
+        }
     }
 
-    /// The same for a copy of the table.
+    /// The same for a copy of the table, to which nothing was promised.
     pub(crate) fn twin(&self) -> Self {
-        Self { moves: Vec::new(), ..*self }
+        Self { moves: Vec::new(), closing: false, promised: 0, ..*self }
     }
-}
-
-/// Entries that `homes` home buckets take before the table grows: 12 of 15 slots.
-pub(crate) fn limit(homes: usize) -> usize {
-    homes.saturating_mul(SLOTS * 4 / 5)
-}
-
-/// Home buckets for `len` entries.
-pub(crate) fn homes_for(len: usize) -> usize {
-    len.div_ceil(SLOTS * 4 / 5).max(1)
-}
-
-/// Buckets behind the last home, for the entries that overflow it.
-fn spill(homes: usize) -> usize {
-    if homes == 1 { 0 } else { 1 + (homes / 16).min(3) }
-}
-
-/// The next size: twice while tiny, half as much again later.
-fn next_homes(homes: usize) -> usize {
-    if homes < 8 { homes * 2 } else { homes + homes / 2 }
 }
 
 impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
-    /// An empty table for `len` entries.
+    /// An empty table for `len` entries, which stay promised.
     pub(crate) fn with_capacity_in(len: usize, alloc: A) -> Result<Self, TryReserveError> {
-        if len == 0 {
-            return Ok(Self::new_in(alloc));
+        let mut table = Self::new_in(alloc);
+        if len > 0 {
+            table.first_memory(len)?;
+            table.promise(len);
         }
-        let homes = homes_for(len);
-        Self::allocate_in(homes, spill(homes), alloc)
+        Ok(table)
     }
 
     /// Gets a table without memory its first: for `len` entries.
     fn first_memory(&mut self, len: usize) -> Result<(), TryReserveError> {
-        let mut fresh = RawTable::<T, &A, L>::with_capacity_in(len, &self.alloc)?;
-        mem::swap(&mut self.bare, &mut fresh.bare);
+        let homes = homes_for(len);
+        let mut fresh = Bare::allocate(homes, spill(homes), &self.alloc)?;
+        fresh.care.promised = self.care.promised;
+        self.bare = fresh;
+        self.set_trigger();
         Ok(())
     }
 
@@ -91,11 +96,19 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         self.len < self.trigger
     }
 
-    /// Makes the table ready for one more entry. Amortised O(1); while growing, bounded by a few buckets and the trails
-    /// they lie on.
+    /// Makes the table ready for one more entry. Amortised O(1); while there is upkeep to do, bounded by a few buckets and
+    /// the trails they lie on.
     #[inline(always)]
     pub(crate) fn ready(&mut self, hash: impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
         if self.is_ready() { Ok(()) } else { self.look_after(&hash) }
+    }
+
+    /// Lets the table shrink, a bounded piece, before a removal. Shrinking is a favour: where it fails, nothing changes.
+    #[inline(always)]
+    pub(crate) fn ebb(&mut self, hash: impl Fn(&T) -> u64) {
+        if self.len < self.low {
+            self.ebb_by_a_piece(&hash);
+        }
     }
 
     #[cold]
@@ -104,24 +117,57 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         if self.buckets == 0 {
             return self.first_memory(1);
         }
-        if self.repair_pays() {
-            self.recount(hash);
-        }
-        if self.is_growing() {
-            self.care.ticks += 1;
-            if self.care.ticks % 4 == 0 {
-                // Sparse tables fill faster than they are long: keep to the same six per cent of further inserts.
-                self.step(L::PACE.max(64 * self.lower / self.len.max(1)), hash);
-            }
+        self.care.ticks += 1;
+        if !self.is_migrating() || self.care.ticks % TICKS == 0 {
+            self.work(hash)?;
         }
         if self.len >= limit(self.homes()) {
-            self.grow_to(next_homes(self.homes()), hash)?;
+            self.grow_to(self.next_homes_up(), hash)?;
         } else if let Some(home) = self.care.crowded.take() {
             if let Some(homes) = self.early_homes(home, hash) {
                 self.grow_to(homes, hash)?;
             }
         }
         self.set_trigger();
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ebb_by_a_piece(&mut self, hash: &impl Fn(&T) -> u64) {
+        self.care.ticks += 1;
+        if self.is_resting() {
+            self.begin_ebb(hash);
+        } else if !self.is_migrating() || self.care.ticks % TICKS == 0 {
+            // Want of memory for the list of moves: the next call tries again.
+            let _ = self.work(hash);
+        }
+        self.set_trigger();
+    }
+
+    /// Does a bounded piece of the work that is due or under way, and says whether there is more.
+    pub(crate) fn migrate_step(&mut self, hash: impl Fn(&T) -> u64) -> bool {
+        if self.buckets == 0 {
+            return false;
+        }
+        if !self.is_resting() {
+            let _ = self.work(&hash);
+        } else if self.len < self.low {
+            self.begin_ebb(&hash);
+        }
+        self.set_trigger();
+        !self.is_resting()
+    }
+
+    /// One step of what is under way: first a migration, then giving memory back, then a repair.
+    fn work(&mut self, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+        if self.is_migrating() {
+            self.step(hash)?;
+        } else if self.care.closing {
+            self.close_a_piece();
+        } else {
+            self.repair_a_piece(hash);
+        }
         Ok(())
     }
 
@@ -138,16 +184,19 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         if self.buckets == 0 {
             return self.first_memory(len);
         }
-        let grown = self.grow_to(homes_for(len).max(next_homes(self.homes())), &hash);
+        let grown = self.grow_to(homes_for(len).max(self.next_homes_up()), &hash);
         self.set_trigger();
         grown
     }
 
     /// Rebuilds the table in as little memory as `len` entries (at least as many as it has) need.
     pub(crate) fn shrink_to(&mut self, len: usize, hash: impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+        self.care.promised = self.care.promised.min(len);
         let len = len.max(self.len);
         if len == 0 {
+            let promised = self.care.promised;
             self.become_bare(Bare::new());
+            self.care.promised = promised;
             return Ok(());
         }
         let homes = homes_for(len);
@@ -159,7 +208,11 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
 
     /// Grows to `homes` home buckets: large tables in place, step by step; small ones by copying.
     fn grow_to(&mut self, homes: usize, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
-        self.finish(hash);
+        // Only `reserve` comes here in mid-migration: growth begins with more steps left to it than it needs.
+        self.finish(hash)?;
+        if homes <= self.upper {
+            return Ok(());
+        }
         let buckets = homes.checked_add(spill(homes)).ok_or(TryReserveError::CapacityOverflow)?;
         let plan =
             L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
@@ -168,8 +221,22 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         self.make_room(buckets)?;
         self.begin(homes);
-        self.step(L::PACE, hash);
-        Ok(())
+        self.step(hash)
+    }
+
+    /// Begins to shrink: in place, or a small table into a block of its own.
+    fn begin_ebb(&mut self, hash: &impl Fn(&T) -> u64) {
+        let homes = homes_shrunk(self.len.max(self.care.promised));
+        if homes >= self.upper {
+            return;
+        }
+        let small = L::Geometry::plan(Block::new::<T>(), homes + spill(homes), 64)
+            .is_some_and(|plan| plan.bytes < L::ELASTIC_BYTES / 2);
+        if small {
+            let _ = self.rebuild(homes, hash);
+        } else {
+            self.begin_shrink(homes);
+        }
     }
 
     /// Opens buckets up to `buckets`; if there is no room here, the zones move as they are, O(bytes).
@@ -193,19 +260,24 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// A trail has reached the last bucket: open more.
     #[cold]
     pub(crate) fn extend_spill(&mut self) -> Result<(), TryReserveError> {
-        self.make_room(self.buckets + 1 + self.buckets / 16)
+        let more = if self.storage.is_range() { 4 } else { 1 + self.buckets / 16 };
+        self.make_room(self.buckets + more)
     }
 
     /// Copies the entries, in hash order, into a fresh table of `homes` home buckets.
     fn rebuild(&mut self, homes: usize, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
-        let mut fresh = Copies(RawTable::<T, &A, L>::allocate_in(homes, spill(homes), &self.alloc)?);
+        let fresh = Bare::allocate(homes, spill(homes), &self.alloc)?;
+        let mut fresh = Copies(RawTable { bare: fresh, alloc: &self.alloc });
         for entry in self.bare.iter() {
             let hash = hash(entry);
             let (home, spot) = fresh.0.seek(hash)?;
             // SAFETY: a bitwise copy, made once its place is sure; one of the two tables forgets it in `Copies::drop`.
             unsafe { fresh.0.fill(hash, home, spot, core::ptr::read(entry)) };
         }
+        fresh.0.care.promised = self.bare.care.promised;
         mem::swap(&mut self.bare, &mut fresh.0.bare);
+        drop(fresh);
+        self.set_trigger();
         Ok(())
     }
 }
@@ -218,88 +290,50 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// Home buckets once the migration under way, if any, has ended.
     pub(crate) fn homes(&self) -> usize {
-        self.upper.max(self.care.target)
+        if self.is_migrating() { self.care.target } else { self.upper }
     }
 
-    /// Asks for attention at the next insert if there is anything to do, at the load limit otherwise.
+    /// The size after the present one.
+    fn next_homes_up(&self) -> usize {
+        let homes = self.homes();
+        if self.storage.is_range() { next_in_place(homes) } else { next_copied(homes) }
+    }
+
+    /// The table holds `len` entries without growing, and keeps room for them when it shrinks by itself.
+    pub(crate) fn promise(&mut self, len: usize) {
+        self.care.promised = self.care.promised.max(len);
+        self.set_trigger();
+    }
+
+    /// Whether no work is under way or due, but for growth at the limit and shrinking below the low water.
+    pub(crate) fn is_resting(&self) -> bool {
+        !(self.is_migrating() || self.care.closing || self.care.unswept > 0 || self.repair_pays())
+    }
+
+    /// Asks for attention at the next call if there is anything to do, at the limits of the load otherwise.
     pub(crate) fn set_trigger(&mut self) {
-        let busy =
-            self.is_growing() || self.care.crowded.is_some() || self.repair_pays() || self.buckets == 0;
-        self.trigger = if busy { 0 } else { limit(self.upper) };
+        let rests = self.buckets > 0 && self.is_resting();
+        let is_calm = rests && self.care.crowded.is_none();
+        self.trigger = if is_calm { limit(self.upper) } else { 0 };
+        self.low = if !self.storage.is_range() {
+            0
+        } else if !rests {
+            usize::MAX
+        } else if homes_shrunk(self.care.promised) < self.upper {
+            low_water(self.upper)
+        } else {
+            0
+        };
     }
 
     /// The table has no entries: nothing is growing, nothing is owed.
     pub(crate) fn rest(&mut self) {
         let homes = self.homes();
         (self.upper, self.lower, self.watermark) = (homes, homes, 0);
-        self.care = Care { moves: mem::take(&mut self.care.moves), ..Care::new() };
+        let Care { promised, shrinking, closing, .. } = self.care;
+        let closing = closing || self.is_migrating() && shrinking;
+        self.care = Care { closing, promised, ..Care::new() };
         self.set_trigger();
-    }
-
-    /// An entry was placed far from `home`.
-    #[cold]
-    pub(crate) fn note_long_trail(&mut self, home: usize) {
-        if !self.is_growing() && self.len >= self.care.calm_until {
-            self.care.crowded = Some(home);
-            self.trigger = 0;
-        }
-    }
-
-    fn repair_pays(&self) -> bool {
-        self.care.stale.saturating_mul(8) > self.buckets
-    }
-
-    /// Rebuilds every overflow count from the entries. O(buckets + entries), hashes every entry once.
-    pub(crate) fn recount(&mut self, hash: &impl Fn(&T) -> u64) {
-        let mut counts = vec![Passes::NONE; self.buckets];
-        self.each_spot(|table, spot| {
-            // SAFETY: the walk yields occupied spots.
-            let hash = hash(unsafe { table.at(spot) });
-            for count in counts.get_mut(table.home(hash)..spot.bucket).unwrap_or_default() {
-                *count = count.more(tag_byte(hash));
-            }
-        });
-        for (bucket, count) in counts.into_iter().enumerate() {
-            // SAFETY: one count an open bucket.
-            unsafe {
-                self.set_passes(bucket, count);
-                if count.any() {
-                    self.mark(bucket / LANES);
-                }
-            }
-        }
-        self.care.stale = 0;
-    }
-
-    /// The size that would halve the trail at `home`, if one within reason does. Equal hashes stay together at any
-    /// size; entries copied in hash order spread at the size that the source had. O(trail).
-    fn early_homes(&mut self, home: usize, hash: &impl Fn(&T) -> u64) -> Option<usize> {
-        if self.is_growing() {
-            return None;
-        }
-        let mut hashes = Vec::new();
-        for bucket in self.trail_start(home)..=self.trail_end(home) {
-            self.each_spot_of(bucket, |table, spot| {
-                // SAFETY: the walk yields occupied spots.
-                hashes.push(hash(unsafe { table.at(spot) }));
-            });
-        }
-        hashes.sort_unstable();
-        let present = farthest(&hashes, self.upper);
-        // By chance, and in the order of arrival, trails grow longer than their entries would need; growth for these
-        // would only waste a tenth of the memory.
-        if present > LONG_TRAIL / 2 {
-            let most = homes_for(self.len.saturating_mul(EARLY_FLOOR));
-            let mut homes = next_homes(self.upper);
-            while homes <= most {
-                if farthest(&hashes, homes) <= present / 2 {
-                    return Some(homes);
-                }
-                homes = next_homes(homes);
-            }
-        }
-        self.care.calm_until = self.len + self.len / 16 + 1;
-        None
     }
 
     /// The last bucket of the trails that pass `bucket`.
@@ -307,15 +341,6 @@ impl<T, L: Layout> Bare<T, L> {
         // SAFETY: open buckets; the last one's count is 0.
         while unsafe { self.passes(bucket) }.any() {
             bucket += 1;
-        }
-        bucket
-    }
-
-    /// The first bucket from which trails lead, one into the next, to `bucket`.
-    fn trail_start(&self, mut bucket: usize) -> usize {
-        // SAFETY: buckets before an open bucket are open.
-        while bucket > 0 && unsafe { self.passes(bucket - 1) }.any() {
-            bucket -= 1;
         }
         bucket
     }
@@ -337,23 +362,6 @@ impl<T, L: Layout> Bare<T, L> {
             self.each_spot_of(bucket, &mut visit);
         }
     }
-}
-
-/// How far the last of these sorted hashes would lie from its home, alone in a table of `homes`.
-fn farthest(hashes: &[u64], homes: usize) -> usize {
-    let (mut bucket, mut used, mut far) = (0, 0, 0);
-    for &hash in hashes {
-        let at = home(hash, homes);
-        if at > bucket {
-            (bucket, used) = (at, 0);
-        }
-        if used == SLOTS {
-            (bucket, used) = (bucket + 1, 0);
-        }
-        used += 1;
-        far = far.max(bucket - at);
-    }
-    far
 }
 
 /// A table whose entries belong to another: it forgets them, also when a hasher panics in mid-copy.

@@ -135,7 +135,8 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         if self.len == 0 {
             return Ok(Self::new_in(self.alloc.clone()));
         }
-        let mut other = Self::allocate_in(self.buckets, 0, self.alloc.clone())?;
+        let alloc = self.alloc.clone();
+        let mut other = Self { bare: Bare::allocate(self.buckets, 0, &alloc)?, alloc };
         other.fill_like(self, &mut copy);
         Ok(other)
     }
@@ -150,8 +151,8 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         self.clear();
         if source.len > 0 {
             if self.buckets != source.buckets {
-                let mut fresh = RawTable::<T, &A, L>::allocate_in(source.buckets, 0, &self.alloc)?;
-                mem::swap(&mut self.bare, &mut fresh.bare);
+                let fresh = Bare::allocate(source.buckets, 0, &self.alloc)?;
+                self.become_bare(fresh);
             }
             self.bare.fill_like(source, &mut copy);
         }
