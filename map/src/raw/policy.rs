@@ -8,7 +8,7 @@
 
 use super::layout::SLOTS;
 
-/// Entries that a home takes before the table grows, of 14 slots.
+/// Entries that a home takes before the table grows, of 14 slots: 6/7 full.
 pub(crate) const FILL: usize = 12;
 const _: () = assert!(FILL < SLOTS);
 
