@@ -227,9 +227,9 @@ mod tests {
             let end = start + 1 + (seed >> 50) as usize % (64 - start);
             let open = seed >> 62 & 1 == 0;
             if open {
-                live.add(start, end)
+                live.add(start, end);
             } else {
-                live.cut(start, end)
+                live.cut(start, end);
             }
             model[start..end].fill(open);
             let mut seen = [false; 64];
