@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The hit path register by register: writes the block of docs/map.md from the disassembly of a lookup, or checks that it is
+# what the disassembly gives. Usage: ci/hit-path.sh [--update]. With another compiler than ci/instructions.rustc names, or
+# another processor family, the check only says that it has nothing to compare with: instructions are the compiler's.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+page=docs/map.md
+need objdump binutils
+cargo build -q --release -p bucketmask-map --example hit_path
+program=$build/release/examples/hit_path
+
+found=$(mktemp)
+trap 'rm -f "$found" "$found.page"' EXIT
+case $host in
+x86_64-*) objdump -d -C --no-show-raw-insn -M intel "$program" | "$program" >"$found" ;;
+*)
+    echo "the page shows x86_64; this is $host"
+    exit 0
+    ;;
+esac
+
+awk -v block="$found" '
+    /^<!-- hit path: end -->/ {inside = 0}
+    !inside {print}
+    /^<!-- hit path: begin/ {inside = 1; while ((getline line <block) > 0) print line}
+' $page >"$found.page"
+
+if [ "${1:-}" = --update ]; then
+    cat "$found.page" >$page
+elif ! cmp -s ci/instructions.rustc <(rustc -V); then
+    echo "$(rustc -V) is not $(cat ci/instructions.rustc): nothing to compare $page with"
+else
+    diff -u $page "$found.page" || {
+        echo "$page: the hit path has changed; ci/hit-path.sh --update writes it anew"
+        exit 1
+    }
+fi
