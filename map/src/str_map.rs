@@ -235,6 +235,13 @@ impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
         self.table.reserve(additional, |(key, _)| hash_of_key(build, key))
     }
 
+    /// Does a piece of the work that growth, shrinking or repair has left to later calls, for programs that have idle time;
+    /// returns whether there is more.
+    pub fn migrate_step(&mut self) -> bool {
+        let build = &self.build;
+        self.table.migrate_step(|(key, _)| hash_of_key(build, key))
+    }
+
     /// Rebuilds the table in as little memory as its entries need. O(entries + buckets).
     pub fn shrink_to_fit(&mut self) {
         self.shrink_to(0);
