@@ -30,15 +30,15 @@ impl<T, L: Layout> Bare<T, L> {
     /// The entry with this hash that `eq` accepts.
     #[inline(always)]
     pub(crate) fn get(&self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&T> {
-        // SAFETY: a spot that was just found.
-        self.find(hash, eq).map(|spot| unsafe { self.at(spot) })
+        // SAFETY: a live entry of a table that is borrowed.
+        self.seen(hash, eq).map(|entry| unsafe { entry.as_ref() })
     }
 
     /// The entry with this hash that `eq` accepts.
     #[inline(always)]
     pub(crate) fn get_mut(&mut self, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<&mut T> {
-        // SAFETY: a spot that was just found.
-        self.find(hash, eq).map(|spot| unsafe { self.at_mut(spot) })
+        // SAFETY: a live entry of a table that is borrowed uniquely.
+        self.seen(hash, eq).map(|mut entry| unsafe { entry.as_mut() })
     }
 
     /// Takes out the entry with this hash that `eq` accepts. Where others had to pass its bucket, one or two of them come

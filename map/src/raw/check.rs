@@ -75,7 +75,7 @@ impl<T, L: Layout> Bare<T, L> {
                 (Head::load(L::Geometry::head(&self.zones, bucket)).occupied(), self.word(bucket / LANES))
             };
             let lane = (word >> (bucket % LANES * LANE_BITS)) as u16;
-            assert_eq!(u32::from(lane), heads, "mask and tophashes of bucket {bucket} disagree");
+            assert_eq!(lane, heads, "mask and tophashes of bucket {bucket} disagree");
             live += lane.count_ones() as usize;
         }
         assert_eq!(live, self.len, "masks and length disagree");

@@ -19,7 +19,7 @@ struct Probe<T, L: Layout> {
     bucket: usize,
     tophash: u8,
     /// Slots of `bucket` that are still to be shown.
-    matches: u32,
+    matches: u16,
     marker: PhantomData<fn() -> L>,
 }
 

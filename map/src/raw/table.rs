@@ -21,6 +21,7 @@ use crate::hash::{home, tag_byte, tophash};
 use allocator_api2::alloc::Allocator;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::{mem, ptr};
 
 /// Entries placed this many buckets from home ask for early growth.
@@ -128,27 +129,89 @@ impl<T, L: Layout> Bare<T, L> {
     /// As `find`, for a `home` that is known.
     #[inline(always)]
     pub(crate) fn find_from(&self, home: usize, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Spot> {
+        // SAFETY: a home is an open bucket, or the one empty head of a table without memory.
+        unsafe {
+            if let Some(slot) = self.search(home, Tag::new(tag_byte(hash)), &mut eq) {
+                return Some(Spot { bucket: home, slot });
+            }
+            if self.passes(home).of(tag_byte(hash)) == 0 { None } else { self.find_after(home, hash, eq) }
+        }
+    }
+
+    /// The entry with this hash that `eq` accepts: the shortest way, for those who only look at it.
+    #[inline(always)]
+    pub(crate) fn seen(&self, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<NonNull<T>> {
+        // The home stands apart from the loop, or all that a trail needs would be computed before it; and the way along
+        // the trail returns an address in a register.
+        let home = self.home(hash);
+        // SAFETY: as in `find_from`.
+        unsafe {
+            if let Some(slot) = self.search(home, Tag::new(tag_byte(hash)), &mut eq) {
+                return Some(NonNull::new_unchecked(L::Geometry::slot(&self.zones, home, slot)));
+            }
+            if self.passes(home).of(tag_byte(hash)) == 0 { None } else { self.seen_after(home, hash, eq) }
+        }
+    }
+
+    /// As `seen`, in the buckets after `bucket`.
+    ///
+    /// # Safety
+    /// As for `find_after`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn seen_after(&self, bucket: usize, hash: u64, eq: impl FnMut(&T) -> bool) -> Option<NonNull<T>> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Spot { bucket, slot } = self.find_after(bucket, hash, eq)?;
+            Some(NonNull::new_unchecked(L::Geometry::slot(&self.zones, bucket, slot)))
+        }
+    }
+
+    /// As `find`, in the buckets after `bucket`.
+    ///
+    /// # Safety
+    /// Entries of this hash's class may have passed `bucket`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn find_after(
+        &self,
+        mut bucket: usize,
+        hash: u64,
+        mut eq: impl FnMut(&T) -> bool,
+    ) -> Option<Spot> {
         let tag = Tag::new(tag_byte(hash));
-        let mut bucket = home;
         loop {
-            // SAFETY: a home is an open bucket (or the one empty head of a table without memory), and the last open
-            // bucket has been passed by nothing, so the walk never leaves them. A tophash that is not 0 means a live entry.
+            bucket += 1;
+            // SAFETY: nothing has passed the last open bucket, so the walk never leaves them.
             unsafe {
-                let head = L::Geometry::head(&self.zones, bucket);
-                let mut matches = Head::load(head).matches(tag);
-                while matches != 0 {
-                    let slot = matches.trailing_zeros() as usize;
-                    if eq(&*L::Geometry::slot(&self.zones, bucket, slot)) {
-                        return Some(Spot { bucket, slot });
-                    }
-                    matches &= matches - 1;
+                if let Some(slot) = self.search(bucket, tag, &mut eq) {
+                    return Some(Spot { bucket, slot });
                 }
                 if self.passes(bucket).of(tag_byte(hash)) == 0 {
                     return None;
                 }
             }
-            bucket += 1;
         }
+    }
+
+    /// The slot of `bucket` whose tophash is `tag` and whose entry `eq` accepts.
+    ///
+    /// # Safety
+    /// `bucket` is open, or the one empty head of a table without memory.
+    #[inline(always)]
+    unsafe fn search(&self, bucket: usize, tag: Tag, eq: &mut impl FnMut(&T) -> bool) -> Option<usize> {
+        // SAFETY: the caller's promise. A tophash that is not 0 means a live entry.
+        unsafe {
+            let mut matches = Head::load(L::Geometry::head(&self.zones, bucket)).matches(tag);
+            while matches != 0 {
+                let slot = matches.trailing_zeros() as usize;
+                if eq(&*L::Geometry::slot(&self.zones, bucket, slot)) {
+                    return Some(slot);
+                }
+                matches &= matches - 1;
+            }
+        }
+        None
     }
 
     /// The entry at `spot`.

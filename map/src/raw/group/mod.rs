@@ -1,27 +1,31 @@
 //! Reading a head: 14 tophash bytes compared at once.
 //!
-//! One interface, two forms, chosen here and nowhere else; both are compiled and tested on every machine that can.
+//! One interface, three forms, chosen here and nowhere else; each is compiled and tested on every machine that can.
 //! Invariant: answers have one bit a slot, bits 14 and 15 (the bytes of the counts) always clear.
 
 #![allow(unsafe_code)]
 
 use super::layout::SLOTS;
 
+#[cfg(all(target_arch = "aarch64", not(bucketmask_portable)))]
+mod neon;
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
 mod sse2;
 #[cfg_attr(
-    all(target_arch = "x86_64", not(bucketmask_portable), not(test)),
-    expect(dead_code, reason = "the other form is in use")
+    all(any(target_arch = "x86_64", target_arch = "aarch64"), not(bucketmask_portable), not(test)),
+    expect(dead_code, reason = "another form is in use")
 )]
 mod word;
 
+#[cfg(all(target_arch = "aarch64", not(bucketmask_portable)))]
+pub(crate) use neon::{Head, Tag};
 #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
 pub(crate) use sse2::{Head, Tag};
-#[cfg(not(all(target_arch = "x86_64", not(bucketmask_portable))))]
+#[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(bucketmask_portable))))]
 pub(crate) use word::{Head, Tag};
 
 /// The slots of a bucket, in an answer.
-pub(crate) const ALL: u32 = (1 << SLOTS) - 1;
+pub(crate) const ALL: u16 = (1 << SLOTS) - 1;
 
 #[cfg(test)]
 mod tests {
@@ -30,11 +34,11 @@ mod tests {
     #[repr(align(16))]
     struct Bytes([u8; 16]);
 
-    fn naive(bytes: &[u8; 16], wanted: u8) -> u32 {
+    fn naive(bytes: &[u8; 16], wanted: u8) -> u16 {
         (0..SLOTS).filter(|&slot| bytes[slot] == wanted).fold(0, |mask, slot| mask | 1 << slot)
     }
 
-    macro_rules! both_forms {
+    macro_rules! forms {
         ($($name:ident)*) => {$(
             #[test]
             fn $name() {
@@ -59,7 +63,9 @@ mod tests {
         )*};
     }
 
-    both_forms!(word);
+    forms!(word);
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
-    both_forms!(sse2);
+    forms!(sse2);
+    #[cfg(all(target_arch = "aarch64", not(bucketmask_portable)))]
+    forms!(neon);
 }

@@ -44,14 +44,14 @@ impl Head {
 
     /// Slots whose tophash is `tag`.
     #[inline(always)]
-    pub(crate) fn matches(self, tag: Tag) -> u32 {
+    pub(crate) fn matches(self, tag: Tag) -> u16 {
         // SAFETY: SSE2 is part of x86_64.
         bits(unsafe { _mm_cmpeq_epi8(self.0, tag.0) })
     }
 
     /// Slots that hold nothing.
     #[inline(always)]
-    pub(crate) fn empty(self) -> u32 {
+    pub(crate) fn empty(self) -> u16 {
         const EMPTY: __m128i = bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
         // SAFETY: SSE2 is part of x86_64.
         bits(unsafe { _mm_cmpeq_epi8(self.0, EMPTY) })
@@ -59,7 +59,7 @@ impl Head {
 
     /// Slots that hold an entry.
     #[inline(always)]
-    pub(crate) fn occupied(self) -> u32 {
+    pub(crate) fn occupied(self) -> u16 {
         self.empty() ^ ALL
     }
 }
@@ -67,7 +67,7 @@ impl Head {
 /// The sign bits of the slots' bytes.
 #[inline(always)]
 #[expect(clippy::cast_sign_loss, reason = "16 bits of a mask")]
-fn bits(compared: __m128i) -> u32 {
+fn bits(compared: __m128i) -> u16 {
     // SAFETY: SSE2 is part of x86_64.
-    (unsafe { _mm_movemask_epi8(compared) }) as u32
+    (unsafe { _mm_movemask_epi8(compared) }) as u16
 }

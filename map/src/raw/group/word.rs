@@ -37,27 +37,27 @@ impl Head {
 
     /// Slots whose tophash is `tag`.
     #[inline(always)]
-    pub(crate) fn matches(self, tag: Tag) -> u32 {
+    pub(crate) fn matches(self, tag: Tag) -> u16 {
         (zero_bytes(self.0[0] ^ tag.0) | zero_bytes(self.0[1] ^ tag.0) << 8) & ALL
     }
 
     /// Slots that hold nothing.
     #[inline(always)]
-    pub(crate) fn empty(self) -> u32 {
+    pub(crate) fn empty(self) -> u16 {
         self.matches(Tag(0))
     }
 
     /// Slots that hold an entry.
     #[inline(always)]
-    pub(crate) fn occupied(self) -> u32 {
+    pub(crate) fn occupied(self) -> u16 {
         self.empty() ^ ALL
     }
 }
 
 /// One bit for each zero byte of `word`, in its low eight bits.
 #[inline(always)]
-fn zero_bytes(word: u64) -> u32 {
+fn zero_bytes(word: u64) -> u16 {
     // The sum's top bit is set where the low seven bits of a byte are not all zero; no byte carries into the next.
     let nonzero = ((word & LOW7) + LOW7) | word;
-    ((((!nonzero & !LOW7) >> 7).wrapping_mul(GATHER)) >> 56) as u32
+    ((((!nonzero & !LOW7) >> 7).wrapping_mul(GATHER)) >> 56) as u16
 }
