@@ -77,7 +77,7 @@ impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
 
     /// Changes the value if there is one.
     #[inline]
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "std's may be dropped")]
     pub fn and_modify<F>(mut self, change: F) -> Self
     where
         F: FnOnce(&mut V),
@@ -119,7 +119,7 @@ impl<'a, K, V, A: Allocator, L: Layout> Entry<'a, K, V, A, L> {
 
     /// Replaces the value by what `change` makes of it, or takes the entry out if that is nothing. Should `change` panic,
     /// the entry is gone.
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "changing is often the point")]
     pub fn and_replace_entry_with<F>(self, change: F) -> Self
     where
         F: FnOnce(&K, V) -> Option<V>,
@@ -152,7 +152,6 @@ impl<'a, K, V, A: Allocator, L: Layout> OccupiedEntry<'a, K, V, A, L> {
 
     /// The value, mutable as long as the map is borrowed.
     #[inline]
-    #[must_use]
     pub fn into_mut(self) -> &'a mut V {
         &mut self.inner.into_mut().1
     }
@@ -179,7 +178,6 @@ impl<'a, K, V, A: Allocator, L: Layout> OccupiedEntry<'a, K, V, A, L> {
 
     /// Replaces the value by what `change` makes of it, or takes the entry out if that is nothing. Should `change` panic,
     /// the entry is gone.
-    #[must_use]
     pub fn replace_entry_with<F>(self, change: F) -> Entry<'a, K, V, A, L>
     where
         F: FnOnce(&K, V) -> Option<V>,
@@ -207,7 +205,6 @@ impl<'a, K, V, A: Allocator, L: Layout> VacantEntry<'a, K, V, A, L> {
     }
 
     /// The key that was asked for, back.
-    #[must_use]
     pub fn into_key(self) -> K {
         self.key
     }

@@ -97,7 +97,7 @@ impl<'a, 'b, K, Q: ?Sized, V, A: Allocator, L: Layout> EntryRef<'a, 'b, K, Q, V,
 
     /// Changes the value if there is one.
     #[inline]
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "std's may be dropped")]
     pub fn and_modify<F>(mut self, change: F) -> Self
     where
         F: FnOnce(&mut V),

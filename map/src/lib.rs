@@ -28,6 +28,8 @@ mod iter;
 mod map;
 mod pages;
 mod raw;
+#[cfg(feature = "serde")]
+mod serde;
 mod set;
 pub mod str_map;
 mod traits;

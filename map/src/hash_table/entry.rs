@@ -61,7 +61,7 @@ impl<'a, T, A: Allocator, L: Layout> Entry<'a, T, A, L> {
 
     /// Changes the entry if there is one. A change must not change its hash.
     #[inline]
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "std's may be dropped")]
     pub fn and_modify(mut self, change: impl FnOnce(&mut T)) -> Self {
         if let Self::Occupied(entry) = &mut self {
             change(entry.get_mut());
@@ -85,7 +85,6 @@ impl<'a, T, A: Allocator, L: Layout> OccupiedEntry<'a, T, A, L> {
 
     /// The entry, mutable as long as the table is borrowed. A change must not change its hash.
     #[inline]
-    #[must_use]
     pub fn into_mut(self) -> &'a mut T {
         self.inner.into_mut()
     }
@@ -100,7 +99,6 @@ impl<'a, T, A: Allocator, L: Layout> OccupiedEntry<'a, T, A, L> {
 
     /// Replaces the entry by what `change` makes of it, of the same hash, or takes it out if that is nothing. Should
     /// `change` panic, the entry is gone.
-    #[must_use]
     pub fn replace_entry_with<F>(self, change: F) -> Entry<'a, T, A, L>
     where
         F: FnOnce(T) -> Option<T>,

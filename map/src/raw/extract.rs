@@ -15,6 +15,11 @@ pub(crate) struct Extract<'a, T, L: Layout> {
     table: &'a mut Bare<T, L>,
 }
 
+// SAFETY: an `Extract` is a unique borrow of the table.
+unsafe impl<T: Send, L: Layout> Send for Extract<'_, T, L> {}
+// SAFETY: a shared `Extract` gives out nothing but counts.
+unsafe impl<T: Sync, L: Layout> Sync for Extract<'_, T, L> {}
+
 impl<T, L: Layout> Bare<T, L> {
     /// Takes entries out; `Extract::next` says which.
     pub(crate) fn extract(&mut self) -> Extract<'_, T, L> {

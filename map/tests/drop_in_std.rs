@@ -1,0 +1,7 @@
+//! The tests of `drop_in.rs`, held against std itself: what we take for documented behaviour is.
+//!
+//! Invariant: the tests name no type of ours; what differs from `drop_in.rs` is one line.
+
+use std::collections as subject;
+
+mod behaviours;

@@ -1,0 +1,61 @@
+//! Maps and sets through serde: the same text as std's, and no trust in a length that the input claims.
+//!
+//! Invariant: what goes out comes back.
+
+use bucketmask_map::{HashMap, HashSet};
+use serde::Deserialize;
+use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
+
+/// Claims to be longer than memory, and is not.
+struct Boastful<I>(I);
+
+impl<I: Iterator> Iterator for Boastful<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::MAX, Some(usize::MAX))
+    }
+}
+
+#[test]
+fn text_is_as_stds_and_comes_back() {
+    let ours: HashMap<String, Vec<u8>> = [("only".to_owned(), vec![1, 2])].into();
+    let theirs: std::collections::HashMap<_, _> = ours.clone().into_iter().collect();
+    let text = serde_json::to_string(&ours).unwrap();
+    assert_eq!(text, serde_json::to_string(&theirs).unwrap());
+    assert_eq!(serde_json::from_str::<HashMap<String, Vec<u8>>>(&text).unwrap(), ours);
+
+    let set: HashSet<u32> = (0..500).collect();
+    let text = serde_json::to_string(&set).unwrap();
+    assert_eq!(serde_json::from_str::<HashSet<u32>>(&text).unwrap(), set);
+    let theirs: std::collections::HashSet<u32> = serde_json::from_str(&text).unwrap();
+    assert!(theirs.len() == set.len() && theirs.iter().all(|value| set.contains(value)));
+    assert!(serde_json::from_str::<HashMap<u32, u32>>("[1]").is_err());
+    assert!(serde_json::from_str::<HashSet<u32>>("{}").is_err());
+}
+
+#[test]
+fn a_claimed_length_is_not_believed() {
+    let entries = MapDeserializer::<_, Error>::new(Boastful((0..300u32).map(|key| (key, key))));
+    let map = HashMap::<u32, u32>::deserialize(entries).unwrap();
+    assert_eq!(map.len(), 300);
+    assert!(map.allocation_size() < 4 << 20, "{} bytes for 300 entries", map.allocation_size());
+    let values = SeqDeserializer::<_, Error>::new(Boastful(0..300u32));
+    assert_eq!(HashSet::<u32>::deserialize(values).unwrap().len(), 300);
+    // Zero-sized entries have no bytes to count.
+    let entries = MapDeserializer::<_, Error>::new(Boastful([((), ())].into_iter()));
+    let map = HashMap::<(), ()>::deserialize(entries).unwrap();
+    assert!(map.len() == 1 && map.allocation_size() < 4 << 20);
+}
+
+#[test]
+fn a_set_in_place_is_replaced() {
+    let mut set: HashSet<u32> = (0..100).collect();
+    let mut text = serde_json::Deserializer::from_str("[7, 8]");
+    HashSet::deserialize_in_place(&mut text, &mut set).unwrap();
+    assert_eq!(set, HashSet::from([7, 8]));
+}
