@@ -3,6 +3,17 @@
 //! Owned by `drop_in.rs` and `drop_in_std.rs`, each of which names a `subject`. Invariant: nothing here depends on whose
 //! types the subject's are, nor on the order of iteration.
 
+#![allow(
+    clippy::for_kv_map,
+    clippy::into_iter_on_ref,
+    clippy::iter_kv_map,
+    clippy::needless_for_each,
+    clippy::unnecessary_get_then_check,
+    clippy::unnecessary_to_owned,
+    clippy::zero_sized_map_values,
+    reason = "each way to do a thing is a thing to test; the lints know std's types only, so they are not expected of both"
+)]
+
 mod capacity;
 mod entry;
 mod map;

@@ -62,10 +62,10 @@ assert_impl_all!(hash_set::SymmetricDifference<'static, Text, RandomState>: Clon
 
 /// Each of them takes a long-lived type where a short-lived one is wanted.
 macro_rules! covariant {
-    ($($name:ident<$life:lifetime>: $long:ty => $short:ty;)*) => {$(
+    ($($name:ident<$life:lifetime $(, $held:lifetime)?>: $long:ty => $short:ty;)*) => {$(
         const _: () = {
             #[allow(dead_code, reason = "to compile is the test")]
-            fn $name<'held, $life>(long: $long) -> $short {
+            fn $name<$life $(, $held)?>(long: $long) -> $short {
                 long
             }
         };
@@ -77,20 +77,20 @@ type Long = &'static str;
 covariant! {
     map<'a>: HashMap<Long, Long> => HashMap<&'a str, &'a str>;
     set<'a>: HashSet<Long> => HashSet<&'a str>;
-    iter<'a>: hash_map::Iter<'held, Long, Long> => hash_map::Iter<'held, &'a str, &'a str>;
-    keys<'a>: hash_map::Keys<'held, Long, Long> => hash_map::Keys<'held, &'a str, &'a str>;
-    values<'a>: hash_map::Values<'held, Long, Long> => hash_map::Values<'held, &'a str, &'a str>;
+    iter<'a, 'held>: hash_map::Iter<'held, Long, Long> => hash_map::Iter<'held, &'a str, &'a str>;
+    keys<'a, 'held>: hash_map::Keys<'held, Long, Long> => hash_map::Keys<'held, &'a str, &'a str>;
+    values<'a, 'held>: hash_map::Values<'held, Long, Long> => hash_map::Values<'held, &'a str, &'a str>;
     into_iter<'a>: hash_map::IntoIter<Long, Long> => hash_map::IntoIter<&'a str, &'a str>;
     into_keys<'a>: hash_map::IntoKeys<Long, Long> => hash_map::IntoKeys<&'a str, &'a str>;
     into_values<'a>: hash_map::IntoValues<Long, Long> => hash_map::IntoValues<&'a str, &'a str>;
     drain<'a>: hash_map::Drain<'static, Long, Long> => hash_map::Drain<'a, &'a str, &'a str>;
-    set_iter<'a>: hash_set::Iter<'held, Long> => hash_set::Iter<'held, &'a str>;
+    set_iter<'a, 'held>: hash_set::Iter<'held, Long> => hash_set::Iter<'held, &'a str>;
     set_into_iter<'a>: hash_set::IntoIter<Long> => hash_set::IntoIter<&'a str>;
     set_drain<'a>: hash_set::Drain<'static, Long> => hash_set::Drain<'a, &'a str>;
-    union<'a>: hash_set::Union<'held, Long, ()> => hash_set::Union<'held, &'a str, ()>;
-    difference<'a>: hash_set::Difference<'held, Long, ()> => hash_set::Difference<'held, &'a str, ()>;
-    intersection<'a>: hash_set::Intersection<'held, Long, ()> => hash_set::Intersection<'held, &'a str, ()>;
-    symmetric<'a>: hash_set::SymmetricDifference<'held, Long, ()> => hash_set::SymmetricDifference<'held, &'a str, ()>;
+    union<'a, 'held>: hash_set::Union<'held, Long, ()> => hash_set::Union<'held, &'a str, ()>;
+    difference<'a, 'held>: hash_set::Difference<'held, Long, ()> => hash_set::Difference<'held, &'a str, ()>;
+    intersection<'a, 'held>: hash_set::Intersection<'held, Long, ()> => hash_set::Intersection<'held, &'a str, ()>;
+    symmetric<'a, 'held>: hash_set::SymmetricDifference<'held, Long, ()> => hash_set::SymmetricDifference<'held, &'a str, ()>;
 }
 
 #[test]

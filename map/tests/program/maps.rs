@@ -85,10 +85,8 @@ impl<A: Allocator + Clone, L: Layout> Pair<A, L> {
             _ => {
                 let keys = [key, program.key(), key ^ 1 << 40];
                 if keys[0] != keys[1] {
-                    assert_eq!(
-                        map.get_disjoint_mut(keys.each_ref()),
-                        model.get_disjoint_mut(keys.each_ref())
-                    );
+                    let found = map.get_disjoint_mut(keys.each_ref()).map(|value| value.map(|value| *value));
+                    assert_eq!(found, keys.map(|key| model.get(&key).copied()));
                 }
             }
         }
@@ -190,7 +188,9 @@ impl<A: Allocator + Clone, L: Layout> Pair<A, L> {
             _ => {
                 map.values_mut().for_each(|value| *value ^= stamp);
                 map.iter_mut().for_each(|(key, value)| *value ^= key);
-                model.iter_mut().for_each(|(key, value)| *value ^= stamp ^ key);
+                for (key, value) in model.iter_mut() {
+                    *value ^= stamp ^ key;
+                }
             }
         }
     }

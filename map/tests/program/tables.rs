@@ -115,7 +115,9 @@ fn whole<A: Allocator + Clone, L: Layout>(
             clone.check(&hash);
             clone.iter_mut().for_each(|item| item.1 += 1);
             table.clone_from(&clone);
-            model.iter_mut().for_each(|item| item.1 += 1);
+            for item in model.iter_mut() {
+                item.1 += 1;
+            }
         }
         14 => assert_eq!(sorted(table.iter()), sorted(&*model)),
         _ => {
