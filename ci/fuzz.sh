@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The fuzz target over the allocator's whole interface. Usage: ci/fuzz.sh [SECONDS [LIBFUZZER OPTION...]]
+# The fuzz targets, `api` over the allocator's whole interface and `map` over the maps', each for SECONDS.
+# Usage: [FUZZ="TARGET..."] ci/fuzz.sh [SECONDS [LIBFUZZER OPTION...]]
 # Coverage comes from LLVM's pass, which a stable compiler takes as well, so neither nightly nor cargo-fuzz is needed
 # (`cargo fuzz run api` works where they are). Inputs that found something new are kept in the build folder.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -13,6 +14,9 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 export CARGO_TARGET_DIR=$build/fuzz
 RUSTFLAGS="$(echo $coverage) --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1" \
     cargo build --release --manifest-path fuzz/Cargo.toml --target "$host"
-mkdir -p "$build/fuzz/corpus" "$build/fuzz/artifacts"
-"$build/fuzz/$host/release/api" -max_total_time="$seconds" -max_len=4096 -len_control=0 -timeout=30 -rss_limit_mb=4096 \
-    -artifact_prefix="$build/fuzz/artifacts/" -print_final_stats=1 "$@" "$build/fuzz/corpus"
+for target in ${FUZZ:-api map}; do
+    corpus=$build/fuzz/corpus/$target
+    mkdir -p "$corpus" "$build/fuzz/artifacts"
+    "$build/fuzz/$host/release/$target" -max_total_time="$seconds" -max_len=4096 -len_control=0 -timeout=30 \
+        -rss_limit_mb=4096 -artifact_prefix="$build/fuzz/artifacts/$target-" -print_final_stats=1 "$@" "$corpus"
+done

@@ -88,14 +88,14 @@ fn what_empties_a_map_keeps_its_capacity() {
     assert_eq!(map.drain().count(), 5000);
     assert_eq!((map.len(), map.capacity()), (0, capacity));
     map.extend((0..5000).map(|key| (key, key)));
+    // Entries that go one by one may keep room (std's map marks their slots), but a map gains none by it.
     map.retain(|_, _| false);
-    assert_eq!((map.len(), map.capacity()), (0, capacity));
+    assert!(map.is_empty() && map.capacity() <= capacity);
     map.extend((0..5000).map(|key| (key, key)));
     assert_eq!(map.extract_if(|_, _| true).count(), 5000);
-    assert_eq!((map.len(), map.capacity()), (0, capacity));
+    assert!(map.is_empty() && map.capacity() <= capacity);
     map.extend((0..5000).map(|key| (key, key)));
     (0..5000).for_each(|key| assert_eq!(map.remove(&key), Some(key)));
-    // Removed one by one, entries may keep room (std's map marks their slots), but never gain any.
     assert!(map.is_empty() && map.capacity() <= capacity);
 }
 
