@@ -29,6 +29,11 @@ pub struct Range {
 /// Chunks that live ranges hold, over all nodes.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes that are open in live ranges, and the most that they were since somebody asked. Counts only: nothing is published
+/// through them.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
+
 /// A range that grows gets this part of the address space that ranges may still take.
 const SHARE: usize = 256;
 
@@ -138,6 +143,12 @@ impl Range {
         self.opened.load(Ordering::Relaxed)
     }
 
+    /// Bytes that all live ranges have open now, and the most that they had since this was asked last.
+    pub fn opened_by_all() -> (usize, usize) {
+        let now = OPEN.load(Ordering::Relaxed);
+        (now, MOST_OPEN.swap(now, Ordering::Relaxed).max(now))
+    }
+
     /// The node whose span holds the range.
     pub fn node(&self) -> NodeId {
         self.node
@@ -175,7 +186,12 @@ impl Range {
         let base = self.base.as_ptr() as usize;
         if let Some(live) = LIVE.lock().iter_mut().find(|live| live.base == base) {
             change(live);
-            self.opened.store(live.bytes(), Ordering::Relaxed);
+            let (had, has) = (self.opened(), live.bytes());
+            self.opened.store(has, Ordering::Relaxed);
+            // Wraps around where it falls, and back.
+            let change = has.wrapping_sub(had);
+            let now = OPEN.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+            MOST_OPEN.fetch_max(now, Ordering::Relaxed);
         }
     }
 
@@ -194,6 +210,7 @@ impl Drop for Range {
             let at = live.iter().position(|live| live.base == base);
             at.map(|at| live.swap_remove(at).parts).unwrap_or_default()
         };
+        OPEN.fetch_sub(self.opened(), Ordering::Relaxed);
         let closed = parts.iter().all(|&(start, end)| {
             // SAFETY: inside the range, which nobody uses any more.
             unsafe { sys::close(self.base.as_ptr().add(start), end - start) }
