@@ -12,7 +12,7 @@ use crate::installed::Choice;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::record::{Metric, OURS, Record};
-use crate::sample::Samples;
+use crate::sample::{Samples, geometric_mean};
 use crate::workload::Workload;
 
 /// The suite's name in figures.
@@ -53,17 +53,8 @@ pub fn run(args: &AllocArgs) -> Result<Outcome, Error> {
     let contest = Contest::new(&args.contest, &Workload::ALL, 0)?;
     let tallies = contest.run()?;
     let record = record(&contest, &tallies);
-    let mut outcome = Outcome::default();
-    for sheet in [times(&contest, &tallies, &record), memory(&contest, &tallies, &record)] {
-        outcome.note(output::print(&sheet.to_text()));
-    }
-    if let Some(path) = &args.contest.json {
-        outcome.note(record.write(path));
-    }
-    if let Some(path) = &args.contest.machine {
-        outcome.note(Machine::here().write(path));
-    }
-    Ok(outcome)
+    let sheets = [times(&contest, &tallies, &record), memory(&contest, &tallies, &record)];
+    Ok(output::deliver(&sheets, &record, &args.contest.record, Machine::here))
 }
 
 /// The metric of a workload's time.
@@ -85,8 +76,8 @@ fn record(contest: &Contest, tallies: &[Tally]) -> Record {
         let count = contest.workloads.len() as u64;
         let walkless = || tallies.iter().filter(move |t| t.allocator == allocator && !t.workload.is_walk());
         for (metric, mean) in [
-            (TIME, mean(walkless().map(|tally| tally.time.median()))),
-            (PEAK, mean(walkless().map(|tally| tally.peak.median()))),
+            (TIME, geometric_mean(walkless().map(|tally| tally.time.median()))),
+            (PEAK, geometric_mean(walkless().map(|tally| tally.peak.median()))),
         ] {
             record.measure(SUITE, ALL, allocator.name(), metric, count, &mean.into_iter().collect());
         }
@@ -100,12 +91,6 @@ fn record(contest: &Contest, tallies: &[Tally]) -> Record {
         }
     }
     record
-}
-
-/// The geometric mean; none of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value.ln()));
-    (count > 0).then(|| (sum / f64::from(count)).exp())
 }
 
 fn head(contest: &Contest, first: &str, last: &[&str]) -> Vec<String> {
@@ -200,8 +185,6 @@ mod tests {
                 record.ratios().iter().find(|r| r.case == workload.name() && r.metric == time).unwrap();
             assert_eq!((ratio.peer.as_str(), ratio.ratio), ("mimalloc", 0.5));
         }
-        assert_eq!(mean([2.0, 8.0].into_iter()), Some(4.0));
-        assert_eq!(mean([].into_iter()), None);
         let all = record.ratios().iter().find(|r| r.case == ALL && r.metric == TIME.name).unwrap();
         assert!((all.ratio - 0.5).abs() < 1e-9, "{all:?}");
     }

@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod contest;
+mod map;
+mod record;
 
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
+pub use map::MapArgs;
+pub use record::RecordArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +23,7 @@ Examples:
   bucketmask table --record scan.jsonl        that record as the README's table
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
+  bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
 The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, jemalloc, system) chooses the allocator under this binary.";
@@ -55,6 +60,8 @@ pub enum Command {
     Alloc(AllocArgs),
     /// Let few blocks survive, on bucketmask and its peers: what stays resident, against live bytes and pages
     Frag(FragArgs),
+    /// Time maps of many sizes and entries against other hash maps: operations, the worst insert, bytes an entry
+    Map(MapArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {
@@ -98,12 +105,9 @@ Examples:
   bucketmask scan
   bucketmask scan --quick --json /tmp/scan.jsonl --machine /tmp/scan.machine.json")]
 pub struct ScanArgs {
-    /// Write the figures to FILE, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the facts about machine and compiler to FILE, as one JSON object
-    #[arg(long, value_name = "FILE")]
-    pub machine: Option<PathBuf>,
+    /// Files to write.
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// 200 thousand entries in place of 2 million and fewer rounds: seconds instead of a minute
     #[arg(long)]
     pub quick: bool,
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["report", "scan", "numa", "table", "alloc", "frag", "Examples:"] {
+        for name in ["report", "scan", "numa", "table", "alloc", "frag", "map", "Examples:"] {
             assert!(help.contains(name), "{name}: {help}");
         }
         for name in ["concurrent", "visibility", "detect", "compare", "child", "workload"] {

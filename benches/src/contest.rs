@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::installed::Choice;
 use crate::progress::Progress;
 use crate::record::{Metric, OURS, Record};
+use crate::rounds;
 use crate::sample::Samples;
 use crate::workload::child::{self, Account, PATIENCE, Plan};
 use crate::workload::{Scale, Settled, Size, Workload};
@@ -129,11 +130,8 @@ impl Contest {
         let suited = self.allocators.iter().copied().filter(|&allocator| workload.suits(allocator));
         let mut tallies: Vec<Tally> = suited.map(|allocator| Tally::new(workload, allocator)).collect();
         let mut checksum = None;
-        for round in 0..self.rounds as usize {
-            for place in 0..tallies.len() {
-                // The start turns and the direction alternates, so that nobody always follows the same neighbour.
-                let turned = (place + round) % tallies.len();
-                let idx = if round % 2 == 0 { turned } else { tallies.len() - 1 - turned };
+        for round in 0..self.rounds {
+            for idx in rounds::order(round, tallies.len()) {
                 let plan = Plan { workload, allocator: tallies[idx].allocator, scale: self.scale };
                 let account = child::run(binary, plan, PATIENCE)?;
                 let expected = *checksum.get_or_insert(account.ran.checksum);

@@ -49,17 +49,8 @@ pub fn run(args: &FragArgs) -> Result<Outcome, Error> {
     let contest = Contest::new(&args.contest, &workloads, idle_ms)?;
     let tallies = contest.run()?;
     let record = record(&contest, &tallies);
-    let mut outcome = Outcome::default();
-    for sheet in [memory(&contest, &tallies, idle), targets(&contest, &record)] {
-        outcome.note(output::print(&sheet.to_text()));
-    }
-    if let Some(path) = &args.contest.json {
-        outcome.note(record.write(path));
-    }
-    if let Some(path) = &args.contest.machine {
-        outcome.note(Machine::here().write(path));
-    }
-    Ok(outcome)
+    let sheets = [memory(&contest, &tallies, idle), targets(&contest, &record)];
+    Ok(output::deliver(&sheets, &record, &args.contest.record, Machine::here))
 }
 
 /// A part of a whole; 0 when there is no whole.

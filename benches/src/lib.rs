@@ -4,7 +4,7 @@
 //! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
 //! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection
 //! costs); `numa.rs` (where memory is); `alloc.rs` and `frag.rs` over `contest.rs` (rounds on several allocators),
-//! `workload.rs` (what is run) and `peer.rs` (on what); `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
+//! `workload.rs` (what is run) and `peer.rs` (on what); `map.rs` (our map against others); `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
 //! under it all.
 #![deny(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod fragmentation;
 pub mod input;
 pub mod installed;
 pub mod machine;
+pub mod map;
 pub mod memory;
 pub mod numa;
 pub mod output;
@@ -30,8 +31,10 @@ pub mod protocol;
 pub mod readme;
 pub mod record;
 pub mod report;
+pub mod rounds;
 pub mod sample;
 pub mod scan;
+mod timer;
 pub mod token;
 pub mod worker;
 pub mod workload;

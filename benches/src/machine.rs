@@ -40,6 +40,9 @@ pub struct Machine {
     /// The allocators in this binary, by name, with their versions.
     #[serde(default)]
     pub allocators: BTreeMap<String, String>,
+    /// Other programs that were measured, by name, with their versions.
+    #[serde(default)]
+    pub peers: BTreeMap<String, String>,
 }
 
 impl Machine {
@@ -58,6 +61,7 @@ impl Machine {
             rustc: env!("BUCKETMASK_RUSTC").into(),
             target: TARGET.into(),
             allocators: peer::versions(),
+            peers: BTreeMap::new(),
         }
     }
 

@@ -5,7 +5,10 @@ use std::io::{ErrorKind, Write, stdout};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
-use crate::error::Error;
+use crate::cli::RecordArgs;
+use crate::error::{Error, Outcome};
+use crate::machine::Machine;
+use crate::record::Record;
 
 /// Prints text.
 ///
@@ -19,6 +22,27 @@ pub fn print(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Ends a command that measured: prints its tables, then writes the files that were asked for. What could not be written
+/// is in the outcome.
+pub fn deliver(
+    sheets: &[Sheet],
+    record: &Record,
+    files: &RecordArgs,
+    machine: impl FnOnce() -> Machine,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    for sheet in sheets {
+        outcome.note(print(&sheet.to_text()));
+    }
+    if let Some(path) = &files.json {
+        outcome.note(record.write(path));
+    }
+    if let Some(path) = &files.machine {
+        outcome.note(machine().write(path));
+    }
+    outcome
 }
 
 /// A table with a title, for the terminal and for the page alike.

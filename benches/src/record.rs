@@ -77,6 +77,30 @@ pub struct Figure {
     pub spread: f64,
 }
 
+impl Figure {
+    /// A figure that was measured once.
+    pub fn new(suite: &str, case: &str, implementation: &str, metric: Metric, n: u64, value: f64) -> Self {
+        Self {
+            suite: suite.into(),
+            case: case.into(),
+            implementation: implementation.into(),
+            metric: metric.name.into(),
+            value,
+            unit: metric.unit.into(),
+            better: metric.better,
+            n,
+            rounds: 1,
+            spread: 0.0,
+        }
+    }
+
+    /// The same, made from as many rounds as `samples` has, and spread like them.
+    #[must_use]
+    pub fn over(self, samples: &Samples) -> Self {
+        Self { rounds: samples.rounds(), spread: samples.spread(), ..self }
+    }
+}
+
 /// One comparison: ours over a peer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
@@ -162,23 +186,19 @@ impl Record {
         if samples.is_empty() {
             return;
         }
-        assert!(
-            self.value(suite, case, metric.name, implementation).is_none(),
-            "one figure for {case} {} {implementation}",
-            metric.name
-        );
-        self.figures.push(Figure {
-            suite: suite.into(),
-            case: case.into(),
-            implementation: implementation.into(),
-            metric: metric.name.into(),
-            value: samples.median(),
-            unit: metric.unit.into(),
-            better: metric.better,
-            n,
-            rounds: samples.rounds(),
-            spread: samples.spread(),
-        });
+        self.add(Figure::new(suite, case, implementation, metric, n, samples.median()).over(samples));
+    }
+
+    /// Adds a figure.
+    ///
+    /// # Panics
+    /// When that (suite, case, metric, impl) has one already, or the value is not finite.
+    pub fn add(&mut self, figure: Figure) {
+        let Figure { suite, case, implementation, metric, .. } = &figure;
+        let there = self.value(suite, case, metric, implementation);
+        assert!(there.is_none(), "one figure for {case} {metric} {implementation}");
+        assert!(figure.value.is_finite(), "{case} {metric} {implementation} is finite");
+        self.figures.push(figure);
     }
 
     /// Adds the comparison of two figures that are there. None, and nothing added, when one is missing or the peer's is 0.
@@ -190,20 +210,26 @@ impl Record {
         peer: &str,
         metric: Metric,
     ) -> Option<f64> {
-        let ours = self.value(suite, case, metric.name, implementation)?;
-        let theirs = self.value(suite, case, metric.name, peer)?;
-        if theirs == 0.0 {
+        let ours = self.figure(suite, case, metric.name, implementation)?.clone();
+        let theirs = self.figure(suite, case, metric.name, peer)?.clone();
+        self.quotient(&ours, &theirs)
+    }
+
+    /// Adds the comparison of two figures of this record, of one case and metric. None, and nothing added, when the peer's
+    /// is 0.
+    pub fn quotient(&mut self, ours: &Figure, peer: &Figure) -> Option<f64> {
+        if peer.value == 0.0 {
             return None;
         }
-        let ratio = ours / theirs;
+        let ratio = ours.value / peer.value;
         self.ratios.push(Ratio {
-            suite: suite.into(),
-            case: case.into(),
-            metric: metric.name.into(),
-            implementation: implementation.into(),
-            peer: peer.into(),
+            suite: ours.suite.clone(),
+            case: ours.case.clone(),
+            metric: ours.metric.clone(),
+            implementation: ours.implementation.clone(),
+            peer: peer.implementation.clone(),
             ratio,
-            better: metric.better,
+            better: ours.better,
         });
         Some(ratio)
     }

@@ -22,6 +22,18 @@ impl Samples {
         self.values.push(value);
     }
 
+    /// The values, in the order of the rounds.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The mean of several things' values, round by round, for as many rounds as all of them had.
+    pub fn mean_of(all: &[&Self]) -> Self {
+        let rounds = all.iter().map(|samples| samples.values.len()).min().unwrap_or(0);
+        let mean = |round| all.iter().map(|samples| samples.values[round]).sum::<f64>() / all.len() as f64;
+        (0..rounds).map(mean).collect()
+    }
+
     /// How many rounds there were.
     pub fn rounds(&self) -> u32 {
         self.values.len() as u32
@@ -61,6 +73,13 @@ impl Samples {
     }
 }
 
+/// The geometric mean; none of nothing.
+pub fn geometric_mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (count, sum) =
+        values.into_iter().fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value.ln()));
+    (count > 0).then(|| (sum / f64::from(count)).exp())
+}
+
 impl FromIterator<f64> for Samples {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
         let mut samples = Self::new();
@@ -88,6 +107,16 @@ mod tests {
         assert!((even.median() - 1.5).abs() < 1e-12);
         let none = Samples::new();
         assert!(none.is_empty() && none.median_count() == 0 && none.spread().abs() < 1e-12);
+    }
+
+    #[test]
+    fn means() {
+        assert_eq!(geometric_mean([2.0, 8.0]), Some(4.0));
+        assert_eq!(geometric_mean([]), None);
+        let (one, two): (Samples, Samples) =
+            ([1.0, 2.0].into_iter().collect(), [3.0, 6.0, 9.0].into_iter().collect());
+        assert_eq!(Samples::mean_of(&[&one, &two]), [2.0, 4.0].into_iter().collect());
+        assert!(Samples::mean_of(&[]).is_empty());
     }
 
     #[test]

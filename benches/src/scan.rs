@@ -9,11 +9,12 @@ use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
 use crate::record::{Metric, OURS, Record};
+use crate::rounds::order;
 use crate::sample::Samples;
+use crate::timer;
 
 mod bound;
 mod heap;
-mod timer;
 
 use bound::Bound;
 use heap::{Heap, Ours, Peer};
@@ -125,15 +126,7 @@ pub fn run(args: &ScanArgs) -> Result<Outcome, Error> {
                   live slot, found by masks. Ratios marked ! miss their target or lose."
         .into();
     drop(progress);
-    let mut outcome = Outcome::default();
-    outcome.note(output::print(&sheet.to_text()));
-    if let Some(path) = &args.json {
-        outcome.note(record.write(path));
-    }
-    if let Some(path) = &args.machine {
-        outcome.note(Machine::here().write(path));
-    }
-    Ok(outcome)
+    Ok(output::deliver(&[sheet], &record, &args.record, Machine::here))
 }
 
 /// What is timed in a round.
@@ -203,11 +196,8 @@ impl Sides {
         let live = self.live() as f64;
         let mut bound = Bound::new(self.ours.slot_bytes(), keep);
         let mut samples: [Samples; 5] = Default::default();
-        for round in 0..rounds as usize {
-            for place in 0..Timed::ALL.len() {
-                // The start turns and the direction alternates, so that nobody always follows the same neighbour.
-                let turned = (place + round) % Timed::ALL.len();
-                let idx = if round % 2 == 0 { turned } else { Timed::ALL.len() - 1 - turned };
+        for round in 0..rounds {
+            for idx in order(round, Timed::ALL.len()) {
                 let time = self.time(Timed::ALL[idx], &mut bound);
                 samples[idx].push(time / live);
             }

@@ -288,6 +288,84 @@ fn frag_judges_what_stays_resident() {
 }
 
 #[test]
+fn map_measures_every_side_and_judges_ours() {
+    let out = tempfile::tempdir().unwrap();
+    let (json, machine) = (out.path().join("map.jsonl"), out.path().join("machine.json"));
+    let only = "u64-u64/1k,str16-u64/1k,string-string,all,copy,worst,growing,soak,drop/u64-u64/30k/fill";
+    let options = ["map", "--quick", "--rounds", "1", "--sizes", "16,1k", "--only", only];
+    let output = bucketmask(&[&options[..], &["--json", text(&json), "--machine", text(&machine)]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let shown = stdout(&output);
+    for part in ["Time an operation", "Single inserts", "Bytes of the table", "targets are met"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let record = Record::read(&json).unwrap();
+    let value = |case: &str, metric, name| record.value("map", case, metric, name);
+    for name in ["bucketmask", "bucketmask-inline", "hashbrown", "std", "griddle", "indexmap"] {
+        for workload in ["hit", "miss", "insert", "insert-reserved", "churn", "iterate"] {
+            for kind in ["u64-u64", "str16-u64"] {
+                let time = value(&format!("{workload}/{kind}/1k"), "time", name);
+                assert!(time.is_some_and(|time| (0.1..1e6).contains(&time)), "{workload} {name} {time:?}");
+            }
+        }
+        for case in ["all", "copy/u64-u64/50k", "drop/u64-u64/30k/fill=0.01"] {
+            assert!(value(case, "time", name).is_some(), "{case} {name}");
+        }
+        for metric in ["worst", "p9999", "p999"] {
+            assert!(value("worst-insert/200k", metric, name).is_some_and(|time| time > 1.0));
+        }
+        // Sixteen bytes an entry, and no more than four times that.
+        let bytes = value("bytes-per-entry/u64-u64/1k", "bytes_per_entry", name).unwrap();
+        let peak = value("peak/u64-u64/1k", "peak_bytes_per_entry", name).unwrap();
+        assert!(
+            (16.0..64.0).contains(&bytes) && (bytes..4.0 * bytes).contains(&peak),
+            "{bytes} {peak} {name}"
+        );
+        let above = value("above-minimum/string-string/20k", "above_minimum", name).unwrap();
+        assert!((0.0..1.5).contains(&above), "{above} {name}");
+    }
+    assert!(value("hit/str16-u64/1k", "time", "bucketmask-str").is_some());
+    assert!(value("hit/u64-u64/16", "time", "bucketmask").is_none(), "--only leaves it out");
+    assert!(value("hit-while-growing/u64-u64/50k", "time", "bucketmask-steady").is_some());
+    assert!(value("soak/u64-u64/30k", "drift", "bucketmask").is_some());
+    assert!(value("worst-insert/200k", "worst", "noop") < value("worst-insert/200k", "worst", "hashbrown"));
+    assert!(record.ratios().iter().all(|ratio| ratio.implementation.starts_with("bucketmask")));
+    assert!(fs::read_to_string(&machine).unwrap().contains("\"peers\""));
+}
+
+#[test]
+fn an_octave_gives_means_and_go_is_asked_by_its_path_alone() {
+    let out = tempfile::tempdir().unwrap();
+    let json = out.path().join("map.jsonl");
+    let map = |more: &[&str]| bucketmask(&[&["map", "--quick", "--sizes", "octave:2k"][..], more].concat());
+    let only = "iterate/u64-u64/octave,bytes-per-entry/u64-u64";
+    let output = map(&["--rounds", "1", "--only", only, "--json", text(&json)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let record = Record::read(&json).unwrap();
+    for (case, metric) in [
+        ("iterate/u64-u64/octave", "time"),
+        ("iterate/u64-u64/2.18k", "time"),
+        ("bytes-per-entry/u64-u64/octave", "bytes_per_entry"),
+        ("bytes-per-entry/u64-u64/octave", "swing"),
+    ] {
+        let value = record.value("map", case, metric, "hashbrown");
+        assert!(value.is_some_and(|value| value > 0.1), "{case} {metric} {value:?}");
+    }
+    // A table that doubles is between fully and half as well filled.
+    let swing = record.value("map", "bytes-per-entry/u64-u64/octave", "swing", "hashbrown").unwrap();
+    assert!((1.6..2.3).contains(&swing), "{swing}");
+    let output = map(&["--only", "iterate", "--go", "/nowhere/at/all"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("/nowhere/at/all"), "{}", stderr(&output));
+    let output = map(&["--only", "no-such-case"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no-such-case"), "{}", stderr(&output));
+    let output = map(&["--sizes", "many"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("octave:1M"), "{}", stderr(&output));
+}
+
+#[test]
 fn unknown_workloads_and_allocators_are_named() {
     let output = bucketmask(&["alloc", "--only", "sh9"]);
     assert_eq!(code(&output), 2);

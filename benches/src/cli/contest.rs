@@ -1,21 +1,17 @@
 //! Options of the commands that run workloads on several allocators. `main` owns the parsed value. Invariant: as for the
 //! whole command line.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
+use super::RecordArgs;
 use crate::installed::Choice;
 
 /// What the commands that run workloads have in common.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ContestArgs {
-    /// Write the figures to FILE, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the facts about machine, compiler and allocators to FILE, as one JSON object
-    #[arg(long, value_name = "FILE")]
-    pub machine: Option<PathBuf>,
+    /// Files to write.
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// Smaller workloads and fewer rounds
     #[arg(long)]
     pub quick: bool,

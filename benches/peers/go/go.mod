@@ -1,0 +1,3 @@
+module bucketmask/peer
+
+go 1.23
