@@ -33,8 +33,8 @@ use core::ops::Range;
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
 pub(crate) struct Move {
-    hash: u64,
-    spot: Spot,
+    pub(crate) hash: u64,
+    pub(crate) spot: Spot,
 }
 
 impl<T, L: Layout> Bare<T, L> {
@@ -146,6 +146,13 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         // No user code and no failure from here on.
         let (shrinking, from) = (self.care.shrinking, self.old_homes());
+        if self.lifts(homes.start, last) {
+            // SAFETY: gathered above, bucket by bucket; room was made.
+            unsafe { self.lift(&moves, homes.start..last + 1) };
+            self.move_watermark(&homes);
+            self.keep(moves);
+            return Ok(());
+        }
         self.move_watermark(&homes);
         let mut shift = |&Move { hash, spot }: &Move| {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
@@ -161,10 +168,15 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         } else {
             moves.iter().rev().for_each(&mut shift);
         }
+        self.keep(moves);
+        Ok(())
+    }
+
+    /// Keeps the list's memory for the next step, if there is one.
+    fn keep(&mut self, moves: Vec<Move>) {
         if self.is_migrating() {
             self.care.moves = moves;
         }
-        Ok(())
     }
 
     /// Remembers the entries of buckets up to `last` whose old home is among `homes`.

@@ -16,6 +16,7 @@ pub(crate) mod extract;
 mod flat;
 pub(crate) mod group;
 pub(crate) mod layout;
+mod lift;
 pub(crate) mod migrate;
 pub(crate) mod passes;
 pub(crate) mod policy;

@@ -259,21 +259,21 @@ impl<T, L: Layout> Bare<T, L> {
         // SAFETY: the caller's promise.
         unsafe {
             L::Geometry::slot(&self.zones, spot.bucket, spot.slot).write(entry);
-            *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot) = tag;
-            self.occupy(spot);
+            self.appear(spot, tag);
         }
         self.len += 1;
     }
 
-    /// Sets the mask bit of a spot.
+    /// Makes an entry that was written to a free spot one of the table's, but for the count of all.
     ///
     /// # Safety
-    /// `spot` lies in an open bucket.
+    /// `spot` lies in an open bucket and holds an entry.
     #[inline(always)]
-    unsafe fn occupy(&mut self, spot: Spot) {
+    pub(crate) unsafe fn appear(&mut self, spot: Spot, tag: u8) {
         let word = spot.bucket / LANES;
         // SAFETY: the caller's promise.
         unsafe {
+            *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot) = tag;
             let mask = self.zones.masks.as_ptr().add(word);
             let had = *mask;
             *mask = had | 1 << (spot.bucket % LANES * LANE_BITS + spot.slot);
@@ -367,9 +367,7 @@ impl<T, L: Layout> Bare<T, L> {
         // SAFETY: the caller's promise.
         unsafe {
             L::Geometry::slot(&self.zones, bucket, slot).write(entry);
-            *L::Geometry::head(&self.zones, bucket).add(slot) =
-                *L::Geometry::head(&other.zones, bucket).add(slot);
-            self.occupy(spot);
+            self.appear(spot, *L::Geometry::head(&other.zones, bucket).add(slot));
         }
         self.len += 1;
     }
