@@ -102,6 +102,11 @@ macro_rules! iterator {
             fn size_hint(&self) -> (usize, Option<usize>) {
                 self.inner.size_hint()
             }
+
+            #[inline]
+            fn fold<R, F: FnMut(R, $item) -> R>(self, first: R, mut fold: F) -> R {
+                self.inner.fold(first, |all, $entry| fold(all, $value))
+            }
         }
 
         impl<$($life,)? K, V, $($alloc: Allocator,)? L: Layout> ExactSizeIterator
@@ -171,6 +176,26 @@ shown! {
     ValuesMut<'a> [V], self => self.inner.inner.rest().map(|(_, value)| value);
     IntoKeys<; A> [K], self => self.inner.inner.rest().map(|(key, _)| key);
     IntoValues<; A> [V], self => self.inner.inner.rest().map(|(_, value)| value);
+}
+
+/// How much of what is left a migration has not reached, told by an iterator's rest.
+macro_rules! migrating {
+    ($($name:ident<$($life:lifetime)? $(; $alloc:ident)?>, $self:ident => $rest:expr;)*) => {$(
+        impl<$($life,)? K, V, $($alloc: Allocator,)? L: Layout> $name<$($life,)? K, V, $($alloc,)? L> {
+            /// Entries still to come that lie where a migration under way (growth or shrinking) has not been; 0 while the
+            /// table rests. Iteration yields every entry once all the same. O(entries still to come).
+            pub fn unmigrated(&$self) -> usize {
+                $rest.unmigrated()
+            }
+        }
+    )*};
+}
+
+migrating! {
+    Iter<'a>, self => self.inner;
+    IterMut<'a>, self => self.inner.rest();
+    IntoIter<; A>, self => self.inner.rest();
+    Drain<'a; A>, self => self.inner.rest();
 }
 
 impl<K, V, S, A: Allocator, L: Layout> IntoIterator for HashMap<K, V, S, A, L> {

@@ -15,6 +15,8 @@
 
 #![deny(unsafe_code)]
 
+mod batch;
+mod cursor;
 mod disjoint;
 mod entry;
 mod entry_ref;
@@ -27,6 +29,9 @@ pub mod hash_table;
 mod iter;
 mod map;
 mod pages;
+#[cfg(feature = "rayon")]
+pub mod par;
+mod range;
 mod raw;
 #[cfg(feature = "serde")]
 mod serde;
@@ -54,12 +59,15 @@ pub mod hash_set {
 }
 
 pub use allocator_api2::alloc::{AllocError, Allocator};
+pub use batch::GetEach;
+pub use cursor::{Cursor, Group, Scan};
 pub use equivalent::Equivalent;
 #[cfg(feature = "gc")]
 pub use gc_map::GcMap;
 pub use hash_table::HashTable;
 pub use map::HashMap;
 pub use pages::Pages;
+pub use range::{DrainRange, HashRange};
 pub use raw::check::TableStats;
 pub use raw::layout::{Auto, Inline, Layout, Split};
 #[doc(hidden)]

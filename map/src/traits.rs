@@ -75,9 +75,7 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> Extend<(K, V)> fo
         // Keys that are there already need no room: as std, count on half of them once there are some.
         let hint = entries.size_hint().0;
         self.expect_more(if self.is_empty() { hint } else { hint.div_ceil(2) });
-        for (key, value) in entries {
-            self.insert(key, value);
-        }
+        self.insert_each(entries);
     }
 }
 

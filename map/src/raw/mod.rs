@@ -6,6 +6,7 @@
 //! `repair` mends counts, `close` gives memory back, `walk` reads the masks, `check` proves it all.
 //! Invariant: every entry lies at or after its home bucket, and each bucket passed on its trail counts it.
 
+pub(crate) mod ahead;
 pub(crate) mod cell;
 pub(crate) mod check;
 mod close;
@@ -18,8 +19,11 @@ pub(crate) mod group;
 pub(crate) mod layout;
 mod lift;
 pub(crate) mod migrate;
+#[cfg(feature = "rayon")]
+pub(crate) mod part;
 pub(crate) mod passes;
 pub(crate) mod policy;
+pub(crate) mod position;
 pub(crate) mod probe;
 mod repair;
 pub(crate) mod short;

@@ -7,9 +7,14 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{GROUP, Geometry, LANES, Layout, Zones};
+use super::layout::{GROUP, Geometry, HEAD, LANES, Layout, Zones};
 use super::table::Bare;
+use bucketmask_alloc::{BucketMask, prefetch};
 use core::ops::Range;
+use core::ptr;
+
+/// Marked words that a scout is ahead.
+pub(crate) const AHEAD: usize = 16;
 
 /// The marked mask words in a range, ascending.
 #[derive(Clone, Copy)]
@@ -23,6 +28,9 @@ pub(crate) struct Marked {
 }
 
 impl Marked {
+    /// No words.
+    pub(crate) const NONE: Self = Self { marks: 0, group: 0, end: 0 };
+
     /// The marked words of `words`.
     ///
     /// # Safety
@@ -30,7 +38,7 @@ impl Marked {
     #[inline]
     pub(crate) unsafe fn of<T>(zones: &Zones<T>, words: Range<usize>) -> Self {
         if words.is_empty() {
-            return Self { marks: 0, group: 0, end: 0 };
+            return Self::NONE;
         }
         let mut marked = Self { marks: 0, group: words.start / GROUP, end: words.end };
         // SAFETY: the range is not empty, so its first word's summary is there.
@@ -71,6 +79,29 @@ impl Marked {
             self.marks &= (1 << left) - 1;
         }
     }
+
+    /// Where words may still come from.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn rest(&self) -> Range<usize> {
+        let first = if self.marks == 0 { GROUP } else { self.marks.trailing_zeros() as usize };
+        (self.group * GROUP + first).min(self.end)..self.end
+    }
+
+    /// Leaves out the words from `end` on. Whether there were any that had not come.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn stop_at(&mut self, end: usize) -> bool {
+        let cut = self.rest().end > end;
+        if end <= self.group * GROUP {
+            *self = Self::NONE;
+        } else if end < self.end {
+            self.end = end;
+            let left = end - self.group * GROUP;
+            if left < GROUP {
+                self.marks &= (1 << left) - 1;
+            }
+        }
+        cut
+    }
 }
 
 impl<T, L: Layout> Bare<T, L> {
@@ -108,6 +139,62 @@ impl<T, L: Layout> Bare<T, L> {
         let words = words.start..words.end.min(self.words());
         // SAFETY: these words are there.
         unsafe { Marked::of(&self.zones, words) }
+    }
+
+    /// Forgets all entries without dropping them. O(marked words + summary words).
+    pub(crate) fn reset(&mut self) {
+        let mut marked = self.marked(0..self.words());
+        let mut scout = marked;
+        // SAFETY: marked words are open.
+        unsafe {
+            for _ in 0..AHEAD {
+                self.ask_for_heads(&mut scout);
+            }
+            while let Some(word) = marked.next(&self.zones) {
+                self.ask_for_heads(&mut scout);
+                self.wipe(word);
+            }
+            ptr::write_bytes(self.zones.summary.as_ptr(), 0, self.words().div_ceil(GROUP));
+        }
+        self.len = 0;
+        self.rest();
+    }
+
+    /// Asks for the heads of the scout's next word.
+    ///
+    /// # Safety
+    /// `scout` goes over this table.
+    #[inline(always)]
+    unsafe fn ask_for_heads(&self, scout: &mut Marked) {
+        // SAFETY: the caller's promise; marked words are open.
+        unsafe {
+            if let Some(word) = scout.next(&self.zones) {
+                prefetch(L::Geometry::head(&self.zones, word * LANES));
+            }
+        }
+    }
+
+    /// Zeroes a mask word and the heads of its buckets, and where the layout asks for it the entries.
+    ///
+    /// # Safety
+    /// `word < self.words()`; the entries are forgotten by the caller.
+    #[inline(always)]
+    unsafe fn wipe(&mut self, word: usize) {
+        let first = word * LANES;
+        // Where this is known to be four, the heads of a word are cleared in as many stores.
+        let open = if self.buckets - first >= LANES { LANES } else { self.buckets - first };
+        // SAFETY: the caller's promise. A zeroed head and mask word is an empty one.
+        unsafe {
+            if L::SCRUB {
+                for bit in BucketMask::from_word(self.word(word)).occupied() {
+                    ptr::write_bytes(L::Geometry::slot_of_bit(&self.zones, word, bit as usize), 0, 1);
+                }
+            }
+            for bucket in first..first + open {
+                ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, HEAD);
+            }
+            *self.zones.masks.as_ptr().add(word) = 0;
+        }
     }
 
     /// Panics unless everything outside the marked words is zero.

@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::group::{Head, Tag};
-use super::layout::{GROUP, Geometry, HEAD, LANE_BITS, LANES, Layout, Zones};
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, Zones};
 use super::storage::{Storage, TryReserveError};
 use super::upkeep::Care;
 use crate::hash::{home, tag_byte, tophash};
@@ -335,29 +335,6 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// Forgets all entries without dropping them. O(marked words + summary words).
-    pub(crate) fn reset(&mut self) {
-        let mut marked = self.marked(0..self.words());
-        // SAFETY: marked words are open, and so are their buckets up to the last open one. A zeroed head and mask word is
-        // an empty one, and what is not marked is that already.
-        unsafe {
-            while let Some(word) = marked.next(&self.zones) {
-                if L::SCRUB {
-                    for bit in bucketmask_alloc::BucketMask::from_word(self.word(word)).occupied() {
-                        ptr::write_bytes(L::Geometry::slot_of_bit(&self.zones, word, bit as usize), 0, 1);
-                    }
-                }
-                for bucket in word * LANES..self.buckets.min(word * LANES + LANES) {
-                    ptr::write_bytes(L::Geometry::head(&self.zones, bucket), 0, HEAD);
-                }
-                *self.zones.masks.as_ptr().add(word) = 0;
-            }
-            ptr::write_bytes(self.zones.summary.as_ptr(), 0, self.words().div_ceil(GROUP));
-        }
-        self.len = 0;
-        self.rest();
-    }
-
     /// Puts an entry where `other` has it.
     ///
     /// # Safety
@@ -377,13 +354,16 @@ impl<T, L: Layout> Bare<T, L> {
     /// # Safety
     /// Both tables have as many buckets and the same entries at the same spots.
     pub(crate) unsafe fn mirror_shape(&mut self, other: &Self) {
-        for bucket in 0..self.buckets {
-            // SAFETY: open in both.
-            unsafe { self.set_passes(bucket, other.passes(bucket)) };
-        }
-        for group in 0..self.words().div_ceil(GROUP) {
-            // SAFETY: a summary word in both. Counts were copied of words that may have no entry.
-            unsafe { *self.zones.summary.as_ptr().add(group) |= *other.zones.summary.as_ptr().add(group) };
+        let mut marked = other.marked(0..other.words());
+        // SAFETY: what is open is so in both. Where there is no mark there is no count, and a count may be where there is
+        // no entry.
+        unsafe {
+            while let Some(word) = marked.next(&other.zones) {
+                self.mark(word);
+                for bucket in word * LANES..self.buckets.min(word * LANES + LANES) {
+                    self.set_passes(bucket, other.passes(bucket));
+                }
+            }
         }
         (self.upper, self.lower, self.watermark) = (other.upper, other.lower, other.watermark);
         self.care = other.care.twin();

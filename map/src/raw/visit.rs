@@ -3,14 +3,15 @@
 //! Owned by `gc_collect` and `gc_map`. One loop over words, whatever says which slots are occupied:
 //!
 //! ```text
-//! for each 64 words: list those that are not zero, without a branch
+//! for each 64 marked words: list them
 //!   for each of these:
 //!     where the list is well filled: visit its slots where they lie, in order
 //!     else: prefetch its slots and put them into a ring; visit what falls out of it, 32 slots later
 //! ```
 //!
 //! A full word costs what a dense array costs, a sparse one costs its live slots, overlapped. At an occupancy of one per
-//! cent chance decides whether a word is zero, so asking that by a branch costs more than the list does.
+//! cent chance decides whether a word is zero: the summary knows, and asking by a branch a word would cost more than the
+//! list does. A walk that tests slots goes over all words instead.
 //! Invariant: each occupied slot is visited once; the order is not specified.
 
 #![allow(unsafe_code)]
@@ -90,20 +91,22 @@ impl<T, L: Layout> Bare<T, L> {
         unsafe {
             match by {
                 Occupancy::Masks => {
-                    self.visit_words(segment, |word| self.word(word), |live, _| live, &mut visit)
+                    let mut marked = self.marked(segment.clone());
+                    let words = core::iter::from_fn(move || marked.next(&self.zones));
+                    self.visit_words(segment, words, |word| self.word(word), |live, _| live, &mut visit)
                 }
                 Occupancy::Slots(offset) => {
                     let test = |word: usize| {
                         let buckets = (self.buckets - word * LANES).min(LANES);
                         flat::occupied::<T, L>(&self.zones, word, buckets, offset)
                     };
-                    self.visit_words(segment, test, |_, slots| slots, &mut visit)
+                    self.visit_words(segment.clone(), segment, test, |_, slots| slots, &mut visit)
                 }
             }
         }
     }
 
-    /// The loop. `occupied` gives a word's mask, `looked` how many of a segment's slots were looked at for it.
+    /// The loop, over those `words` of a segment that may have entries. `occupied` gives a word's mask, `looked` how many of a segment's slots were looked at for it.
     ///
     /// # Safety
     /// The segment's words are there and `occupied` tells the truth.
@@ -111,6 +114,7 @@ impl<T, L: Layout> Bare<T, L> {
     unsafe fn visit_words(
         &self,
         segment: Range<usize>,
+        mut words: impl Iterator<Item = usize>,
         occupied: impl Fn(usize) -> u64,
         looked: impl Fn(usize, usize) -> usize,
         visit: &mut impl FnMut(&T),
@@ -119,12 +123,13 @@ impl<T, L: Layout> Bare<T, L> {
         let mut ring = Ring { slots: [core::ptr::null(); RING], pushed: 0 };
         let mut live = 0;
         let mut filled = [(0, 0); GROUP];
-        for group in segment.clone().step_by(GROUP) {
-            let mut len = 0;
-            for word in group..segment.end.min(group + GROUP) {
+        loop {
+            let (mut len, mut seen) = (0, 0);
+            for word in words.by_ref().take(GROUP) {
                 let mask = occupied(word);
                 filled[len] = (word, mask);
                 len += usize::from(mask != 0);
+                seen += 1;
             }
             let filled = &filled[..len];
             let dense = filled.first().is_some_and(|(_, mask)| mask.count_ones() >= DENSE);
@@ -143,6 +148,9 @@ impl<T, L: Layout> Bare<T, L> {
                         }
                     }
                 }
+            }
+            if seen < GROUP {
+                break;
             }
         }
         live += ring.pushed;

@@ -1,38 +1,64 @@
-//! Going over a table by its masks, a word at a time: iteration, retain, clear, drop, clone.
+//! Going over a table by its summary and its masks: iteration, retain, clear, drop, clone.
 //!
-//! Owned by the safe faces. Invariant: empty buckets are never looked at, only their mask words are.
+//! Owned by the safe faces. A walk takes marked words one by one, and the entries of a word by `trailing_zeros`. Where
+//! entries are far apart a scout goes sixteen marked words ahead and asks for their slots, so that the walk finds them in
+//! the cache; where they are close together the processor sees to that itself.
+//! Invariant: empty buckets are never looked at, and words without an entry only where a mark is too many.
 
 #![allow(unsafe_code)]
 
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, Zones};
+use super::layout::{FULL_WORD, Geometry, LANE_BITS, LANES, Layout, SLOTS, Zones};
+use super::summary::{AHEAD, Marked};
 use super::table::{Bare, RawTable, Spot};
 use allocator_api2::alloc::Allocator;
-use bucketmask_alloc::BucketMask;
+use bucketmask_alloc::{BucketMask, prefetch};
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::mem;
+use core::ops::Range;
 use core::ptr::NonNull;
+
+/// One slot in this many, or more, occupied: no scout.
+const SPARSE: usize = 3;
+/// Bytes of slots that the nearer caches hold: no scout either.
+const NEAR: usize = 128 << 10;
 
 /// The occupied slots of a table, in hash order, as pointers.
 pub(crate) struct Walk<T, L: Layout> {
     zones: Zones<T>,
+    /// Entries of `word` that are still to come.
     mask: BucketMask,
-    /// The word after `mask`'s.
-    next: usize,
+    word: usize,
+    /// The words after `word`.
+    ahead: Marked,
+    /// The words after those whose slots were asked for; none left where nobody asks.
+    scout: Marked,
+    /// Entries that are still to come; meaningless in a part of a table.
     left: usize,
+    /// Buckets that a migration under way has not reached.
+    unreached: Range<usize>,
     marker: PhantomData<fn() -> L>,
 }
 
 impl<T, L: Layout> Clone for Walk<T, L> {
     fn clone(&self) -> Self {
-        Self { ..*self }
+        Self { unreached: self.unreached.clone(), ..*self }
     }
 }
 
 impl<T, L: Layout> Walk<T, L> {
     /// No entries.
     fn nothing() -> Self {
-        Self { zones: Zones::nothing(), mask: BucketMask::EMPTY, next: 0, left: 0, marker: PhantomData }
+        Self {
+            zones: Zones::nothing(),
+            mask: BucketMask::EMPTY,
+            word: 0,
+            ahead: Marked::NONE,
+            scout: Marked::NONE,
+            left: 0,
+            unreached: 0..0,
+            marker: PhantomData,
+        }
     }
 
     /// Entries not yet visited.
@@ -40,33 +66,165 @@ impl<T, L: Layout> Walk<T, L> {
         self.left
     }
 
+    #[inline]
     pub(super) fn over(table: &Bare<T, L>) -> Self {
-        Self { zones: table.zones, mask: BucketMask::EMPTY, next: 0, left: table.len, marker: PhantomData }
+        Self::part(table, 0..table.words())
+    }
+
+    /// The entries that lie in these mask words.
+    #[inline]
+    pub(crate) fn part(table: &Bare<T, L>, words: Range<usize>) -> Self {
+        let ahead = table.marked(words);
+        let mut walk = Self {
+            zones: table.zones,
+            mask: BucketMask::EMPTY,
+            word: 0,
+            ahead,
+            scout: Marked::NONE,
+            left: table.len,
+            unreached: table.unreached(),
+            marker: PhantomData,
+        };
+        let slots = table.buckets * SLOTS;
+        if table.len < slots / SPARSE && slots * size_of::<T>() > NEAR {
+            walk.send_scout();
+        }
+        walk
+    }
+
+    /// Sends the scout ahead.
+    #[cold]
+    fn send_scout(&mut self) {
+        self.scout = self.ahead;
+        for _ in 0..AHEAD {
+            // SAFETY: a walk is made of, and ends before, a live table.
+            unsafe { self.look_ahead() };
+        }
+    }
+
+    /// Asks for the slots of the scout's next word.
+    ///
+    /// # Safety
+    /// The table is alive and has not moved.
+    #[inline(always)]
+    unsafe fn look_ahead(&mut self) {
+        // SAFETY: the caller's promise; set bits speak of slots of open buckets.
+        unsafe {
+            let Some(word) = self.scout.next(&self.zones) else {
+                // Behind the end of an OS page the processor does not look ahead by itself.
+                if size_of::<T>() != 0 {
+                    let far = self.zones.slots.as_ptr().wrapping_add(self.word * LANES * SLOTS);
+                    prefetch(far.wrapping_byte_add(4096));
+                }
+                return;
+            };
+            for bit in BucketMask::from_word(*self.zones.masks.as_ptr().add(word)).occupied() {
+                prefetch(L::Geometry::slot_of_bit(&self.zones, word, bit as usize));
+            }
+        }
+    }
+
+    /// Goes to the next word that has entries.
+    ///
+    /// # Safety
+    /// As for `look_ahead`.
+    #[inline(always)]
+    unsafe fn turn(&mut self) -> bool {
+        loop {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let Some(word) = self.ahead.next(&self.zones) else { return false };
+                self.word = word;
+                self.mask = BucketMask::from_word(*self.zones.masks.as_ptr().add(word));
+                self.look_ahead();
+            }
+            if !self.mask.is_empty() {
+                return true;
+            }
+        }
     }
 
     /// The next entry, and where it lies.
     ///
     /// # Safety
-    /// The table is alive, has not moved, and has at least the entries that are left to visit.
+    /// The table is alive, has not moved, and nobody else takes out the entries that are still to come.
     #[inline(always)]
-    pub(super) unsafe fn advance(&mut self) -> Option<(NonNull<T>, Spot)> {
-        if self.left == 0 {
+    pub(crate) unsafe fn advance(&mut self) -> Option<(NonNull<T>, Spot)> {
+        // SAFETY: the caller's promise.
+        if self.mask.is_empty() && !unsafe { self.turn() } {
             return None;
         }
-        self.left -= 1;
-        let slot = loop {
-            if let Some(slot) = self.mask.lowest() {
-                break slot;
-            }
-            // SAFETY: an entry is left, so a word is.
-            self.mask = BucketMask::from_word(unsafe { *self.zones.masks.as_ptr().add(self.next) });
-            self.next += 1;
-        };
+        self.left = self.left.wrapping_sub(1);
+        let bit = self.mask.word().trailing_zeros() as usize;
         self.mask = BucketMask::from_word(self.mask.word() & (self.mask.word() - 1));
-        let (word, bit) = (self.next - 1, slot as usize);
         // SAFETY: a set bit speaks of a slot of an open bucket.
-        let at = unsafe { NonNull::new_unchecked(L::Geometry::slot_of_bit(&self.zones, word, bit)) };
-        Some((at, Spot { bucket: word * LANES + bit / LANE_BITS, slot: bit % LANE_BITS }))
+        let at = unsafe { NonNull::new_unchecked(L::Geometry::slot_of_bit(&self.zones, self.word, bit)) };
+        Some((at, Spot { bucket: self.word * LANES + bit / LANE_BITS, slot: bit % LANE_BITS }))
+    }
+
+    /// Folds all entries that are still to come.
+    ///
+    /// # Safety
+    /// As for `advance`.
+    #[inline(always)]
+    unsafe fn fold<R>(mut self, first: R, mut fold: impl FnMut(R, NonNull<T>) -> R) -> R {
+        let mut all = first;
+        loop {
+            let (word, mask) = (self.word, self.mask);
+            // SAFETY: the caller's promise; set bits speak of slots of open buckets.
+            unsafe {
+                if mask.word() == FULL_WORD {
+                    for bucket in word * LANES..word * LANES + LANES {
+                        for slot in 0..SLOTS {
+                            let at = L::Geometry::slot(&self.zones, bucket, slot);
+                            all = fold(all, NonNull::new_unchecked(at));
+                        }
+                    }
+                } else {
+                    for bit in mask.occupied() {
+                        let at = L::Geometry::slot_of_bit(&self.zones, word, bit as usize);
+                        all = fold(all, NonNull::new_unchecked(at));
+                    }
+                }
+                if !self.turn() {
+                    return all;
+                }
+            }
+        }
+    }
+
+    /// Entries that are still to come in buckets that a migration under way has not reached. O(entries to come).
+    ///
+    /// # Safety
+    /// As for `advance`.
+    unsafe fn unmigrated(&self) -> usize {
+        let (mut rest, mut count) = (self.clone(), 0);
+        // SAFETY: the caller's promise.
+        while let Some((_, spot)) = unsafe { rest.advance() } {
+            count += usize::from(self.unreached.contains(&spot.bucket));
+        }
+        count
+    }
+
+    /// Words that are still to come, behind the one under way.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn rest(&self) -> Range<usize> {
+        self.ahead.rest()
+    }
+
+    /// Leaves out the words from `middle` on, which is one of `rest()`, and returns a walk over these.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn split_off(&mut self, middle: usize) -> Self {
+        let mut upper = self.clone();
+        upper.mask = BucketMask::EMPTY;
+        // SAFETY: a walk is made of, and ends before, a live table; the words lie in its range.
+        upper.ahead = unsafe { Marked::of(&self.zones, middle..self.ahead.rest().end) };
+        self.ahead.stop_at(middle);
+        upper.scout = Marked::NONE;
+        if self.scout.stop_at(middle) {
+            upper.send_scout();
+        }
+        upper
     }
 }
 
@@ -81,8 +239,8 @@ impl<T, L: Layout> Bare<T, L> {
         IterMut { walk: Walk::over(self), marker: PhantomData }
     }
 
-    /// Keeps the entries that `keep` accepts. O(mask words + entries). Counts may stay too high: the next insert repairs
-    /// them once that pays.
+    /// Keeps the entries that `keep` accepts. O(entries + summary words). Counts may stay too high: the next insert
+    /// repairs them once that pays.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         let mut walk = Walk::<T, L>::over(self);
         // SAFETY: the table does not move; entries are taken only after the walk has passed them.
@@ -245,6 +403,14 @@ unsafe impl<T: Send, A: Allocator + Sync, L: Layout> Send for Drain<'_, T, A, L>
 // SAFETY: a shared `Drain` gives out &T at most.
 unsafe impl<T: Sync, A: Allocator + Sync, L: Layout> Sync for Drain<'_, T, A, L> {}
 
+impl<T, L: Layout> Iter<'_, T, L> {
+    /// Entries not yet visited in buckets that a migration under way has not reached.
+    pub(crate) fn unmigrated(&self) -> usize {
+        // SAFETY: the table is borrowed, or owned by the iterator that this one is the rest of.
+        unsafe { self.walk.unmigrated() }
+    }
+}
+
 impl<T, L: Layout> Clone for Iter<'_, T, L> {
     fn clone(&self) -> Self {
         Self { walk: self.walk.clone(), marker: PhantomData }
@@ -299,6 +465,12 @@ impl<'a, T, L: Layout> Iterator for Iter<'a, T, L> {
         unsafe { self.walk.advance().map(|(entry, _)| entry.as_ref()) }
     }
 
+    #[inline]
+    fn fold<R, F: FnMut(R, &'a T) -> R>(self, first: R, mut fold: F) -> R {
+        // SAFETY: as above.
+        unsafe { self.walk.fold(first, |all, entry| fold(all, entry.as_ref())) }
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.walk.left, Some(self.walk.left))
     }
@@ -311,6 +483,12 @@ impl<'a, T, L: Layout> Iterator for IterMut<'a, T, L> {
     fn next(&mut self) -> Option<&'a mut T> {
         // SAFETY: the table is borrowed uniquely for 'a, and each entry is visited once.
         unsafe { self.walk.advance().map(|(mut entry, _)| entry.as_mut()) }
+    }
+
+    #[inline]
+    fn fold<R, F: FnMut(R, &'a mut T) -> R>(self, first: R, mut fold: F) -> R {
+        // SAFETY: as above.
+        unsafe { self.walk.fold(first, |all, mut entry| fold(all, entry.as_mut())) }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -385,7 +563,6 @@ impl<T, A: Allocator, L: Layout> Drop for Drain<'_, T, A, L> {
     fn drop(&mut self) {
         // A destructor that panics here leaves the memory to `IntoIter::drop`, and the table stays empty.
         self.all.drop_rest();
-        self.all.walk.left = 0;
         let mut bare = mem::replace(&mut self.all.table.bare, Bare::new());
         bare.reset();
         // SAFETY: borrowed uniquely as long as the drain lives. What is overwritten is a table without memory.
