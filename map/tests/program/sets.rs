@@ -48,9 +48,12 @@ fn step<A: Allocator + Clone, L: Layout>(set: &mut Set<A, L>, model: &mut Model<
             model.retain(|value| value % 3 != key % 3);
         }
         12 => {
-            for value in set.extract_if(|value| value % 2 == key % 2).take(program.count()) {
-                assert!(model.remove(&value));
+            let (count, mut taken) = (program.count(), 0);
+            for value in set.extract_if(|value| value % 2 == key % 2).take(count) {
+                assert!(value % 2 == key % 2 && model.remove(&value));
+                taken += 1;
             }
+            assert!(taken == count || set.iter().all(|value| value % 2 != key % 2), "it ended early");
         }
         13 => {
             let fresh = key..key + program.count() as u64;

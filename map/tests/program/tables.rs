@@ -101,9 +101,13 @@ fn whole<A: Allocator + Clone, L: Layout>(
             model.retain(kept);
         }
         10 => {
+            let mut taken = 0;
             for gone in table.extract_if(|item| !kept(item)).take(count) {
+                assert!(!kept(&gone));
                 model.swap_remove(model.iter().position(|held| *held == gone).expect("it is known"));
+                taken += 1;
             }
+            assert!(taken == count || table.iter().all(kept), "it ended early");
         }
         11 => {
             table.reserve(count, hash);
