@@ -41,6 +41,11 @@ pub fn ratio(value: f64) -> String {
     if value >= 10.0 { format!("{value:.1}") } else { format!("{value:.2}") }
 }
 
+/// A ratio that may be far below one.
+pub fn small_ratio(value: f64) -> String {
+    if value < 0.1 { format!("{value:.4}") } else { ratio(value) }
+}
+
 /// A ratio with `! ` before it where it is over its bound; a dash for none.
 pub fn judged(quotient: Option<f64>, bound: f64) -> String {
     quotient.map_or_else(|| "-".into(), |q| format!("{}{}", if q > bound { "! " } else { "" }, ratio(q)))
@@ -81,6 +86,7 @@ mod tests {
             [judged(Some(1.2), 1.1), judged(Some(1.1), 1.1), judged(None, 1.0)],
             ["! 1.20", "1.10", "-"]
         );
+        assert_eq!([small_ratio(0.00123), small_ratio(0.25)], ["0.0012", "0.25"]);
         assert_eq!(percent(1.0, 4.0), "25.0 %");
         assert_eq!(percent(1.0, 0.0), "-");
     }

@@ -10,7 +10,7 @@ use crate::map::Size;
 /// Options of `map`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = "\
-A whole run takes about a quarter of an hour and 7 GiB of memory on two processors; with --quick some seconds.
+A whole run takes about a quarter of an hour and 9 GiB of memory on two processors; with --quick some seconds.
 
 Examples:
   bucketmask map

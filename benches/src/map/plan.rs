@@ -11,6 +11,9 @@ const ROUNDS: [u32; 2] = [5, 2];
 /// Maps of so many entries are built in at most so many rounds; the first that fits counts.
 const BUILDS: [(u64, u32); 2] = [(5_000_000, 2), (1_000_000, 3)];
 
+/// At a size that is only part of a mean, at most so many rounds; and so many that build maps.
+const INNER: [u32; 2] = [3, 2];
+
 /// Rounds, sizes, and what is left out.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -78,19 +81,28 @@ impl Plan {
         })
     }
 
-    /// Whether a case stands for one size of the octave that nobody asked for by itself.
-    pub(super) fn is_inner(&self, case: &str) -> bool {
+    /// Whether a case stands for the octave or for a size of it.
+    pub(super) fn is_of_octave(&self, case: &str) -> bool {
         let Some(base) = self.octave() else { return false };
         let last = case.rsplit('/').next().unwrap_or_default();
-        let inner = octave(base).into_iter().any(|entries| label(entries) == last);
+        last == Size::Octave(base).to_string()
+            || octave(base).into_iter().any(|entries| label(entries) == last)
+    }
+
+    /// Whether a case stands for one size of the octave that nobody asked for by itself.
+    pub(super) fn is_inner(&self, case: &str) -> bool {
+        let last = case.rsplit('/').next().unwrap_or_default();
+        let inner = self.is_of_octave(case) && last.parse().is_ok_and(|size| matches!(size, Size::One(_)));
         inner && !self.sizes.iter().any(|size| matches!(size, Size::One(_)) && size.to_string() == last)
     }
 
     /// Rounds of a workload on maps of so many entries.
     pub(super) fn rounds(&self, workload: Workload, entries: u64) -> u32 {
-        let most = BUILDS.iter().find(|(least, _)| entries >= *least).map(|&(_, most)| most);
-        most.filter(|_| !workload.reads() && workload != Workload::Churn)
-            .map_or(self.rounds, |most| self.rounds.min(most))
+        let builds = !workload.reads() && workload != Workload::Churn;
+        let most =
+            BUILDS.iter().find(|(least, _)| builds && entries >= *least).map_or(u32::MAX, |&(_, most)| most);
+        let inner = if self.is_inner(&label(entries)) { INNER[usize::from(builds)] } else { u32::MAX };
+        self.rounds.min(most).min(inner)
     }
 }
 
@@ -131,6 +143,7 @@ mod tests {
         let plan = plan(&[], &["1M", "octave"]);
         let inner = ["hit/u64-u64/1.09M", "hit/u64-u64/1M", "hit/u64-u64/octave", "hit/u64-u64/10M", "all"];
         assert_eq!(inner.map(|case| plan.is_inner(case)), [true, false, false, false, false]);
+        assert_eq!(inner.map(|case| plan.is_of_octave(case)), [true, true, true, false, false]);
     }
 
     #[test]
@@ -139,5 +152,7 @@ mod tests {
         assert_eq!(plan.rounds(Workload::Insert, 10_000_000), 2);
         assert_eq!(plan.rounds(Workload::Reserved, 1_000_000), 3);
         assert_eq!([plan.rounds(Workload::Insert, 16), plan.rounds(Workload::Churn, 10_000_000)], [5, 5]);
+        let inner = octave(1_000_000)[1];
+        assert_eq!([plan.rounds(Workload::Insert, inner), plan.rounds(Workload::Churn, inner)], [2, 3]);
     }
 }

@@ -80,6 +80,10 @@ impl<E: Entry, T: Table<E::Key, E::Value>> Local<E, T> {
             let maps = FEWEST_INSERTS.div_ceil(entries);
             let mut spent = Duration::ZERO;
             for _ in 0..maps {
+                if !reserved {
+                    // Not two large maps of each side at once.
+                    self.table = T::bare();
+                }
                 let (table, time) = self.build(entries, reserved);
                 spent += time;
                 if !reserved {

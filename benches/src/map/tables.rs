@@ -9,7 +9,7 @@ use super::speed::{SINGLE, TIME};
 use super::targets::{Judged, pair_bound, time_bound};
 use super::worst::{NOTHING, P999, P9999, WORST};
 use super::{ALL, SUITE, YARDSTICK};
-use crate::format::{judged, nanoseconds, ratio, significant};
+use crate::format::{judged, nanoseconds, ratio, significant, small_ratio};
 use crate::output::Sheet;
 use crate::record::{Figure, Metric, OURS, Record};
 
@@ -55,7 +55,10 @@ impl Part<'_> {
             let bound = (self.bound)(case, *metric);
             let peer = value(YARDSTICK).filter(|&value| value > 0.0);
             let quotient = value(OURS).zip(peer).map(|(ours, peer)| ours / peer);
-            cells.push(judged(quotient, bound.unwrap_or(f64::INFINITY)));
+            let missed = |quotient: &f64| bound.is_some_and(|bound| *quotient > bound);
+            let told =
+                |quotient| format!("{}{}", if missed(&quotient) { "! " } else { "" }, small_ratio(quotient));
+            cells.push(quotient.map_or_else(dash, told));
             cells.push(bound.map_or_else(dash, |bound| format!("<= {bound}")));
             let spread =
                 sides.iter().filter_map(|name| figure(name)).map(|figure| figure.spread).fold(0.0, f64::max);
@@ -144,12 +147,12 @@ fn memory(record: &Record, plan: &Plan) -> Option<Sheet> {
     let rows = rows(record, &[BYTES, SWING, PEAK], |figure| !plan.is_inner(&figure.case));
     let bound = |case: &str, metric: Metric| match (metric, case.ends_with("/octave")) {
         (PEAK, true) => Some(0.6),
-        (BYTES, true) | (PEAK, false) => Some(0.8),
+        (BYTES, true) => Some(0.8),
         _ => None,
     };
     let title = "Bytes of the table by entry, without those of strings: now, and at most so far".into();
     let note = "Counted as asked for from the allocator; ranges in OS pages that are open; Go: what its collector counts. \
-                swing: the greatest within the octave over the least.";
+                swing: the greatest within the octave over the least. No size of the octave may have a peak over 0.8.";
     Part { record, title, rows, show: significant, bound }.sheet(note)
 }
 

@@ -9,7 +9,7 @@ use super::soak::DRIFT;
 use super::speed::{SINGLE, TIME};
 use super::worst::{P999, P9999, WORST};
 use super::{ALL, STRINGS, SUITE, YARDSTICK};
-use crate::format::ratio;
+use crate::format::small_ratio;
 use crate::output::Sheet;
 use crate::record::{Figure, OURS, Record};
 
@@ -127,8 +127,14 @@ impl Judged {
 /// Judges all figures of ours.
 pub(super) fn judge(record: &Record, plan: &Plan) -> Vec<Judged> {
     let mut all = Vec::new();
-    // What is meant for a mean is not asked of each size in it, but peaks are.
-    let counts = |figure: &&Figure| figure.metric == PEAK.name || !plan.is_inner(&figure.case);
+    // What is meant for a mean is not asked of each size in it, but peaks are, and of no other size.
+    let counts = |figure: &&Figure| {
+        if figure.metric == PEAK.name {
+            plan.is_of_octave(&figure.case)
+        } else {
+            !plan.is_inner(&figure.case)
+        }
+    };
     for figure in record.figures().iter().filter(counts) {
         for target in targets(figure) {
             let judged = |value: f64, other: &str| Judged {
@@ -174,13 +180,12 @@ fn quotient(record: &Record, figure: &Figure, other: &str) -> Option<f64> {
 pub(super) fn sheet(all: &[Judged]) -> Sheet {
     let mut sheet = Sheet::new("Targets that are missed", &["case", "figure", "of", "is", "target"]);
     for judged in all.iter().filter(|judged| !judged.is_met()) {
-        let exact = |value: f64| if value < 0.1 { format!("{value:.4}") } else { ratio(value) };
         sheet.row([
             judged.case.clone(),
             judged.metric.clone(),
             judged.what.clone(),
-            format!("! {}", exact(judged.value)),
-            format!("<= {}", exact(judged.bound)),
+            format!("! {}", small_ratio(judged.value)),
+            format!("<= {}", small_ratio(judged.bound)),
         ]);
     }
     let met = all.iter().filter(|judged| judged.is_met()).count();
