@@ -35,6 +35,9 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, 
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
+        if self.table.is_near() {
+            return keys.map(|key| self.get_hashed(hash_of(&self.build, key), key));
+        }
         let mut found = [None; N];
         let mut hashes = [0; BATCH];
         for (keys, found) in keys.chunks(BATCH).zip(found.chunks_mut(BATCH)) {

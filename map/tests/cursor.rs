@@ -313,6 +313,12 @@ fn many_lookups_answer_as_single_ones() {
             assert!(each.eq(single[..len].iter().copied()));
         }
     }
+    // Beyond the size up to which a batch is done one by one.
+    let large = map_of::<Split>((0..90_000).map(|key| key * 2), MIXED);
+    let mut seeded = Seeded(4);
+    let keys: [u64; 37] = std::array::from_fn(|_| seeded.below(180_000));
+    assert_eq!(large.get_many(keys.each_ref()), keys.map(|key| large.get(&key)));
+    assert!(large.get_each(&keys).eq(keys.map(|key| large.get(&key))));
     let empty = HashMap::<String, u64>::new();
     assert_eq!(empty.get_many(["a", "b"]), [None, None]);
     let set: HashSet<String> = ["a", "c"].map(String::from).into();
@@ -321,9 +327,9 @@ fn many_lookups_answer_as_single_ones() {
 
 #[test]
 fn a_bulk_insert_is_one_insert_after_the_other() {
-    for len in [0, 5, 16, 17, 40_000u64] {
+    for len in [0, 5, 16, 17, 200_000u64] {
         let mut seeded = Seeded(len);
-        let entries: Vec<(u64, u64)> = (0..len).map(|nth| (seeded.below(30_000), nth)).collect();
+        let entries: Vec<(u64, u64)> = (0..len).map(|nth| (seeded.below(150_000), nth)).collect();
         let mut map = HashMap::<u64, u64, By>::with_hasher(MIXED);
         map.extend(entries.iter().copied());
         map.check();
@@ -336,13 +342,13 @@ fn a_bulk_insert_is_one_insert_after_the_other() {
 fn a_bulk_insert_survives_its_iterator() {
     let alive = Rc::new(Cell::new(0));
     let mut map = HashMap::<u64, Counted, By>::with_hasher(MIXED);
-    let entries = (0..50_000).map(|key| {
-        assert!(key < 45_003, "the source is exhausted");
+    let entries = (0..150_000).map(|key| {
+        assert!(key < 145_003, "the source is exhausted");
         (key, Counted::new(key, &alive))
     });
     assert!(catch_unwind(AssertUnwindSafe(|| map.extend(entries))).is_err());
     map.check();
-    assert!((44_987..=45_003).contains(&map.len()), "{}", map.len());
+    assert!((144_987..=145_003).contains(&map.len()), "{}", map.len());
     assert_eq!(alive.get(), map.len());
     drop(map);
     assert_eq!(alive.get(), 0);

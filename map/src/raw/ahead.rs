@@ -11,7 +11,7 @@ use crate::hash::tophash;
 use bucketmask_alloc::prefetch;
 
 /// Tables of this many bytes of slots are in the cache by and large.
-const NEAR: usize = 256 << 10;
+const NEAR: usize = 1 << 20;
 
 impl<T, L: Layout> Bare<T, L> {
     /// Whether the caches are likely to hold the table, so that there is no point in asking ahead.
