@@ -325,6 +325,11 @@ fn map_measures_every_side_and_judges_ours() {
         assert!((0.0..1.5).contains(&above), "{above} {name}");
     }
     assert!(value("hit/str16-u64/1k", "time", "bucketmask-str").is_some());
+    assert!(value("get_many/u64-u64/1k", "time", "bucketmask").is_some_and(|time| time > 0.1));
+    assert_eq!(
+        value("get_many/u64-u64/1k", "time", "bucketmask-get"),
+        value("hit/u64-u64/1k", "time", "bucketmask")
+    );
     assert!(value("hit/u64-u64/16", "time", "bucketmask").is_none(), "--only leaves it out");
     assert!(value("hit-while-growing/u64-u64/50k", "time", "bucketmask-steady").is_some());
     assert!(value("soak/u64-u64/30k", "drift", "bucketmask").is_some());

@@ -9,6 +9,9 @@ use bucketmask_map::{HashMap, Pages, StrMap};
 use super::keys::Entry;
 use crate::engine::{Hasher, table_hasher};
 
+/// Keys that are asked for together.
+pub(super) const BATCH: usize = 32;
+
 /// A map from `K` to `V`.
 pub(super) trait Table<K, V>: Sized + 'static {
     /// Whose it is, in figures.
@@ -20,6 +23,10 @@ pub(super) trait Table<K, V>: Sized + 'static {
     fn roomy(entries: usize) -> Self;
     /// The value of `key`.
     fn find(&self, key: &K) -> Option<&V>;
+    /// The values of some keys, asked for together; none where that is no operation.
+    fn find_many<'a>(&'a self, _keys: [&K; BATCH]) -> Option<[Option<&'a V>; BATCH]> {
+        None
+    }
     /// Sets the value of `key`.
     fn put(&mut self, key: K, value: V);
     /// Takes `key` out; whether it was there.
@@ -86,9 +93,16 @@ macro_rules! table {
                 self.len()
             }
 
-            $(fn apart(&self) -> usize {
-                self.$apart()
-            })?
+            $(
+                #[inline]
+                fn find_many<'a>(&'a self, keys: [&K; BATCH]) -> Option<[Option<&'a V>; BATCH]> {
+                    Some(self.get_many(keys))
+                }
+
+                fn apart(&self) -> usize {
+                    self.$apart()
+                }
+            )?
         }
     };
 }
