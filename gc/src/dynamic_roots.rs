@@ -1,6 +1,6 @@
 //! [`DynamicRootSet`]: roots that the program holds from outside the arena.
 //!
-//! The set and its handles share a [`Ledger`]; it outlives whichever goes first. Invariant: an entry of the ledger has a
+//! The set and its handles share a ledger; it outlives whichever goes first. Invariant: an entry of the ledger has a
 //! target exactly as long as some handle refers to it, and the set traces all targets. The ledger's address tells
 //! whether a handle belongs to a set: handles hold it, so it is not used again as long as one exists.
 #![allow(unsafe_code)]
