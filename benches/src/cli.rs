@@ -19,6 +19,7 @@ Examples:
   bucketmask report --input ~/notes           the same on any folder of text
   bucketmask report --json report.jsonl       figures as JSON lines as well
   bucketmask scan --json scan.jsonl           what a collection costs a live entry, mask against flat
+  bucketmask classic --quick                  one entry a cache line, eight compared at once, against records of 24 bytes
   bucketmask numa                             whether memory is on the node that asked for it
   bucketmask table --record scan.jsonl        that record as the README's table
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
@@ -52,6 +53,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Time a collection of one big map by live entry: by mask, flat, and over hashbrown's control bytes
     Scan(ScanArgs),
+    /// Look keys up in aligned 64-byte buckets and in 24-byte records: time, lines, use of a line
+    Classic(ClassicArgs),
     /// Put threads on each NUMA node and ask the kernel whether their memory is there too
     Numa(NumaArgs),
     /// Write a record's table between the markers of a README, or check that it stands there
@@ -109,6 +112,27 @@ pub struct ScanArgs {
     #[command(flatten)]
     pub record: RecordArgs,
     /// 200 thousand entries in place of 2 million and fewer rounds: seconds instead of a minute
+    #[arg(long)]
+    pub quick: bool,
+    /// How many rounds, sides alternating [default: 9, with --quick 3]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
+}
+
+/// Options of `classic`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bucketmask classic
+  bucketmask classic --quick --json /tmp/classic.jsonl --machine /tmp/classic.machine.json")]
+pub struct ClassicArgs {
+    /// Write the figures to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the facts about machine and compiler to FILE, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub machine: Option<PathBuf>,
+    /// Tables that fit a second-level cache only, and fewer rounds: seconds instead of minutes
     #[arg(long)]
     pub quick: bool,
     /// How many rounds, sides alternating [default: 9, with --quick 3]
@@ -179,7 +203,7 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["report", "scan", "numa", "table", "alloc", "frag", "map", "Examples:"] {
+        for name in ["report", "scan", "classic", "numa", "table", "alloc", "frag", "map", "Examples:"] {
             assert!(help.contains(name), "{name}: {help}");
         }
         for name in ["concurrent", "visibility", "detect", "compare", "child", "workload"] {

@@ -222,6 +222,33 @@ fn scan_records_feed_the_readme_and_a_changed_readme_is_noticed() {
 }
 
 #[test]
+fn classic_sets_lines_against_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let (json, machine) = (dir.path().join("classic.jsonl"), dir.path().join("machine.json"));
+    let files = ["--json", text(&json), "--machine", text(&machine)];
+    let output = bucketmask(&[&["classic", "--quick", "--rounds", "1"], &files[..]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("What a lookup fetches"), "{}", stdout(&output));
+    assert!(fs::read_to_string(&machine).unwrap().contains("\"rustc\""));
+    let record = Record::read(&json).unwrap();
+    for case in ["hit/key16/192", "miss/key16/192", "hit/key48/3k", "miss/key48/3k"] {
+        let value = |metric, implementation| record.value("classic", case, metric, implementation).unwrap();
+        for implementation in ["record", "bucketmask-line-scalar", "bucketmask-line-singly"] {
+            for metric in ["time", "latency", "lines", "line_use", "bytes_per_entry"] {
+                assert!(value(metric, implementation) > 0.0, "{case} {metric} {implementation}");
+            }
+        }
+        // What geometry alone decides: a bucket is its line, a batch is eight lines, a record is a third of one or two.
+        let own = |implementation| value("element_line_use", implementation);
+        assert!((own("bucketmask-line-scalar") - 100.0).abs() < 1e-9);
+        assert!((30.0..37.6).contains(&own("record")), "{}", own("record"));
+        assert!(value("lines", "bucketmask-line-scalar") >= 8.0);
+        assert!(value("time", "bucketmask") > 0.0 && value("time", "hashbrown") > 0.0);
+    }
+    assert!(record.ratios().iter().any(|ratio| ratio.peer == "record" && ratio.metric == "latency"));
+}
+
+#[test]
 fn a_faulty_record_is_no_table() {
     let dir = tempfile::tempdir().unwrap();
     let readme = dir.path().join("README.md");
