@@ -47,6 +47,12 @@ impl Marked {
         marked
     }
 
+    /// Where the range of mask words ends.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+
     /// The next marked word.
     ///
     /// # Safety

@@ -111,10 +111,14 @@ impl<T, L: Layout> Walk<T, L> {
         // SAFETY: the caller's promise; set bits speak of slots of open buckets.
         unsafe {
             let Some(word) = self.scout.next(&self.zones) else {
-                // Behind the end of an OS page the processor does not look ahead by itself.
-                if size_of::<T>() != 0 {
-                    let far = self.zones.slots.as_ptr().wrapping_add(self.word * LANES * SLOTS);
-                    prefetch(far.wrapping_byte_add(4096));
+                // Behind the end of an OS page the processor does not look ahead by itself. Behind the table's end there may
+                // be no memory, and a look there costs more than it gives.
+                let page = const {
+                    4096 / (LANES * SLOTS * if size_of::<T>() == 0 { 4096 } else { size_of::<T>() })
+                };
+                if page > 0 && self.word + page < self.ahead.end() {
+                    let here = self.zones.slots.as_ptr().wrapping_add(self.word * LANES * SLOTS);
+                    prefetch(here.wrapping_byte_add(4096));
                 }
                 return;
             };
