@@ -4,18 +4,21 @@
 # std::sync::mpsc and no bare fences.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# The tests of a package that need a feature, which its own lane turns on; a line in any case.
+featured() {
+    grep -B2 '^required-features' "$1/Cargo.toml" | sed -n 's/^name = "\(.*\)"/\1/p' | grep . || echo none
+}
+
 # Tests with a harness of their own, a name a line: those of several threads. The built-in harness passes results over
 # std::sync::mpsc, which ThreadSanitizer would see as a race; ours does so too, but for one test at a time.
 threaded_tests() {
-    grep -B1 '^harness = false' "$1/Cargo.toml" | sed -n 's/^name = "\(.*\)"/\1/p'
+    grep -B1 '^harness = false' "$1/Cargo.toml" | sed -n 's/^name = "\(.*\)"/\1/p' | grep -vxF "$(featured "$1")"
 }
 
 # Tests but for the models that loom runs (loom checks those, on stacks of its own, which no sanitizer can follow), for
 # those of a feature, which have a lane of their own, and for those that say that no sanitizer can run them, and why.
 plain_tests() {
-    local featured
-    featured=$(grep -B1 '^required-features' "$1/Cargo.toml" | sed -n 's/^name = "\(.*\)"/\1/p')
-    grep -LE 'loom::|^//! Not for sanitizers' "$1"/tests/*.rs | sed 's|.*/\(.*\)\.rs|\1|' | grep -vxF "${featured:-none}"
+    grep -LE 'loom::|^//! Not for sanitizers' "$1"/tests/*.rs | sed 's|.*/\(.*\)\.rs|\1|' | grep -vxF "$(featured "$1")"
 }
 
 kind=${1:?thread or address}

@@ -1,4 +1,5 @@
 //! What no operation exceeds, and what a table never costs: counted, at every operation of long runs.
+//! Not for sanitizers: millions of operations on the ways that `model.rs` takes too.
 //!
 //! Invariant: the bounds are the documented ones of docs/decisions/0010; entries moved are counted by the hasher, since
 //! an entry is hashed once for each time that it may be moved.
