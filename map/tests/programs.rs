@@ -1,4 +1,5 @@
 //! Random programs over the whole interface, in every mode: each allocator, each layout, small thresholds and real ones.
+//! Not for sanitizers: it takes minutes to compile; the fuzzer runs the same programs.
 //!
 //! Invariant: a seed that fails names its bytes, which the fuzz target runs too.
 
