@@ -17,6 +17,8 @@ use bucketmask_alloc::{
 /// Most blocks that a program holds, and most bytes.
 const MOST_BLOCKS: usize = 4000;
 const MOST_BYTES: usize = 256 << 20;
+/// Most pages that a program borrows.
+const MOST_LENT: usize = 40;
 
 /// The rest of a program.
 struct Bytes<'a>(&'a [u8]);
@@ -246,7 +248,10 @@ impl Model {
         let slot_size = (bytes.number(12) + 8).next_multiple_of(8);
         let request =
             PageRequest { bytes: 8192 << (bytes.byte() % 5), slot_size, leaf: bytes.byte() % 2 == 0 };
-        if let (true, Some(page)) = (self.lent.len() < 40, lend(current_node(), request)) {
+        if self.lent.len() == MOST_LENT {
+            return;
+        }
+        if let Some(page) = lend(current_node(), request) {
             let mut occupied = [0u64; 8];
             for slot in (0..page.slots()).filter(|_| bytes.byte() % 3 == 1) {
                 occupied[slot / 64] |= 1 << (slot % 64);
