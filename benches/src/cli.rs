@@ -21,7 +21,7 @@ Examples:
   bucketmask scan --json scan.jsonl           what a collection costs a live entry, mask against flat
   bucketmask classic --quick                  one entry a cache line, eight compared at once, against records of 24 bytes
   bucketmask numa                             whether memory is on the node that asked for it
-  bucketmask table --record scan.jsonl        that record as the README's table
+  bucketmask table --check README.md          whether the page's tables are what the newest records give
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
@@ -57,7 +57,7 @@ pub enum Command {
     Classic(ClassicArgs),
     /// Put threads on each NUMA node and ask the kernel whether their memory is there too
     Numa(NumaArgs),
-    /// Write a record's table between the markers of a README, or check that it stands there
+    /// Write the newest records as tables between the markers of pages, or check that they stand there
     Table(TableArgs),
     /// Run allocator workloads on bucketmask, mimalloc, jemalloc and the C library: time and resident memory
     Alloc(AllocArgs),
@@ -166,17 +166,24 @@ pub struct NumaArgs {
 /// Options of `table`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
+A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, alloc, frag, map, map-targets.
+
 Examples:
-  bucketmask table --record benches/records/x86_64-unknown-linux-gnu/2026-01-31.json
-  bucketmask table --record scan.jsonl --readme README.md --check")]
+  bucketmask table README.md docs/map.md
+  bucketmask table --check README.md docs/map.md
+  bucketmask table --record scan.jsonl README.md")]
 pub struct TableArgs {
-    /// The record to show, as `scan --json` writes it
+    /// The pages [default: README.md]
+    #[arg(value_name = "PAGE", default_value = "README.md")]
+    pub pages: Vec<PathBuf>,
+    /// A record to show, as `--json` of the other commands writes it; may be given more than once
     #[arg(long, value_name = "FILE")]
-    pub record: PathBuf,
-    /// The page with the markers `<!-- figures: scan -->` and `<!-- /figures -->`
-    #[arg(long, value_name = "FILE", default_value = "README.md")]
-    pub readme: PathBuf,
-    /// Change nothing; exit code 1 when the page shows something else than the record
+    pub record: Vec<PathBuf>,
+    /// Folder of records, of which the newest of each suite is shown; file names are dates
+    /// [default: benches/records/TARGET, unless --record is given]
+    #[arg(long, value_name = "DIR")]
+    pub records: Option<PathBuf>,
+    /// Change nothing; exit code 1 when a page shows something else than the records
     #[arg(long)]
     pub check: bool,
 }

@@ -39,17 +39,26 @@ pub enum Error {
         /// The line and what is wrong with it.
         fault: crate::record::Fault,
     },
-    /// The README has no table markers.
-    #[error("{0} has no `<!-- figures: scan -->` ... `<!-- /figures -->` markers")]
+    /// A page has no table markers, or a start without an end.
+    #[error("{0} has no `<!-- figures: NAME -->` ... `<!-- /figures -->` markers")]
     NoMarkers(PathBuf),
-    /// The README's table is not what the record gives.
-    #[error("the table in {readme} is not what {record} gives; write it again without --check")]
-    StaleTable {
-        /// The page with the table.
-        readme: PathBuf,
-        /// The record it should show.
-        record: PathBuf,
+    /// A page asks for a table that there is not.
+    #[error("{page}: there is no table {name:?}")]
+    NoSuchTable {
+        /// The page.
+        page: PathBuf,
+        /// What it asks for.
+        name: String,
     },
+    /// No record has figures of a suite.
+    #[error("no record has figures of `bucketmask {suite}`; its --json FILE makes one")]
+    NoRecord {
+        /// The suite.
+        suite: String,
+    },
+    /// A page's table is not what the records give.
+    #[error("a table in {0} is not what the records give; write it again without --check")]
+    StaleTable(PathBuf),
     /// `--only` fits no workload.
     #[error("no workload's name contains any of: {asked}; there are {names}")]
     NoSuchWorkload {
@@ -90,8 +99,10 @@ impl Error {
             | Self::Read { .. }
             | Self::Record { .. }
             | Self::NoSuchWorkload { .. }
-            | Self::NoMarkers(_) => 2,
-            Self::StaleTable { .. } | Self::NotLocal { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
+            | Self::NoMarkers(_)
+            | Self::NoSuchTable { .. }
+            | Self::NoRecord { .. } => 2,
+            Self::StaleTable(_) | Self::NotLocal { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::workload::{Settled, Workload};
 pub const SUITE: &str = "frag";
 
 /// Resident memory of the process after the idle time, the survivors live.
-const STEADY: Metric = Metric::lower("steady_resident", "B");
+pub const STEADY: Metric = Metric::lower("steady_resident", "B");
 /// Resident memory of the process before the idle time.
 const BUSY: Metric = Metric::lower("resident_before_idle", "B");
 /// Bytes of live blocks.
@@ -25,9 +25,9 @@ const LIVE: Metric = Metric::lower("live", "B");
 /// Bytes of the distinct 4 KiB pages on which live blocks lie.
 const FLOOR: Metric = Metric::lower("floor", "B");
 /// What became resident with the blocks and still is, over the bytes of live blocks.
-const PER_LIVE: Metric = Metric::lower("resident_per_live", "1");
+pub const PER_LIVE: Metric = Metric::lower("resident_per_live", "1");
 /// The same over the floor.
-const PER_FLOOR: Metric = Metric::lower("resident_per_floor", "1");
+pub const PER_FLOOR: Metric = Metric::lower("resident_per_floor", "1");
 /// Part of the live slots that nobody asked for.
 const INTERNAL: Metric = Metric::lower("internal_fragmentation", "1");
 /// Part of the committed pages that is no live slot.

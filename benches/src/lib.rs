@@ -4,7 +4,7 @@
 //! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
 //! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection
 //! costs); `classic.rs` (one entry a line against records); `numa.rs` (where memory is); `alloc.rs` and `frag.rs` over `contest.rs` (rounds on several allocators),
-//! `workload.rs` (what is run) and `peer.rs` (on what); `map.rs` (our map against others); `record.rs` and `sample.rs` (figures); `readme.rs` (the table made from a record). `installed.rs` is the allocator
+//! `workload.rs` (what is run) and `peer.rs` (on what); `map.rs` (our map against others); `record.rs` and `sample.rs` (figures); `pages.rs` (the tables made from records). `installed.rs` is the allocator
 //! under it all.
 #![deny(unsafe_code)]
 
@@ -25,11 +25,11 @@ pub mod map;
 pub mod memory;
 pub mod numa;
 pub mod output;
+pub mod pages;
 pub mod peer;
 pub mod program;
 pub mod progress;
 pub mod protocol;
-pub mod readme;
 pub mod record;
 pub mod report;
 pub mod rounds;

@@ -29,12 +29,14 @@ mod workload;
 mod worst;
 
 pub use size::Size;
+pub(crate) use speed::TIME;
+pub(crate) use targets::{Judged, time_bound};
 
 use go::{Remote, Toolchain};
 use keys::{Entry, Lines, Names, Pairs, Words};
 use plan::Plan;
 use side::{Locals, Side};
-use speed::{Sides, TIME};
+use speed::Sides;
 use workload::Workload;
 
 /// The suite's name in figures.
@@ -45,6 +47,16 @@ pub const YARDSTICK: &str = "hashbrown";
 const STRINGS: &str = "bucketmask-str";
 /// The case that stands for all operations, sizes and types.
 const ALL: &str = "all";
+
+/// Judges the figures of a whole run's record.
+pub(crate) fn judge(record: &Record) -> Vec<Judged> {
+    targets::judge(record, &Plan::new(&MapArgs::default()))
+}
+
+/// Whether a size is one of a whole run's own, not only part of a mean.
+pub(crate) fn is_shown(size: &str) -> bool {
+    Plan::new(&MapArgs::default()).sizes.iter().any(|shown| shown.to_string() == size)
+}
 
 /// Runs the command in a process whose allocator is `installed`.
 ///

@@ -202,7 +202,7 @@ fn scan_records_feed_the_readme_and_a_changed_readme_is_noticed() {
     let readme = dir.path().join("README.md");
     fs::write(&readme, "# A\n<!-- figures: scan -->\n<!-- /figures -->\n").unwrap();
     let table = |more: &[&str]| {
-        let mut args = vec!["table", "--record", text(&json), "--readme", text(&readme)];
+        let mut args = vec!["table", "--record", text(&json), text(&readme)];
         args.extend(more);
         bucketmask(&args)
     };
@@ -256,7 +256,7 @@ fn a_faulty_record_is_no_table() {
     let bad = dir.path().join("bad.json");
     fs::write(&bad, "{\"suite\":\"scan\"}\n").unwrap();
     for (record, why) in [(text(&bad), "line 1"), ("/nowhere/at/all", "cannot read")] {
-        let output = bucketmask(&["table", "--record", record, "--readme", text(&readme)]);
+        let output = bucketmask(&["table", "--record", record, text(&readme)]);
         assert_eq!(code(&output), 2);
         assert!(stderr(&output).contains(why), "{}", stderr(&output));
     }

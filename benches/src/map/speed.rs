@@ -14,7 +14,7 @@ use crate::rounds;
 use crate::sample::Samples;
 
 /// One operation.
-pub(super) const TIME: Metric = Metric::lower("time", "ns");
+pub(crate) const TIME: Metric = Metric::lower("time", "ns");
 /// The single lookups of our map, beside its batches.
 pub(super) const SINGLE: &str = "bucketmask-get";
 

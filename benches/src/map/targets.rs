@@ -36,7 +36,7 @@ const fn over(side: &'static str, bound: f64) -> Target {
 }
 
 /// What our time may be of the yardstick's in a case; none where it is only shown.
-pub(super) fn time_bound(case: &str) -> Option<f64> {
+pub(crate) fn time_bound(case: &str) -> Option<f64> {
     let mut parts = case.split('/');
     let (workload, kind) = (parts.next()?, parts.next());
     let size = parts.next();
@@ -109,13 +109,13 @@ fn targets(figure: &Figure) -> Vec<Target> {
 
 /// A target with what was reached.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Judged {
-    pub(super) case: String,
-    pub(super) metric: String,
+pub(crate) struct Judged {
+    pub(crate) case: String,
+    pub(crate) metric: String,
     /// Ours, and over whom.
-    pub(super) what: String,
-    pub(super) value: f64,
-    pub(super) bound: f64,
+    pub(crate) what: String,
+    pub(crate) value: f64,
+    pub(crate) bound: f64,
 }
 
 impl Judged {

@@ -1,45 +1,11 @@
-//! The command `table`: a record's scan figures as the table between two markers of a page. Owns neither file. Invariant:
-//! what stands between the markers follows from the record alone, so that `--check` can tell a stale page.
+//! The table `scan`: what a collection costs a live entry. Pure functions over a record. Invariant: every case has a row.
 
-use std::fs;
-
-use crate::cli::TableArgs;
-use crate::error::{Error, Outcome};
 use crate::format::{ratio, significant};
-use crate::record::{OURS, Record, write_file};
+use crate::record::{OURS, Record};
 use crate::scan::{FLAT, Layout, PEER, SUITE, TIME_PER_LIVE};
 
-const START: &str = "<!-- figures: scan -->";
-const END: &str = "<!-- /figures -->";
-
-/// Writes the table, or checks it.
-///
-/// # Errors
-/// A file cannot be read or written, the record is faulty, the page has no markers, or `--check` finds it stale.
-pub fn run(args: &TableArgs) -> Result<Outcome, Error> {
-    let record = Record::read(&args.record)?;
-    let page = fs::read_to_string(&args.readme)
-        .map_err(|source| Error::Read { path: args.readme.clone(), source })?;
-    let renewed = renew(&page, &table(&record)).ok_or_else(|| Error::NoMarkers(args.readme.clone()))?;
-    if renewed == page {
-        return Ok(Outcome::default());
-    }
-    if args.check {
-        return Err(Error::StaleTable { readme: args.readme.clone(), record: args.record.clone() });
-    }
-    write_file(&args.readme, &renewed)?;
-    Ok(Outcome::default())
-}
-
-/// The page with `table` between its markers; None without markers.
-fn renew(page: &str, table: &str) -> Option<String> {
-    let start = page.find(START)? + START.len();
-    let end = start + page[start..].find(END)?;
-    Some(format!("{}\n{table}{}", &page[..start], &page[end..]))
-}
-
 /// The scan figures as a Markdown table, in the record's order.
-fn table(record: &Record) -> String {
+pub(super) fn table(record: &Record) -> String {
     let mut text = String::from(
         "| case | mask, ns a live entry | flat | gc-arena + hashbrown | mask / flat | target | mask / hashbrown |\n\
          |---|---|---|---|---|---|---|\n",
@@ -94,15 +60,5 @@ mod tests {
         let text = table(&record());
         let row = text.lines().nth(2).unwrap();
         assert_eq!(row, "| `gcmap/2M/keep=1/uniform` | 30.0 | 100 | 60.0 | **0.30** | <= 0.15 | 0.50 |");
-    }
-
-    #[test]
-    fn renewing_changes_only_what_is_between_the_markers() {
-        let page = format!("# A\n{START}\nold\n{END}\nend\n");
-        let renewed = renew(&page, "| new |\n").unwrap();
-        assert_eq!(renewed, format!("# A\n{START}\n| new |\n{END}\nend\n"));
-        assert_eq!(renew(&renewed, "| new |\n").unwrap(), renewed);
-        assert_eq!(renew("no markers", "x"), None);
-        assert_eq!(renew(&format!("{END} {START}"), "x"), None);
     }
 }
