@@ -22,6 +22,7 @@ Examples:
   bucketmask classic --quick                  one entry a cache line, eight compared at once, against records of 24 bytes
   bucketmask numa                             whether memory is on the node that asked for it
   bucketmask table --check README.md          whether the page's tables are what the newest records give
+  bucketmask compare before.json after.json   what changed beyond noise between two records
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
@@ -59,6 +60,8 @@ pub enum Command {
     Numa(NumaArgs),
     /// Write the newest records as tables between the markers of pages, or check that they stand there
     Table(TableArgs),
+    /// Tell what got better and what got worse, beyond noise, from one record to another
+    Compare(CompareArgs),
     /// Run allocator workloads on bucketmask, mimalloc, jemalloc and the C library: time and resident memory
     Alloc(AllocArgs),
     /// Let few blocks survive, on bucketmask and its peers: what stays resident, against live bytes and pages
@@ -188,6 +191,40 @@ pub struct TableArgs {
     pub check: bool,
 }
 
+/// Options of `compare`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Records may be of other commits or other machines: what all peers have in common is taken for the machine's part.
+
+Examples:
+  bucketmask alloc --quick --json before.json     ... change something, then the same with after.json
+  bucketmask compare before.json after.json
+  bucketmask compare before.json after.json --fail-over 5%")]
+pub struct CompareArgs {
+    /// The first record, as `--json` of the other commands writes it
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The second record
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Show the figures that did not change, too
+    #[arg(long)]
+    pub all: bool,
+    /// Exit code 1 when a figure of ours is worse by more than PERCENT, beyond noise
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub fail_over: Option<f64>,
+    /// Write the comparison to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// `5` or `5%`.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let value: f64 = number.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=1000.0).contains(&value) { Ok(value) } else { Err("between 0 % and 1000 %".into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,10 +247,12 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["report", "scan", "classic", "numa", "table", "alloc", "frag", "map", "Examples:"] {
+        for name in
+            ["report", "scan", "classic", "numa", "table", "compare", "alloc", "frag", "map", "Examples:"]
+        {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["concurrent", "visibility", "detect", "compare", "child", "workload"] {
+        for name in ["concurrent", "visibility", "detect", "child", "workload"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

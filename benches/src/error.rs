@@ -83,6 +83,14 @@ pub enum Error {
         /// What fell short.
         faults: String,
     },
+    /// Figures of ours got worse by more than allowed.
+    #[error("worse by more than {percent} %: {cases}")]
+    Worse {
+        /// What was allowed.
+        percent: f64,
+        /// Which figures.
+        cases: String,
+    },
     /// Two programs that must agree did not.
     #[error("{0}")]
     Disagreement(String),
@@ -102,7 +110,11 @@ impl Error {
             | Self::NoMarkers(_)
             | Self::NoSuchTable { .. }
             | Self::NoRecord { .. } => 2,
-            Self::StaleTable(_) | Self::NotLocal { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
+            Self::StaleTable(_)
+            | Self::NotLocal { .. }
+            | Self::Child { .. }
+            | Self::Worse { .. }
+            | Self::Disagreement(_) => 1,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub struct Machine {
     pub transparent_huge_pages: String,
     /// The compiler.
     pub rustc: String,
+    /// The commit of the checkout in which the command ran, `-dirty` behind it where files were changed; empty elsewhere.
+    #[serde(default)]
+    pub commit: String,
     /// The target.
     pub target: String,
     /// The allocators in this binary, by name, with their versions.
@@ -59,6 +63,7 @@ impl Machine {
             kernel: line("/proc/sys/kernel/osrelease"),
             transparent_huge_pages: chosen(&line("/sys/kernel/mm/transparent_hugepage/enabled")),
             rustc: env!("BUCKETMASK_RUSTC").into(),
+            commit: commit(),
             target: TARGET.into(),
             allocators: peer::versions(),
             peers: BTreeMap::new(),
@@ -77,6 +82,11 @@ impl Machine {
         write_file(path, &(text + "\n"))
     }
 
+    /// Reads facts that were written; `None` where there are none, or others than ours.
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+    }
+
     /// One line for headings.
     pub fn summary(&self) -> String {
         format!(
@@ -91,6 +101,17 @@ impl Machine {
             self.rustc
         )
     }
+}
+
+/// See [`Machine::commit`]. Only in a checkout of this project: another's commit would say nothing.
+fn commit() -> String {
+    if !Path::new("benches/Cargo.toml").exists() {
+        return String::new();
+    }
+    let output =
+        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).output();
+    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default().trim().to_owned()
 }
 
 fn line(path: &str) -> String {
@@ -146,6 +167,18 @@ mod tests {
         assert_eq!(count_list(""), 1);
         assert_eq!(chosen("always [madvise] never"), "madvise");
         assert_eq!(chosen("?"), "");
+    }
+
+    #[test]
+    fn facts_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts.machine.json");
+        let machine = Machine { commit: "0123".into(), ..Machine::here() };
+        machine.write(&path).unwrap();
+        assert_eq!(Machine::read(&path), Some(machine));
+        assert_eq!(Machine::read(&dir.path().join("none.json")), None);
+        fs::write(&path, "[]").unwrap();
+        assert_eq!(Machine::read(&path), None);
     }
 
     #[test]

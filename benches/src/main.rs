@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
-use bucketmask_bench::{alloc, classic, frag, map, numa, pages, report, scan, worker, workload};
+use bucketmask_bench::{alloc, classic, compare, frag, map, numa, pages, report, scan, worker, workload};
 use clap::Parser;
 
 #[global_allocator]
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Some(Command::Classic(args)) => classic::run(&args),
         Some(Command::Numa(args)) => numa::run(&args),
         Some(Command::Table(args)) => pages::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Alloc(args)) => alloc::run(&args),
         Some(Command::Frag(args)) => frag::run(&args),
         Some(Command::Map(args)) => map::run(&args, &INSTALLED),

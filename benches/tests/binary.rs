@@ -431,3 +431,52 @@ fn numa_counts_the_frees_that_cross_fake_nodes_and_says_what_it_cannot_know() {
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("can't be told"), "{}", stderr(&output));
 }
+
+#[test]
+fn compare_names_what_got_worse() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, pair: f64, batch: f64| {
+        let path = dir.path().join(name);
+        let row = |case: &str, implementation: &str, value: f64| {
+            format!(
+                "{{\"suite\":\"alloc\",\"case\":\"{case}\",\"impl\":\"{implementation}\",\"metric\":\"time\",\"value\":{value},\
+                 \"unit\":\"ns\",\"better\":\"lower\",\"n\":1,\"rounds\":7,\"spread\":0.01}}\n"
+            )
+        };
+        let ours = row("pair", "bucketmask", pair) + &row("batch", "bucketmask", batch);
+        let peers: String =
+            (0..4).map(|idx| row(&format!("case{idx}"), "mimalloc", 5.0 + f64::from(idx))).collect();
+        fs::write(&path, ours + &peers).unwrap();
+        path
+    };
+    let (before, after) = (file("before.json", 10.0, 20.0), file("after.json", 10.02, 23.0));
+    let json = dir.path().join("compared.json");
+    let compare = |before: &Path, after: &Path, more: &[&str]| {
+        bucketmask(&[&["compare", text(before), text(after)], more].concat())
+    };
+    let output = compare(&before, &after, &["--json", text(&json)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("alloc/batch time") && !stdout(&output).contains("alloc/pair"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&output).contains("1 worse"), "{}", stdout(&output));
+    assert_eq!(Record::read(&json).unwrap().ratios().len(), 6);
+    let output = compare(&before, &after, &["--fail-over", "5%"]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        stderr(&output).contains("alloc/batch") && !stderr(&output).contains("alloc/pair"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(code(&compare(&before, &after, &["--fail-over", "20"])), 0);
+    assert_eq!(code(&compare(&after, &before, &["--fail-over", "0"])), 0, "better is not worse");
+    let output = compare(&before, Path::new("/nowhere/at/all"), &[]);
+    assert_eq!(code(&output), 2);
+    let other = dir.path().join("other.json");
+    fs::write(&other, fs::read_to_string(&before).unwrap().replace("\"alloc\"", "\"frag\"")).unwrap();
+    let output = compare(&before, &other, &[]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("no figure in common"), "{}", stderr(&output));
+}
