@@ -98,3 +98,8 @@ pub use crate::{
         RemoteReport, Report, SlotsReport,
     },
 };
+
+/// The examples of the allocator's page, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/alloc.md")]
+struct Page;
