@@ -153,19 +153,21 @@ pub trait Unlock {
 ///
 /// # Safety
 ///
-/// `deref` returns a reference into the same object, without going through a `Gc`, and takes up no pointer.
+/// `deref` returns a reference into the same object, without going through a `Gc`, and takes up no pointer. The target is this
+/// pointer's alone, or can hold no pointer of an arena.
 pub unsafe trait DerefWrite: Deref {}
 
-// SAFETY: the target is owned, or shared as a plain part of all that share it; no `Gc` is passed.
-unsafe impl<T: ?Sized> DerefWrite for &T {}
-// SAFETY: as for `&T`.
+// SAFETY: the target belongs to the box alone; no `Gc` is passed.
 unsafe impl<T: ?Sized> DerefWrite for Box<T> {}
-// SAFETY: as for `&T`.
+// SAFETY: as for `Box`.
 unsafe impl<T> DerefWrite for Vec<T> {}
+// What is shared may hang on objects that no barrier was run on: those of other owners. So its target is one that can hold no `Gc`.
+// SAFETY: a `'static` target holds no pointer of an arena, so there is nothing that a barrier would have to see.
+unsafe impl<T: ?Sized + 'static> DerefWrite for &T {}
 // SAFETY: as for `&T`.
-unsafe impl<T: ?Sized> DerefWrite for std::rc::Rc<T> {}
+unsafe impl<T: ?Sized + 'static> DerefWrite for std::rc::Rc<T> {}
 // SAFETY: as for `&T`.
-unsafe impl<T: ?Sized> DerefWrite for std::sync::Arc<T> {}
+unsafe impl<T: ?Sized + 'static> DerefWrite for std::sync::Arc<T> {}
 
 /// A container whose elements belong to the object that holds the container.
 ///

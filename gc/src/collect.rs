@@ -187,7 +187,17 @@ pub use crate::__dyn_collect as dyn_collect;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __dyn_collect {
+    // Bounds are bounds: a block would end the implementation below, and begin others.
+    (@bounds) => {};
+    (@bounds {$($any:tt)*} $($rest:tt)*) => {
+        compile_error!("a block among the bounds of `dyn_collect!`");
+    };
+    (@bounds $bound:tt $($rest:tt)*) => {
+        $crate::__dyn_collect!(@bounds $($rest)*);
+    };
     (<$($param:tt),+ $(,)*> $object:ty $(where $($bounds:tt)+)?) => {
+        $($crate::__dyn_collect!(@bounds $($bounds)+);)?
+        impl<'gc, $($param),+> $crate::__MustBeUnsized for $object where $($($bounds)+)? {}
         // SAFETY: the supertrait `DynCollect` traces the value.
         unsafe impl<'gc, $($param),+> $crate::Collect<'gc> for $object
         where
@@ -199,6 +209,7 @@ macro_rules! __dyn_collect {
         }
     };
     ($object:ty) => {
+        impl<'gc> $crate::__MustBeUnsized for $object {}
         // SAFETY: the supertrait `DynCollect` traces the value.
         unsafe impl<'gc> $crate::Collect<'gc> for $object {
             fn trace<__Trace: $crate::collect::Trace<'gc>>(&self, cc: &mut __Trace) {

@@ -247,3 +247,75 @@ struct RootWithoutCollect;
 ///     .map_root::<Rootable![Selfish<'_>]>(|_, root| Selfish(std::cell::Cell::new(None), root));
 /// ```
 struct MappedRootWithoutCollect;
+
+/// What several owners share may hang on an object that no barrier was run on.
+///
+/// ```
+/// use bucketmask_gc::{Arena, Gc, Lock, Rootable};
+/// type Shared<'gc> = Box<Lock<Option<Gc<'gc, u32>>>>;
+/// Arena::<Rootable![Gc<'_, Shared<'_>>]>::new(|mc| Gc::new(mc, Box::new(Lock::new(None)))).mutate(|mc, root| {
+///     Gc::write(mc, *root).as_deref().unlock().set(Some(Gc::new(mc, 1)));
+/// });
+/// ```
+///
+/// ```compile_fail,E0521
+/// use bucketmask_gc::{Arena, Gc, Lock, Rootable};
+/// type Shared<'gc> = std::rc::Rc<Lock<Option<Gc<'gc, u32>>>>;
+/// Arena::<Rootable![Gc<'_, Shared<'_>>]>::new(|mc| Gc::new(mc, Shared::new(Lock::new(None)))).mutate(|mc, root| {
+///     Gc::write(mc, *root).as_deref().unlock().set(Some(Gc::new(mc, 1)));
+/// });
+/// ```
+struct WriteThroughSharedPointer;
+
+/// Nor does a reference on the stack say whose part it is.
+///
+/// ```
+/// use bucketmask_gc::barrier::Write;
+/// use bucketmask_gc::{Arena, Gc, Lock, Rootable};
+/// Arena::<Rootable![Gc<'_, Lock<Option<Gc<'_, u32>>>>]>::new(|mc| Gc::new(mc, Lock::new(None))).mutate(|mc, root| {
+///     let mut lock: Box<Lock<Option<Gc<'_, u32>>>> = Box::new(Lock::new(root.get()));
+///     Write::from_mut(&mut lock).as_deref().unlock().set(Some(Gc::new(mc, 1)));
+/// });
+/// ```
+///
+/// ```compile_fail,E0521
+/// use bucketmask_gc::barrier::Write;
+/// use bucketmask_gc::{Arena, Gc, Lock, Rootable};
+/// Arena::<Rootable![Gc<'_, Lock<Option<Gc<'_, u32>>>>]>::new(|mc| Gc::new(mc, Lock::new(None))).mutate(|mc, root| {
+///     let mut lock: &Lock<Option<Gc<'_, u32>>> = Gc::as_ref(*root);
+///     Write::from_mut(&mut lock).as_deref().unlock().set(Some(Gc::new(mc, 1)));
+/// });
+/// ```
+struct WriteThroughReference;
+
+/// A type that is no trait object has no one to trace it for it.
+///
+/// ```
+/// use bucketmask_gc::collect::{DynCollect, dyn_collect};
+/// trait Peeks<'gc>: DynCollect<'gc> {}
+/// dyn_collect!(dyn Peeks<'gc>);
+/// ```
+///
+/// ```compile_fail,E0119
+/// use bucketmask_gc::{Gc, collect::dyn_collect};
+/// struct Peeks<'gc>(Gc<'gc, String>);
+/// impl Drop for Peeks<'_> { fn drop(&mut self) { println!("{}", *self.0) } }
+/// dyn_collect!(Peeks<'gc>);
+/// ```
+struct DynCollectForSized;
+
+/// Bounds could end the implementation that they stand in.
+///
+/// ```
+/// use bucketmask_gc::collect::{DynCollect, dyn_collect};
+/// trait Shape<'gc, T>: DynCollect<'gc> {}
+/// dyn_collect!(<T> dyn Shape<'gc, T> + 'gc where T: Copy);
+/// ```
+///
+/// ```compile_fail
+/// use bucketmask_gc::collect::{DynCollect, Trace, dyn_collect};
+/// trait Shape<'gc, T>: DynCollect<'gc> {}
+/// trait Dummy<'gc> { fn trace<X: Trace<'gc>>(&self, cc: &mut X); }
+/// dyn_collect!(<T> dyn Shape<'gc, T> + 'gc where T: Copy {} impl<'gc, T> Dummy<'gc> for dyn Shape<'gc, T> + 'gc where T: Copy);
+/// ```
+struct BlockAmongBounds;

@@ -98,7 +98,12 @@ pub mod zst_cache;
 pub use bucketmask_gc_derive::__unelide_lifetimes;
 
 #[doc(hidden)]
-pub use self::{arena::__DynRootable, no_drop::__MustNotImplDrop, unsize::__Unsize, walk::Walk};
+pub use self::{
+    arena::__DynRootable,
+    no_drop::{__MustBeUnsized, __MustNotImplDrop},
+    unsize::__Unsize,
+    walk::Walk,
+};
 
 pub use self::{
     arena::{Arena, Rootable},

@@ -11,3 +11,10 @@ pub trait __MustNotImplDrop {}
     reason = "the bound is used to find `Drop` implementations, not to ask whether dropping matters"
 )]
 impl<T: Drop> __MustNotImplDrop for T {}
+
+/// Implemented for every sized type, and by `dyn_collect!` for what it is given: twice for a type that is no trait object, which
+/// could look at dropped objects in its destructor, and whose `trace` would call itself.
+#[doc(hidden)]
+pub trait __MustBeUnsized {}
+
+impl<T> __MustBeUnsized for T {}

@@ -13,9 +13,9 @@
 //! | `Mutation`: `metrics`, the four barriers | all | |
 //! | `Gc`: `new`, `new_static`, `cast`, `erase`, `from_ptr`, `as_ptr`, `as_ref`, `unlock`, `downgrade`, `write`, `ptr_eq`, `is_dead`, `resurrect` | all | |
 //! | `GcWeak`: `upgrade`, `is_dropped`, `is_dead`, `resurrect`, `ptr_eq`, `as_ptr`, `cast`, `erase`, `from_ptr` | all | |
-//! | `unsize!`, `static_collect!`, `dyn_collect!`, `Collect`, its derive, `Trace`, `DynCollect` | all | more types of std implement `Collect` |
+//! | `unsize!`, `static_collect!`, `dyn_collect!`, `Collect`, its derive, `Trace`, `DynCollect` | all | more types of std implement `Collect`; `dyn_collect!` takes trait objects only; the derive knows all fields or fails |
 //! | `Lock`, `RefLock`, `OnceLock`, `GcLock`, `GcRefLock`, `GcOnceLock` | all | |
-//! | `barrier`: `Write`, `Unlock`, `DerefWrite`, `IndexWrite`, `field!`, `unlock!` | all | |
+//! | `barrier`: `Write`, `Unlock`, `DerefWrite`, `IndexWrite`, `field!`, `unlock!` | all | through `&T`, `Rc` and `Arc` only to `'static` targets: others may hang on an object that no barrier was run on |
 //! | `Static`, `DynamicRootSet`, `DynamicRoot`, `MismatchedRootSet` | all | |
 //! | `ZstCache`, `Alignment`, `ValidAlignment` | all | values with destructors are not cached |
 //! | `Metrics`: `set_pacing`, `total_gc_count`, `adjust_debt`, `allocation_debt`; `Pacing` | all | an object over 16 bytes counts as several |

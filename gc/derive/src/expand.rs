@@ -157,15 +157,17 @@ impl Body {
         let mut patterns = Vec::new();
         let mut traces = Vec::new();
         for (index, field) in fields.iter().enumerate() {
-            if field_is_static(&field.attrs)? {
-                self.static_types.push(field.ty.clone());
-                continue;
-            }
-            let binding = format_ident!("field_{index}", span = Span::mixed_site());
             let member = match &field.ident {
                 Some(name) => Member::Named(name.clone()),
                 None => Member::from(index),
             };
+            // Each field has its place in the pattern: one that an attribute adds behind the derive's back is an error.
+            if field_is_static(&field.attrs)? {
+                self.static_types.push(field.ty.clone());
+                patterns.push(quote!(#member: _));
+                continue;
+            }
+            let binding = format_ident!("field_{index}", span = Span::mixed_site());
             let context = context_ident();
             // The field's own span makes "`X: Collect` is not satisfied" point at the field.
             let span = field.ty.span().resolved_at(Span::call_site());
@@ -173,7 +175,7 @@ impl Body {
             traces.push(quote_spanned!(span=> #gc::collect::Trace::trace(#context, #binding);));
             self.traced_types.push(field.ty.clone());
         }
-        self.arms.push(quote!(#path { #(#patterns,)* .. } => { #(#traces)* }));
+        self.arms.push(quote!(#path { #(#patterns,)* } => { #(#traces)* }));
         Ok(())
     }
 
