@@ -1,6 +1,7 @@
 //! Giving back what a table that has shrunk no longer needs: its end, a piece at a time.
 //!
-//! Owned by `upkeep`. Invariant: only empty buckets are given up, and what comes back later reads as empty again.
+//! Owned by `upkeep`. Invariant: only empty buckets are given up, the bucket that becomes the last one counts
+//! nothing as passed, and what comes back later reads as empty again.
 
 #![allow(unsafe_code)]
 
@@ -28,6 +29,12 @@ impl<T, L: Layout> Bare<T, L> {
         for word in start.div_ceil(LANES)..end.div_ceil(LANES) {
             // SAFETY: the word of an open bucket; all buckets of the word are empty.
             unsafe { *self.zones.summary.as_ptr().add(word / GROUP) &= !(1 << (word % GROUP)) };
+        }
+        // Removals may have left its counts too high, and the buckets that these spoke of are given up.
+        // SAFETY: an open bucket and its word, since `keep` is at least 1; no entry lies behind it.
+        unsafe {
+            self.set_passes(start - 1, Passes::NONE);
+            self.unmark((start - 1) / LANES);
         }
         self.storage.close::<T, L>(start, end);
         self.buckets = start;

@@ -68,6 +68,7 @@ each_layout! {
     removals_at_every_watermark
     bad_hashes
     saturated_counts
+    the_end_of_a_shrunk_table
     copies_in_hash_order
     a_hasher_that_panics_changes_nothing
     retain_leaves_counts_that_are_repaired
@@ -179,6 +180,41 @@ fn saturated_counts<L: Layout>() {
         table.repair_a_piece(&hash);
     }
     assert_holds(&table, &keys, hash);
+}
+
+/// Counts that are too high end with the table when it shrinks, wherever it is cut.
+fn the_end_of_a_shrunk_table<L: Layout>() {
+    // Keys over 2^32 are their own hashes.
+    let hash = |key: &u64| if *key >> 32 == 0 { finalise(*key) } else { *key };
+    let remove = |table: &mut Table<L>, key: u64| {
+        assert_eq!(table.remove(hash(&key), |held| *held == key, hash), Some(key));
+        table.ebb(hash);
+    };
+    let mut table = Table::<L>::new_in(Pages);
+    (0..20_000).for_each(|key| insert(&mut table, key, hash));
+    (0..20_000).filter(|key| key % 2 != 0).for_each(|key| remove(&mut table, key));
+    while table.migrate_step(hash) {}
+    let homes = table.homes() as u64;
+    // Forty entries of every fifth home come and go, those of twenty homes together.
+    let crowd = |home: u64| {
+        let first = ((u128::from(home) << 64).div_ceil(u128::from(homes))) as u64;
+        (0..40).map(move |step| first + step)
+    };
+    let crowded: Vec<u64> = (1..homes - 8).step_by(5).collect();
+    for some in crowded.chunks(20) {
+        some.iter().flat_map(|&home| crowd(home)).for_each(|key| insert(&mut table, key, hash));
+        some.iter().flat_map(|&home| crowd(home)).for_each(|key| remove(&mut table, key));
+    }
+    table.check(hash);
+    let mut keys: BTreeSet<u64> = (0..20_000).step_by(2).collect();
+    while keys.len() > 100 {
+        for key in keys.iter().copied().take(100).collect::<Vec<u64>>() {
+            remove(&mut table, key);
+            keys.remove(&key);
+        }
+        while table.migrate_step(hash) {}
+        assert_holds(&table, &keys, hash);
+    }
 }
 
 fn copies_in_hash_order<L: Layout>() {
