@@ -7,6 +7,7 @@
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 
 use crate::lock::FutexMutex;
 use crate::node::{NodeId, current_node};
@@ -34,6 +35,12 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
 
+/// Mappings that one range may come to: what is open lies apart from what is not. A process may have so many in all
+/// (`vm.max_map_count`), and dies in its next malloc beyond; ranges leave it half.
+const MAPPINGS: usize = 8;
+/// Mappings where the kernel does not say: Linux's default.
+const USUAL_MAPPINGS: usize = 65530;
+
 /// A range that grows gets this part of the address space that ranges may still take.
 const SHARE: usize = 256;
 
@@ -45,7 +52,8 @@ unsafe impl Sync for Range {}
 /// The live ranges, for reports. Ranges are made, opened and dropped by their users, never by the allocator itself,
 /// so this lock is never taken inside malloc or free, and its holder may allocate. Held over a fork like the
 /// others, and before them.
-pub(crate) static LIVE: FutexMutex<Vec<Live>> = FutexMutex::new(Vec::new());
+/// By the range's address.
+pub(crate) static LIVE: FutexMutex<BTreeMap<usize, Live>> = FutexMutex::new(BTreeMap::new());
 
 /// Where a range lies, and what of it is open.
 #[derive(Clone)]
@@ -99,9 +107,13 @@ impl Live {
 impl Range {
     /// Room of at least `room` bytes (rounded up to 4 MiB) on this thread's node, nothing of it open.
     ///
-    /// `None` if the region has no such room left or there is no region: use another way to grow.
+    /// `None` if the region has no such room left, there is no region, or so many ranges are alive that the process would
+    /// run out of mappings (4095 with Linux's default of `vm.max_map_count`): use another way to grow.
     pub fn reserve(room: usize) -> Option<Self> {
         let chunks = room.div_ceil(CHUNK).max(1);
+        if LIVE.lock().len() >= most_ranges() {
+            return None;
+        }
         let node = current_node();
         let region = REGION.get();
         let spans = region.spans();
@@ -109,7 +121,7 @@ impl Range {
             let idx = (usize::from(node.0) + step) % spans.len();
             spans[idx].take_chunks(chunks).map(|base| (NodeId(idx as u8), base))
         })?;
-        LIVE.lock().push(Live { base, chunks, node, parts: Vec::new() });
+        LIVE.lock().insert(base, Live { base, chunks, node, parts: Vec::new() });
         HELD.fetch_add(chunks, Ordering::Relaxed);
         let base = NonNull::new(base as *mut u8)?;
         Some(Self { base, chunks, node, opened: AtomicUsize::new(0) })
@@ -184,7 +196,7 @@ impl Range {
     /// Writes down what is open.
     fn note(&self, change: impl FnOnce(&mut Live)) {
         let base = self.base.as_ptr() as usize;
-        if let Some(live) = LIVE.lock().iter_mut().find(|live| live.base == base) {
+        if let Some(live) = LIVE.lock().get_mut(&base) {
             change(live);
             let (had, has) = (self.opened(), live.bytes());
             self.opened.store(has, Ordering::Relaxed);
@@ -205,11 +217,7 @@ impl Range {
 impl Drop for Range {
     fn drop(&mut self) {
         let base = self.base.as_ptr() as usize;
-        let parts = {
-            let mut live = LIVE.lock();
-            let at = live.iter().position(|live| live.base == base);
-            at.map(|at| live.swap_remove(at).parts).unwrap_or_default()
-        };
+        let parts = LIVE.lock().remove(&base).map(|live| live.parts).unwrap_or_default();
         OPEN.fetch_sub(self.opened(), Ordering::Relaxed);
         let closed = parts.iter().all(|&(start, end)| {
             // SAFETY: inside the range, which nobody uses any more.
@@ -226,7 +234,21 @@ impl Drop for Range {
 
 /// The live ranges, as they are now.
 pub(crate) fn live() -> Vec<Live> {
-    LIVE.lock().clone()
+    LIVE.lock().values().cloned().collect()
+}
+
+/// Ranges that may be alive at once; a few more where several threads make one at the same time.
+fn most_ranges() -> usize {
+    /// 0 while nobody asked. Relaxed: whoever asks finds the same number.
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let known = MOST.load(Ordering::Relaxed);
+    if known > 0 {
+        return known;
+    }
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    let most = (text.trim().parse().unwrap_or(USUAL_MAPPINGS) / 2 / MAPPINGS).max(1);
+    MOST.store(most, Ordering::Relaxed);
+    most
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use parking_lot::Mutex;
+
 use bucketmask_alloc::{
     BucketAlloc, LentPage, Locator, PageRequest, PageUse, Range, current_node, give_back, lend, locate,
     prefetch,
@@ -97,8 +99,12 @@ fn lent_pages_are_in_the_masks() {
     give(lent);
 }
 
+/// Tests of ranges run one at a time: one takes all there are.
+static RANGES: Mutex<()> = Mutex::new(());
+
 #[test]
 fn ranges_open_close_and_read_as_zero_again() {
+    let _alone = RANGES.lock();
     let range = Range::reserve(9 << 20).unwrap();
     assert_eq!(range.room(), 12 << 20);
     assert_eq!(range.base().as_ptr() as usize % (4 << 20), 0);
@@ -128,6 +134,7 @@ fn ranges_open_close_and_read_as_zero_again() {
 
 #[test]
 fn ample_ranges_leave_room_for_others() {
+    let _alone = RANGES.lock();
     let least = 5 << 20;
     let first = Range::reserve_ample(least).unwrap().room();
     assert!(first > 256 << 20, "{first}: the first ones get far more than they ask for");
@@ -140,7 +147,27 @@ fn ample_ranges_leave_room_for_others() {
 }
 
 #[test]
+fn ranges_leave_mappings_to_others() {
+    let _alone = RANGES.lock();
+    let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let before = mappings();
+    let mut ranges = Vec::new();
+    // Three parts open in each, as a table has them.
+    while let Some(range) = Range::reserve(1 << 20) {
+        assert!([0, 1 << 18, 1 << 19].into_iter().all(|part| range.open(part, 4096)));
+        ranges.push(range);
+    }
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    assert!(mappings() - before <= limit / 2, "{} of {limit}", mappings());
+    assert!(ranges.len() >= limit / 32, "{} ranges", ranges.len());
+    ranges.pop();
+    assert!(Range::reserve(1 << 20).is_some());
+}
+
+#[test]
 fn ranges_are_apart_and_come_back() {
+    let _alone = RANGES.lock();
     let ranges: Vec<Range> = (1..40).map(|chunks| Range::reserve(chunks * (4 << 20)).unwrap()).collect();
     let mut spans: Vec<(usize, usize)> =
         ranges.iter().map(|range| (range.base().as_ptr() as usize, range.room())).collect();

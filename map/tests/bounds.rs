@@ -6,7 +6,7 @@
 
 mod common;
 
-use bucketmask_map::{Blocks, HashMap, Inline, Layout, Split, Tiny};
+use bucketmask_map::{Blocks, HashMap, Inline, Layout, Split, StrMap, Tiny};
 use common::{By, MIXED, Seeded};
 use std::cell::Cell;
 
@@ -103,6 +103,43 @@ fn memory_follows_removals_but_not_below_what_was_reserved() {
     assert!(kept.capacity() >= 100_000);
     kept.shrink_to(1000);
     assert!((1000..2000).contains(&kept.capacity()));
+}
+
+#[test]
+fn a_map_of_strings_gives_memory_back_too_but_not_what_was_reserved() {
+    let mut map = StrMap::<u64>::default();
+    map.extend((0..100_000u64).map(|key| (key.to_string(), key)));
+    while map.migrate_step() {}
+    let full = map.allocation_size();
+    (0..95_000u64).for_each(|key| assert_eq!(map.remove(&key.to_string()), Some(key)));
+    while map.migrate_step() {}
+    map.check();
+    assert!(map.allocation_size() * 5 < full, "{} of {full}", map.allocation_size());
+    map.reserve(100_000);
+    map.insert("one more", 1);
+    while map.migrate_step() {}
+    assert!(map.capacity() >= 105_000, "{}", map.capacity());
+}
+
+#[test]
+fn a_cleared_map_keeps_its_memory_until_it_is_used_otherwise() {
+    let mut map = HashMap::with_hasher(MIXED);
+    (0..100_000u64).for_each(|key| _ = map.insert(key, key));
+    let capacity = map.capacity();
+    map.clear();
+    (0..1000).for_each(|key| assert_eq!(map.remove(&key), None));
+    assert_eq!(map.capacity(), capacity, "a miss gave it away");
+}
+
+#[test]
+fn removals_shrink_what_was_reserved_once_that_is_taken_back() {
+    let mut map = HashMap::with_capacity_and_hasher(100_000, MIXED);
+    (0..100_000u64).for_each(|key| _ = map.insert(key, key));
+    let full = map.allocation_size();
+    map.shrink_to_fit();
+    (0..95_000u64).for_each(|key| _ = map.remove(&key));
+    while map.migrate_step() {}
+    assert!(map.allocation_size() * 5 < full, "{} of {full}", map.allocation_size());
 }
 
 /// Bytes an entry, over three octaves of sizes, of entries of 16 bytes.

@@ -315,3 +315,14 @@ fn values_that_hold_borrows_and_cells_work() {
     assert_eq!(*counts["be"].borrow(), 2);
     assert_eq!(counts.into_values().map(RefCell::into_inner).sum::<u32>(), 6);
 }
+
+#[test]
+fn many_large_maps_leave_mappings_to_others() {
+    let mut maps: Vec<HashMap<u64, u64>> = (0..9000).map(|_| HashMap::with_capacity(4000)).collect();
+    let mappings = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    assert!(mappings < 45_000, "{mappings}");
+    for (idx, map) in maps.iter_mut().enumerate().step_by(1000) {
+        (0..6000).for_each(|key| _ = map.insert(key, idx as u64));
+        assert_eq!((map.len(), map[&17]), (6000, idx as u64));
+    }
+}

@@ -137,7 +137,10 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     fn ebb_by_a_piece(&mut self, hash: &impl Fn(&T) -> u64) {
         self.care.ticks += 1;
         if self.is_resting() {
-            self.begin_ebb(hash);
+            // What `clear` kept is for who fills it anew; who removes one by one began to shrink before.
+            if self.len > 0 {
+                self.begin_ebb(hash);
+            }
         } else if !self.is_migrating() || self.care.ticks % TICKS == 0 {
             // Want of memory for the list of moves: the next call tries again.
             let _ = self.work(hash);
@@ -203,6 +206,8 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         if homes < self.homes() || self.buckets > homes + spill(homes) {
             self.rebuild(homes, &hash)?;
         }
+        // Less is promised, so removals may begin to shrink.
+        self.set_trigger();
         Ok(())
     }
 
