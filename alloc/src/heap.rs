@@ -27,7 +27,7 @@ use crate::pending::Pending;
 use crate::purger;
 use crate::region::RegionView;
 use crate::remote::Inbox;
-use crate::window::{FreeSlot, Window};
+use crate::window::{self, FreeSlot, Window};
 
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
 /// those of mimalloc's count with their usable size. Medium blocks know theirs.
@@ -63,8 +63,8 @@ pub(crate) struct Heap {
     pub(crate) next_idle: AtomicPtr<Heap>,
     /// Written by other threads.
     inbox: Apart<Inbox<PageMeta>>,
-    /// The windows' slots, one class's behind the other's, and one that is none behind each.
-    stacks: [FreeSlot; class::windows() + CLASSES],
+    /// The windows' slots, one class's behind the other's, and one that is none in front of each and behind the last.
+    stacks: [FreeSlot; class::windows() + CLASSES + 1],
 }
 
 /// Bytes of a heap, and its alignment: the owner word of a page is the address of a window, whose heap is
@@ -94,7 +94,7 @@ impl Heap {
         // SAFETY: by this function's contract. Zeroes are a value of all that is not written here.
         unsafe {
             let windows = (&raw mut (*heap).windows).cast::<Window>();
-            let mut stack = (&raw mut (*heap).stacks).cast::<FreeSlot>();
+            let mut stack = (&raw mut (*heap).stacks).cast::<FreeSlot>().add(1);
             for class in ClassIdx::all() {
                 windows.add(class.get()).write(Window::new(stack, class));
                 stack = stack.wrapping_add(usize::from(class.about().window) + 1);
@@ -188,11 +188,25 @@ impl Heap {
     /// ends the process.
     #[inline(always)]
     pub(crate) unsafe fn free_known(&self, address: usize, window: &Window, bytes: usize) {
-        if let Some(freed) = window.push_again(address) {
+        if let Some((word, slot)) = window.push_again(address) {
             window.count_free(bytes);
-            let (page, slot) = freed.place();
-            return self.pushed(page, slot);
+            return self.pushed(window::page_of(word), slot);
         }
+        if let Some((page, slot)) = window.last_slot(address) {
+            if self.free_slot(window, page, slot, address, bytes) {
+                return;
+            }
+        }
+        // SAFETY: as above.
+        unsafe { self.free_far(address, window, bytes) }
+    }
+
+    /// As [`free_known`](Self::free_known), of a block in another page than the last, or of a free one.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(never)]
+    unsafe fn free_far(&self, address: usize, window: &Window, bytes: usize) {
         let Some((page, entry)) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
@@ -200,6 +214,7 @@ impl Heap {
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
             return self.free_elsewhere(page, entry, address, bytes);
         }
+        window.remember(page);
         self.free_own(window, page, address, bytes);
     }
 
@@ -234,15 +249,30 @@ impl Heap {
         let Some(slot) = window.slot(address.wrapping_sub(page.base())) else {
             return refuse_address(page, address);
         };
-        window.count_free(bytes);
+        if !self.free_slot(window, page, slot, address, bytes) {
+            refuse_free_slot(page, slot);
+        }
+    }
+
+    /// Frees a slot of an own page; `false`: it is free already, and nothing was done.
+    #[inline(always)]
+    fn free_slot(
+        &self,
+        window: &Window,
+        page: &'static PageMeta,
+        slot: usize,
+        address: usize,
+        bytes: usize,
+    ) -> bool {
         // A page has at most 512 slots, so eight buckets.
         let word = &page.local_free.0[(slot / 64) & (WORDS - 1)];
         let free = word.load(Ordering::Relaxed);
         let freed = free ^ 1u64.wrapping_shl(slot as u32);
         if freed < free {
             // It was set.
-            return refuse_free_slot(page, slot);
+            return false;
         }
+        window.count_free(bytes);
         // Release pairs with a report's acquire.
         word.store(freed, Ordering::Release);
         if window.push(word, slot, address) {
@@ -250,6 +280,7 @@ impl Heap {
         } else {
             self.free_to_page(page, slot);
         }
+        true
     }
 
     /// Looks whether a page has something to say about a slot just freed into the window.

@@ -6,10 +6,11 @@
 //! each once; a window gets slots of masks only while it is empty.
 #![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
 use crate::class::ClassIdx;
-use crate::page::{PageMeta, WORDS};
+use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::sample;
 
 /// Most slots that a window takes from a page at a time; frees may fill it further.
@@ -21,27 +22,42 @@ pub(crate) struct Window {
     /// Behind the last free slot of the stack. There lies the slot that malloc took last, unless it was
     /// freed, or its page given back.
     top: AtomicPtr<FreeSlot>,
-    /// The stack: it never moves.
-    bottom: *const FreeSlot,
+    /// Where the stack ends: it never moves. Below its first place lies one whose address is 0.
     limit: *const FreeSlot,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
-    /// The class's [`Class::inverse`](crate::class::Class::inverse), `twos` and slots a page.
-    inverse: u32,
-    twos: u32,
-    slots: u32,
+    /// The page freed into last, and its slot 0: an own page, or [`NO_PAGE`]. The heap's thread alone looks.
+    last: Cell<&'static PageMeta>,
+    last_base: Cell<usize>,
+    /// The class's [`Class::inverse`](crate::class::Class::inverse), slots a page and `twos`.
+    inverse: u64,
+    slots: usize,
+    twos: u8,
+    /// Places of the stack.
+    depth: u16,
     /// Requests without a layout to let pass until one is measured.
-    until_sample: AtomicU32,
+    until_sample: AtomicU16,
 }
 
-// SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics.
+// SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics. Other threads
+// use no method that touches the cells.
 unsafe impl Sync for Window {}
+
+/// Stands for the page freed into last where there is none: all its slots are free, so no free passes.
+static NO_PAGE: PageMeta = PageMeta {
+    // SAFETY: a header is integers and pointers, of which zero is one.
+    header: unsafe { core::mem::zeroed() },
+    taken: MaskLine([const { AtomicU64::new(0) }; WORDS]),
+    local_free: MaskLine([const { AtomicU64::new(u64::MAX) }; WORDS]),
+    remote: MaskLine([const { AtomicU64::new(0) }; WORDS]),
+};
 
 /// A free slot: its address, its word of `local_free`, and which of its page it is; from bit [`FRESH`] on,
 /// whether its memory reads as zero.
 #[repr(C)]
 pub(crate) struct FreeSlot {
-    address: AtomicUsize,
+    /// For the heap's thread alone; 0 of a place that was never set, or forgotten.
+    address: Cell<usize>,
     word: AtomicPtr<AtomicU64>,
     slot: AtomicU64,
 }
@@ -55,7 +71,7 @@ static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
 impl FreeSlot {
     #[inline(always)]
     fn set(&self, word: &AtomicU64, slot: u64, address: usize) {
-        self.address.store(address, Ordering::Relaxed);
+        self.address.set(address);
         // Release pairs with the acquires in `place`: who sees them sees that the slot here before was taken.
         self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Release);
         self.slot.store(slot, Ordering::Release);
@@ -72,16 +88,25 @@ impl FreeSlot {
     /// The page and the slot, of a slot that was set.
     #[inline(always)]
     pub(crate) fn place(&self) -> (&'static PageMeta, usize) {
-        let word = self.word.load(Ordering::Acquire) as usize;
-        let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
-        // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never
-        // unmapped.
-        (unsafe { &*page }, self.slot.load(Ordering::Acquire) as u32 as usize)
+        let word = self.word.load(Ordering::Acquire);
+        (page_of(word), self.slot.load(Ordering::Acquire) as u32 as usize)
     }
 
     /// As `place`, for another thread, which may see one that was never set.
     fn seen(&self) -> Option<(&'static PageMeta, usize)> {
         (!self.word.load(Ordering::Relaxed).is_null()).then(|| self.place())
+    }
+}
+
+/// The page of a word of some page's `local_free`.
+#[inline(always)]
+pub(crate) fn page_of(word: *const AtomicU64) -> &'static PageMeta {
+    let page = (word as usize & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
+    // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never unmapped:
+    // so it is not null.
+    unsafe {
+        core::hint::assert_unchecked(!page.is_null());
+        &*page
     }
 }
 
@@ -91,23 +116,41 @@ impl Window {
         let about = class.about();
         Self {
             top: AtomicPtr::new(stack),
-            bottom: stack,
             limit: stack.wrapping_add(usize::from(about.window)),
             requested: AtomicU64::new(0),
+            last: Cell::new(&NO_PAGE),
+            last_base: Cell::new(0),
             inverse: about.inverse,
-            twos: u32::from(about.twos),
-            slots: u32::from(about.slots),
-            until_sample: AtomicU32::new(0),
+            slots: usize::from(about.slots),
+            twos: about.twos,
+            depth: about.window,
+            until_sample: AtomicU16::new(0),
         }
     }
 
-    /// The slot that begins `in_page` bytes into a page of the class, if one does. A multiplication, a
+    /// The slot of a page of the class that begins `in_page` bytes behind its base, if one does. A multiplication, a
     /// rotation and a comparison: the quotient of a multiple of the slot size by exact division, and more
     /// than a page has slots for anything else (see [`Class::inverse`]).
     #[inline(always)]
     pub(crate) fn slot(&self, in_page: usize) -> Option<usize> {
-        let slot = (in_page as u32).wrapping_mul(self.inverse).rotate_right(self.twos);
-        (slot < self.slots).then_some(slot as usize)
+        let slot = (in_page as u64).wrapping_mul(self.inverse).rotate_right(u32::from(self.twos)) as usize;
+        (slot < self.slots).then_some(slot)
+    }
+
+    /// The page freed into last and its slot that begins at `address`, if one does. Where there is no such page, it
+    /// may be one whose slots are all free.
+    #[inline(always)]
+    pub(crate) fn last_slot(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
+        let slot = self.slot(address.wrapping_sub(self.last_base.get()))?;
+        Some((self.last.get(), slot))
+    }
+
+    /// Notes the page freed into last, one of the heap's own. It has to be [forgotten](Self::forget) before it is
+    /// another's.
+    #[inline(always)]
+    pub(crate) fn remember(&self, page: &'static PageMeta) {
+        self.last.set(page);
+        self.last_base.set(page.base());
     }
 
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
@@ -125,14 +168,15 @@ impl Window {
 
     #[inline(always)]
     fn pop_slot(&self) -> Option<(usize, &FreeSlot)> {
-        let top = self.top.load(Ordering::Relaxed);
-        if top.cast_const() <= self.bottom {
+        let last = self.top.load(Ordering::Relaxed).wrapping_sub(1);
+        // SAFETY: the top is not below the stack, below whose first place lies another.
+        let slot = unsafe { &*last };
+        let address = slot.address.get();
+        if address == 0 {
+            // Below the first place: the slots of the stack have addresses.
             return None;
         }
-        let last = top.wrapping_sub(1);
-        // SAFETY: above the bottom, so a slot of the stack.
-        let slot = unsafe { &*last };
-        let (address, (word, bit)) = (slot.address.load(Ordering::Relaxed), slot.bit());
+        let (word, bit) = slot.bit();
         // Relaxed: the slot is live from here on, which no other mask says. The bit is set.
         word.store(word.load(Ordering::Relaxed) ^ 1u64.wrapping_shl(bit), Ordering::Relaxed);
         // Release pairs with the acquire in `free`: who misses the slot here sees it live.
@@ -141,16 +185,16 @@ impl Window {
     }
 
     /// Frees the block at `address` if it is the one that malloc took last, of which all is still known. It is
-    /// the next to be handed out.
+    /// the next to be handed out. Its word of `local_free`, and its slot.
     #[inline(always)]
-    pub(crate) fn push_again(&self, address: usize) -> Option<&FreeSlot> {
+    pub(crate) fn push_again(&self, address: usize) -> Option<(&'static AtomicU64, usize)> {
         let top = self.top.load(Ordering::Relaxed);
         // SAFETY: at most the limit, behind which the stack has one more.
-        let slot = unsafe { &*top };
-        if slot.address.load(Ordering::Relaxed) != address {
+        let place = unsafe { &*top };
+        if place.address.get() != address {
             return None;
         }
-        let (word, bit) = slot.bit();
+        let (word, bit) = place.bit();
         let free = word.load(Ordering::Relaxed);
         let freed = free ^ 1u64.wrapping_shl(bit);
         if freed < free {
@@ -158,12 +202,12 @@ impl Window {
             return None;
         }
         // No longer fresh.
-        slot.slot.store(u64::from(bit), Ordering::Relaxed);
+        place.slot.store(u64::from(bit), Ordering::Relaxed);
         // Release pairs with a report's acquire.
         word.store(freed, Ordering::Release);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
-        Some(slot)
+        Some((word, bit as usize))
     }
 
     /// Puts a slot in that was just freed, of this word of its page's mask: it is the next to be handed out.
@@ -218,31 +262,37 @@ impl Window {
         // Were there fewer than said, they would leave a gap below.
         let filled = if left.is_empty() { wanted } else { 0 };
         // Release pairs with the acquire in `free`.
-        self.top.store(self.bottom.cast_mut().wrapping_add(filled), Ordering::Release);
+        self.top.store(self.bottom().wrapping_add(filled), Ordering::Release);
         filled
     }
 
     /// Takes all slots out, and calls `visit` with the page of each.
     pub(crate) fn empty(&self, mut visit: impl FnMut(&'static PageMeta)) {
         let count = self.count();
-        self.top.store(self.bottom.cast_mut(), Ordering::Release);
+        self.top.store(self.bottom(), Ordering::Release);
         self.room().iter().take(count).for_each(|slot| visit(slot.place().0));
     }
 
-    /// Forgets which slots were taken last: their page is given back, or another's.
+    /// The stack's first place.
+    fn bottom(&self) -> *mut FreeSlot {
+        self.limit.wrapping_sub(usize::from(self.depth)).cast_mut()
+    }
+
+    /// Forgets which slots were taken last and where the last free went: the page is given back, or another's.
     pub(crate) fn forget(&self) {
+        self.last.set(&NO_PAGE);
+        self.last_base.set(0);
         // Behind the top lie those taken since the last time, and then those forgotten or never set.
         let taken = self.room().iter().skip(self.count());
-        for slot in taken.take_while(|slot| slot.address.load(Ordering::Relaxed) != 0) {
-            slot.address.store(0, Ordering::Relaxed);
+        for slot in taken.take_while(|slot| slot.address.get() != 0) {
+            slot.address.set(0);
         }
     }
 
     /// All places of the stack.
     fn room(&self) -> &[FreeSlot] {
-        let room = (self.limit as usize - self.bottom as usize) / size_of::<FreeSlot>();
         // SAFETY: set when the window was made; a stack lives as long as its heap.
-        unsafe { core::slice::from_raw_parts(self.bottom, room) }
+        unsafe { core::slice::from_raw_parts(self.bottom(), usize::from(self.depth)) }
     }
 
     /// The free slots, for any thread.
@@ -254,7 +304,7 @@ impl Window {
     pub(crate) fn count(&self) -> usize {
         // Acquire pairs with the releases of the owner.
         let top = self.top.load(Ordering::Acquire) as usize;
-        (top - self.bottom as usize) / size_of::<FreeSlot>()
+        (top - self.bottom() as usize) / size_of::<FreeSlot>()
     }
 
     /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
