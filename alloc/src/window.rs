@@ -16,6 +16,11 @@ use crate::sample;
 /// Most slots that a window takes from a page at a time; frees may fill it further.
 const FILL: usize = 32;
 
+/// Whether requested bytes are counted, and whether a free looks whether its slot is free already. Not so only in the builds
+/// by which `ci/costs.sh` tells what the one and the other cost.
+const COUNTED: bool = !cfg!(bucketmask_uncounted);
+pub(crate) const CHECKED: bool = !cfg!(bucketmask_unchecked);
+
 /// One cache line: where the free slots are, and what a free has to know of the class.
 #[repr(C, align(64))]
 pub(crate) struct Window {
@@ -52,50 +57,76 @@ static NO_PAGE: PageMeta = PageMeta {
     remote: MaskLine([const { AtomicU64::new(0) }; WORDS]),
 };
 
-/// A free slot: its address, its word of `local_free`, and which of its page it is; from bit [`FRESH`] on,
-/// whether its memory reads as zero.
+/// A free slot: its address, and in one word which of its page it is, in bit [`FRESH`] whether its memory reads as zero, and
+/// from bit [`WORD`] on its word of `local_free`. The number lies lowest, since the processor takes a bit's modulo 64.
 #[repr(C)]
 pub(crate) struct FreeSlot {
     /// For the heap's thread alone; 0 of a place that was never set, or forgotten.
     address: Cell<usize>,
-    word: AtomicPtr<AtomicU64>,
-    slot: AtomicU64,
+    place: AtomicU64,
 }
 
-/// Where in a slot's number it says that nobody had the slot since its memory came from the kernel.
-const FRESH: u32 = 32;
+/// Addresses have 48 bits at most.
+const WORD: u32 = 16;
+const FRESH: u32 = 15;
 
 static_assertions::const_assert_eq!(size_of::<Window>(), 64);
-static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
+static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
+
+/// The stack of who has no heap: a place below it and one behind it.
+struct NoPlaces([FreeSlot; 2]);
+
+// SAFETY: nobody writes to it: windows with this stack neither get slots nor give them.
+unsafe impl Sync for NoPlaces {}
+
+static NO_PLACES: NoPlaces = NoPlaces([const { FreeSlot::unset() }; 2]);
 
 impl FreeSlot {
+    const fn unset() -> Self {
+        Self { address: Cell::new(0), place: AtomicU64::new(0) }
+    }
+
+    /// `slot` is the slot's number in its page, perhaps with the bit [`FRESH`].
     #[inline(always)]
     fn set(&self, word: &AtomicU64, slot: u64, address: usize) {
         self.address.set(address);
-        // Release pairs with the acquires in `place`: who sees them sees that the slot here before was taken.
-        self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Release);
-        self.slot.store(slot, Ordering::Release);
+        let word = core::ptr::from_ref(word) as usize as u64;
+        // Release pairs with the acquire in `place`: who sees it sees that the slot here before was taken.
+        self.place.store(word << WORD | slot, Ordering::Release);
     }
 
-    /// The word of `local_free` and the slot, of a slot that was set.
+    /// The word of `local_free` and the slot, of a slot that was set; in the slot's number only the lowest six bits say
+    /// which of the word's it is.
     #[inline(always)]
-    fn bit(&self) -> (&'static AtomicU64, u32) {
+    fn bit(place: u64) -> (&'static AtomicU64, u32) {
         // SAFETY: set by `set`, to a word of metadata, which is never unmapped.
-        let word = unsafe { &*self.word.load(Ordering::Relaxed) };
-        (word, self.slot.load(Ordering::Relaxed) as u32)
+        let word = unsafe { &*word_of(place) };
+        (word, place as u32)
     }
 
     /// The page and the slot, of a slot that was set.
     #[inline(always)]
     pub(crate) fn place(&self) -> (&'static PageMeta, usize) {
-        let word = self.word.load(Ordering::Acquire);
-        (page_of(word), self.slot.load(Ordering::Acquire) as u32 as usize)
+        let place = self.place.load(Ordering::Acquire);
+        (page_of(word_of(place)), slot_of(place))
     }
 
     /// As `place`, for another thread, which may see one that was never set.
     fn seen(&self) -> Option<(&'static PageMeta, usize)> {
-        (!self.word.load(Ordering::Relaxed).is_null()).then(|| self.place())
+        (self.place.load(Ordering::Relaxed) != 0).then(|| self.place())
     }
+}
+
+/// The word of `local_free` that a place names.
+#[inline(always)]
+fn word_of(place: u64) -> *const AtomicU64 {
+    (place >> WORD) as usize as *const AtomicU64
+}
+
+/// The slot that a place names.
+#[inline(always)]
+fn slot_of(place: u64) -> usize {
+    (place & ((1 << FRESH) - 1)) as usize
 }
 
 /// The page of a word of some page's `local_free`.
@@ -124,6 +155,23 @@ impl Window {
             slots: usize::from(about.slots),
             twos: about.twos,
             depth: about.window,
+            until_sample: AtomicU16::new(0),
+        }
+    }
+
+    /// The window of who has no heap: never a slot in it, and none that it knows.
+    pub(crate) const fn none() -> Self {
+        let top = (&raw const NO_PLACES.0).cast::<FreeSlot>().wrapping_add(1);
+        Self {
+            top: AtomicPtr::new(top.cast_mut()),
+            limit: top,
+            requested: AtomicU64::new(0),
+            last: Cell::new(&NO_PAGE),
+            last_base: Cell::new(0),
+            inverse: 0,
+            slots: 0,
+            twos: 0,
+            depth: 0,
             until_sample: AtomicU16::new(0),
         }
     }
@@ -163,7 +211,7 @@ impl Window {
     #[inline(always)]
     pub(crate) fn pop_fresh(&self) -> Option<(usize, bool)> {
         let (address, slot) = self.pop_slot()?;
-        Some((address, slot.slot.load(Ordering::Relaxed) >> FRESH != 0))
+        Some((address, slot.place.load(Ordering::Relaxed) >> FRESH & 1 != 0))
     }
 
     #[inline(always)]
@@ -176,7 +224,7 @@ impl Window {
             // Below the first place: the slots of the stack have addresses.
             return None;
         }
-        let (word, bit) = slot.bit();
+        let (word, bit) = FreeSlot::bit(slot.place.load(Ordering::Relaxed));
         // Relaxed: the slot is live from here on, which no other mask says. The bit is set.
         word.store(word.load(Ordering::Relaxed) ^ 1u64.wrapping_shl(bit), Ordering::Relaxed);
         // Release pairs with the acquire in `free`: who misses the slot here sees it live.
@@ -194,20 +242,22 @@ impl Window {
         if place.address.get() != address {
             return None;
         }
-        let (word, bit) = place.bit();
+        let known = place.place.load(Ordering::Relaxed) & !(1 << FRESH);
+        let (word, bit) = FreeSlot::bit(known);
         let free = word.load(Ordering::Relaxed);
-        let freed = free ^ 1u64.wrapping_shl(bit);
-        if freed < free {
+        let bit_word = 1u64.wrapping_shl(bit);
+        let freed = if CHECKED { free ^ bit_word } else { free | bit_word };
+        if CHECKED && freed < free {
             // It was set: a double free, which the way of all others tells.
             return None;
         }
         // No longer fresh.
-        place.slot.store(u64::from(bit), Ordering::Relaxed);
+        place.place.store(known, Ordering::Relaxed);
         // Release pairs with a report's acquire.
         word.store(freed, Ordering::Release);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
-        Some((word, bit as usize))
+        Some((word, slot_of(known)))
     }
 
     /// Puts a slot in that was just freed, of this word of its page's mask: it is the next to be handed out.
@@ -344,6 +394,9 @@ impl Window {
 
     #[inline(always)]
     fn add(&self, bytes: u64) {
+        if !COUNTED {
+            return;
+        }
         // One writer, so load and store do: no read-modify-write.
         self.requested.store(self.requested.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
     }
