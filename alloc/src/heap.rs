@@ -32,6 +32,7 @@ use crate::remote::Inbox;
 use crate::window::{FreeSlot, Window};
 
 pub(crate) use front::{Front, GONE, NOBODY};
+pub(crate) use mail::post_again;
 
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
 /// those of mimalloc's count with their usable size. Medium blocks know theirs.

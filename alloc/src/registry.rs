@@ -11,9 +11,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use lock_api::RawMutex;
 
 use crate::class::ClassIdx;
-use crate::heap::{Front, GONE, HEAP_BYTES, Heap};
+use crate::heap::{self, Front, GONE, HEAP_BYTES, Heap};
 use crate::lock::FutexMutex;
-use crate::node::{MAX_NODES, current_node};
+use crate::node::{MAX_NODES, NodeId, current_node};
 use crate::page::PageMeta;
 use crate::region::REGION;
 use crate::slot;
@@ -188,6 +188,22 @@ pub(crate) fn for_each_heap(mut visit: impl FnMut(&'static Heap)) {
     while let Some(heap) = unsafe { next.as_ref() } {
         visit(heap);
         next = heap.next_made.load(Ordering::Relaxed);
+    }
+}
+
+/// In a forked child: brings the inboxes in line with the masks, in time by the pages in use. A thread that the child lacks
+/// may have said that slots will come and not posted the page yet, or not set their bits; these slots are lost, but what
+/// other threads free later must not be.
+pub(crate) fn post_anew() {
+    let first = HEAPS.load(Ordering::Relaxed);
+    // SAFETY: heaps live for ever.
+    let alone = unsafe { first.as_ref() }.is_none_or(|heap| heap.next_made.load(Ordering::Relaxed).is_null());
+    if alone {
+        return;
+    }
+    for_each_heap(Heap::drop_mail);
+    for (node, span) in REGION.spans().iter().enumerate() {
+        span.for_each_page(NodeId(node as u8), |page, _| heap::post_again(page));
     }
 }
 
