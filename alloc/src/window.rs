@@ -66,7 +66,7 @@ pub(crate) struct FreeSlot {
     place: AtomicU64,
 }
 
-/// Addresses have 48 bits at most.
+/// Addresses have 48 bits at most: longer ones the kernel gives only to who asks for one.
 const WORD: u32 = 16;
 const FRESH: u32 = 15;
 
