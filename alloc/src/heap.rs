@@ -196,7 +196,7 @@ impl Heap {
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
             return self.free_elsewhere(page, entry, address, bytes);
         }
-        window.remember(page);
+        window.remember(page, address);
         Self::free_own(window, page, address, bytes);
     }
 

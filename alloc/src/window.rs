@@ -9,7 +9,7 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
-use crate::class::ClassIdx;
+use crate::class::{ClassIdx, SMALLEST_PAGE};
 use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::sample;
 
@@ -21,7 +21,28 @@ const FILL: usize = 32;
 const COUNTED: bool = !cfg!(bucketmask_uncounted);
 pub(crate) const CHECKED: bool = !cfg!(bucketmask_unchecked);
 
-/// One cache line: where the free slots are, and what a free has to know of the class.
+/// Pages freed into lately that a window knows.
+const KNOWN: usize = 4;
+
+/// log2 of a place's bytes.
+const KNOWN_SHIFT: u32 = size_of::<Known>().trailing_zeros();
+
+static_assertions::const_assert!(KNOWN.is_power_of_two() && size_of::<Known>().is_power_of_two());
+static_assertions::const_assert!(SMALLEST_PAGE.trailing_zeros() >= KNOWN_SHIFT);
+
+/// A page freed into lately, and its slot 0.
+struct Known {
+    base: Cell<usize>,
+    page: Cell<&'static PageMeta>,
+}
+
+impl Known {
+    const fn none() -> Self {
+        Self { base: Cell::new(0), page: Cell::new(&NO_PAGE) }
+    }
+}
+
+/// Two cache lines: where the free slots are and what a free has to know of the class, and which pages were freed into lately.
 #[repr(C, align(64))]
 pub(crate) struct Window {
     /// Behind the last free slot of the stack. There lies the slot that malloc took last, unless it was
@@ -31,24 +52,29 @@ pub(crate) struct Window {
     limit: *const FreeSlot,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
-    /// The page freed into last, and its slot 0: an own page, or [`NO_PAGE`]. The heap's thread alone looks.
-    last: Cell<&'static PageMeta>,
-    last_base: Cell<usize>,
     /// The class's [`Class::inverse`](crate::class::Class::inverse), slots a page and `twos`.
     inverse: u64,
     slots: usize,
     twos: u8,
+    /// log2 of a page's bytes, rounded down, less [`KNOWN_SHIFT`]: by so much an address is shifted for its byte in `known`.
+    known_shift: u8,
     /// Places of the stack.
     depth: u16,
     /// Requests without a layout to let pass until one is measured.
     until_sample: AtomicU16,
+    /// Own pages, or [`NO_PAGE`], by the lowest bits of their number. The heap's thread alone looks.
+    known: Apart<[Known; KNOWN]>,
 }
+
+/// A cache line of its own.
+#[repr(align(64))]
+struct Apart<T>(T);
 
 // SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics. Other threads
 // use no method that touches the cells.
 unsafe impl Sync for Window {}
 
-/// Stands for the page freed into last where there is none: all its slots are free, so no free passes.
+/// Stands for a page freed into lately where there is none: all its slots are free, so no free passes.
 static NO_PAGE: PageMeta = PageMeta {
     // SAFETY: a header is integers and pointers, of which zero is one.
     header: unsafe { core::mem::zeroed() },
@@ -70,7 +96,8 @@ pub(crate) struct FreeSlot {
 const WORD: u32 = 16;
 const FRESH: u32 = 15;
 
-static_assertions::const_assert_eq!(size_of::<Window>(), 64);
+static_assertions::const_assert_eq!(size_of::<Window>(), 128);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Window, known), 64);
 static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
 
 /// The stack of who has no heap: a place below it and one behind it.
@@ -149,13 +176,13 @@ impl Window {
             top: AtomicPtr::new(stack),
             limit: stack.wrapping_add(usize::from(about.window)),
             requested: AtomicU64::new(0),
-            last: Cell::new(&NO_PAGE),
-            last_base: Cell::new(0),
             inverse: about.inverse,
             slots: usize::from(about.slots),
             twos: about.twos,
+            known_shift: (about.page_bytes.ilog2() - KNOWN_SHIFT) as u8,
             depth: about.window,
             until_sample: AtomicU16::new(0),
+            known: Apart([const { Known::none() }; KNOWN]),
         }
     }
 
@@ -166,13 +193,13 @@ impl Window {
             top: AtomicPtr::new(top.cast_mut()),
             limit: top,
             requested: AtomicU64::new(0),
-            last: Cell::new(&NO_PAGE),
-            last_base: Cell::new(0),
             inverse: 0,
             slots: 0,
             twos: 0,
+            known_shift: 0,
             depth: 0,
             until_sample: AtomicU16::new(0),
+            known: Apart([const { Known::none() }; KNOWN]),
         }
     }
 
@@ -185,20 +212,30 @@ impl Window {
         (slot < self.slots).then_some(slot)
     }
 
-    /// The page freed into last and its slot that begins at `address`, if one does. Where there is no such page, it
-    /// may be one whose slots are all free.
+    /// Where a page that holds the address is known, if it is.
     #[inline(always)]
-    pub(crate) fn last_slot(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
-        let slot = self.slot(address.wrapping_sub(self.last_base.get()))?;
-        Some((self.last.get(), slot))
+    fn known(&self, address: usize) -> &Known {
+        let byte = address.wrapping_shr(u32::from(self.known_shift)) & ((KNOWN - 1) << KNOWN_SHIFT);
+        // SAFETY: the byte is a multiple of a place's size and below the places' end.
+        unsafe { &*self.known.0.as_ptr().byte_add(byte) }
     }
 
-    /// Notes the page freed into last, one of the heap's own. It has to be [forgotten](Self::forget) before it is
-    /// another's.
+    /// The page freed into lately that has a slot which begins at `address`, and the slot, if the window knows it. Where it
+    /// knows none, it may tell of one whose slots are all free.
     #[inline(always)]
-    pub(crate) fn remember(&self, page: &'static PageMeta) {
-        self.last.set(page);
-        self.last_base.set(page.base());
+    pub(crate) fn known_slot(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
+        let known = self.known(address);
+        let slot = self.slot(address.wrapping_sub(known.base.get()))?;
+        Some((known.page.get(), slot))
+    }
+
+    /// Notes that a block at `address` of an own page is freed. The page has to be [forgotten](Self::forget) before it
+    /// is another's.
+    #[inline(always)]
+    pub(crate) fn remember(&self, page: &'static PageMeta, address: usize) {
+        let known = self.known(address);
+        known.base.set(page.base());
+        known.page.set(page);
     }
 
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
@@ -328,10 +365,12 @@ impl Window {
         self.limit.wrapping_sub(usize::from(self.depth)).cast_mut()
     }
 
-    /// Forgets which slots were taken last and where the last free went: the page is given back, or another's.
+    /// Forgets which slots were taken last and which pages were freed into: the page is given back, or another's.
     pub(crate) fn forget(&self) {
-        self.last.set(&NO_PAGE);
-        self.last_base.set(0);
+        for known in &self.known.0 {
+            known.base.set(0);
+            known.page.set(&NO_PAGE);
+        }
         // Behind the top lie those taken since the last time, and then those forgotten or never set.
         let taken = self.room().iter().skip(self.count());
         for slot in taken.take_while(|slot| slot.address.get() != 0) {

@@ -67,7 +67,7 @@ impl Front {
 }
 
 /// Frees a block of the size of `window`, the thread's own, if the window knows its place: it is the block that malloc
-/// took last, or lies in the page that the last free went to. `false`: nothing was done.
+/// took last, or lies in a page freed into lately. `false`: nothing was done.
 #[inline(always)]
 pub(crate) fn free(window: &Window, address: usize, size: usize) -> bool {
     if let Some((word, slot)) = window.push_again(address) {
@@ -75,7 +75,7 @@ pub(crate) fn free(window: &Window, address: usize, size: usize) -> bool {
         pushed(window::page_of(word), slot);
         return true;
     }
-    match window.last_slot(address) {
+    match window.known_slot(address) {
         Some((page, slot)) => free_slot(window, page, slot, address, size),
         None => false,
     }
