@@ -45,6 +45,8 @@ unsafe impl GlobalAlloc for Nothing {
 
 /// Known when the program is compiled, as for a `Box`.
 const KNOWN: Layout = Layout::new::<[u64; 8]>();
+/// The smallest class, of whose pages the blocks fill two.
+const TINY: Layout = Layout::new::<u64>();
 /// Blocks that are live at a time where there are many.
 const BATCH: usize = 1000;
 
@@ -78,6 +80,18 @@ fn run(allocator: &impl GlobalAlloc, case: &str, count: usize) {
                     place = (place + 387) % BATCH;
                     allocator.dealloc(blocks[place], KNOWN);
                     blocks[place] = allocator.alloc(KNOWN);
+                }
+            }
+            "random" => {
+                blocks.extend((0..BATCH).map(|_| allocator.alloc(TINY)));
+                let mut random = 1u64;
+                for _ in 0..count {
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    let place = (random >> 33) as usize % BATCH;
+                    allocator.dealloc(blocks[place], TINY);
+                    blocks[place] = allocator.alloc(TINY);
                 }
             }
             other => panic!("no such case: {other}"),

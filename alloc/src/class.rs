@@ -73,10 +73,11 @@ pub(crate) struct Class {
     pub window: u16,
     /// log2 of the largest power of two that divides the slot size.
     pub twos: u8,
-    /// The inverse of the slot size's odd factor, modulo 2^32. A multiple of the slot size times the
-    /// inverse, rotated right by `twos`, is the quotient; any other number gives more than 2^32 / slot size
-    /// (Granlund and Montgomery, "Division by Invariant Integers using Multiplication", 1994, section 9).
-    pub inverse: u32,
+    /// The inverse of the slot size's odd factor, modulo 2^64. A multiple of the slot size times the
+    /// inverse, rotated right by `twos`, is the quotient (Granlund and Montgomery, "Division by Invariant Integers
+    /// using Multiplication", 1994, section 9). Both steps are one to one, so no other number gives the number of
+    /// a slot: the one comparison tells what begins a slot of a page from everything else, wherever it lies.
+    pub inverse: u64,
 }
 
 /// All classes, ascending.
@@ -120,20 +121,20 @@ const fn table() -> [Class; CLASSES] {
             slots: slots as u16,
             window: window(size) as u16,
             twos: size.trailing_zeros() as u8,
-            inverse: inverse(size as u32 >> size.trailing_zeros()),
+            inverse: inverse(size as u64 >> size.trailing_zeros()),
         };
         class += 1;
     }
     table
 }
 
-/// The inverse of an odd number modulo 2^32, by Newton's iteration: each step doubles the right bits, of
+/// The inverse of an odd number modulo 2^64, by Newton's iteration: each step doubles the right bits, of
 /// which the number itself has three.
-const fn inverse(odd: u32) -> u32 {
+const fn inverse(odd: u64) -> u64 {
     let mut inverse = odd;
     let mut step = 0;
-    while step < 4 {
-        inverse = inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse)));
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
         step += 1;
     }
     inverse
@@ -284,13 +285,21 @@ mod tests {
     #[test]
     fn exact_division_finds_slots_and_nothing_else() {
         for class in TABLE {
-            let size = class.slot_size;
-            for in_page in 0..class.page_bytes {
-                let quotient = in_page.wrapping_mul(class.inverse).rotate_right(u32::from(class.twos));
+            let (size, bytes) = (u64::from(class.slot_size), u64::from(class.page_bytes));
+            let quotient =
+                |in_page: u64| in_page.wrapping_mul(class.inverse).rotate_right(u32::from(class.twos));
+            for in_page in 0..bytes {
                 if in_page % size == 0 {
-                    assert_eq!(quotient, in_page / size);
+                    assert_eq!(quotient(in_page), in_page / size);
                 } else {
-                    assert!(quotient >= PAGE_SLOTS as u32, "{in_page} in {class:?}");
+                    assert!(quotient(in_page) >= PAGE_SLOTS as u64, "{in_page} in {class:?}");
+                }
+            }
+            // In front of the page, far behind it, and where 32 bits would see the page again.
+            for other in [0, 1 << 20, 1 << 32, 1 << 47, u64::MAX << 20, u64::MAX << 40] {
+                for in_page in (0..bytes).step_by(8) {
+                    let far = in_page.wrapping_add(other);
+                    assert!(far < bytes || quotient(far) >= u64::from(class.slots), "{far} in {class:?}");
                 }
             }
         }

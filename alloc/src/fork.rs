@@ -59,4 +59,5 @@ extern "C" fn release() {
 extern "C" fn release_in_child() {
     purger::forget_thread();
     release();
+    registry::post_anew();
 }

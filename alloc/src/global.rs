@@ -7,12 +7,13 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::time::Duration;
 
 use crate::class::{self, ClassIdx};
-use crate::heap::Heap;
+use crate::heap::{Front, Heap, front};
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
 use crate::region::REGION;
-use crate::registry::{own_heap, with_heap};
+use crate::registry::{own_front, own_heap, with_heap};
 use crate::report::{self, PinningBlock, Report, request};
+use crate::window::Window;
 use crate::{purge, purger, site, sys};
 
 /// The allocator. A value without content: all instances are the same allocator.
@@ -119,10 +120,8 @@ unsafe impl GlobalAlloc for BucketAlloc {
         let (size, align) = (layout.size(), layout.align());
         let block = if size > class::SMALL || align > 16 {
             malloc_other(size, align)
-        } else if let Some(heap) = own_heap() {
-            heap.malloc(heap.small_window(size), size)
         } else {
-            malloc_first(Some(class::of_small(size)), size, align)
+            own_front().0.malloc(size).unwrap_or_else(|| malloc_other(size, align))
         };
         site::made(block);
         block
@@ -135,10 +134,12 @@ unsafe impl GlobalAlloc for BucketAlloc {
         unsafe {
             if size > class::SMALL || align > 16 {
                 free_other(block, size);
-            } else if let Some(heap) = own_heap() {
-                heap.free_known(block as usize, heap.small_window(size), size);
             } else {
-                free_slow(block, size);
+                let (front, heap) = own_front();
+                let window = front.small_window(size);
+                if !front::free(window, block as usize, size) {
+                    free_far(block as usize, size, window, heap);
+                }
             }
         }
         site::freed(block);
@@ -196,7 +197,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
     }
 }
 
-/// Malloc of more than a small block.
+/// Malloc of more than a small block, or of one that the window does not have.
 #[inline(never)]
 fn malloc_other(size: usize, align: usize) -> *mut u8 {
     match (class::class_of(size, align), own_heap()) {
@@ -216,6 +217,23 @@ unsafe fn free_other(block: *mut u8, size: usize) {
         Some(heap) => unsafe { heap.free(block as usize, size) },
         // SAFETY: as above.
         None => unsafe { free_slow(block, size) },
+    }
+}
+
+/// Free of a small block of which the window, the thread's own for the size, does not know the place. `heap` is what
+/// [`own_front`] told with it.
+///
+/// # Safety
+/// As [`GlobalAlloc::dealloc`].
+#[inline(never)]
+unsafe fn free_far(address: usize, size: usize, window: &Window, heap: *const Heap) {
+    // SAFETY: `heap` begins with a front, and is a heap, of this thread, if the front is one's.
+    unsafe {
+        if (*heap.cast::<Front>()).is_heap() {
+            (*heap).free_far(address, window, size);
+        } else {
+            free_slow(address as *mut u8, size);
+        }
     }
 }
 

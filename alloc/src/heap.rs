@@ -4,17 +4,19 @@
 //! be told of remote frees. Invariants: each page in use has one owner; `used` counts the slots not
 //! known to be free, those in windows among them.
 //!
-//! The thread's own way is here: malloc takes the window's last slot, free puts one there. `pages` says
+//! The thread's own way is in `front`: malloc takes the window's last slot, free puts one there. Here is what comes
+//! behind it, where a window is empty or does not know the block. `pages` says
 //! where a window's slots come from, `mail` how those come home that other threads freed, and `elsewhere`
 //! serves what no size class does.
 #![allow(unsafe_code)]
 
 mod elsewhere;
+pub(crate) mod front;
 mod mail;
 mod pages;
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use crate::class::{self, CLASSES, ClassIdx, SMALL_STEPS};
 use crate::fault::{Fault, fatal};
@@ -29,6 +31,9 @@ use crate::region::RegionView;
 use crate::remote::Inbox;
 use crate::window::{FreeSlot, Window};
 
+pub(crate) use front::{Front, GONE, NOBODY};
+pub(crate) use mail::post_again;
+
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and
 /// those of mimalloc's count with their usable size. Medium blocks know theirs.
 pub(crate) const UNKNOWN: usize = 0;
@@ -36,9 +41,7 @@ pub(crate) const UNKNOWN: usize = 0;
 /// See the module. Zeroed memory becomes an empty heap by [`Heap::make`].
 #[repr(C, align(262144))]
 pub(crate) struct Heap {
-    windows: [Window; CLASSES],
-    /// The windows of small requests, by 16-byte step, so that the common request costs one load.
-    small: [*const Window; SMALL_STEPS],
+    front: Front,
     /// The region, which never changes: its first byte, its length, its granule map and its metadata.
     region: RegionView,
     pages: [Pages; CLASSES],
@@ -63,8 +66,8 @@ pub(crate) struct Heap {
     pub(crate) next_idle: AtomicPtr<Heap>,
     /// Written by other threads.
     inbox: Apart<Inbox<PageMeta>>,
-    /// The windows' slots, one class's behind the other's, and one that is none behind each.
-    stacks: [FreeSlot; class::windows() + CLASSES],
+    /// The windows' slots, one class's behind the other's, and one that is none in front of each and behind the last.
+    stacks: [FreeSlot; class::windows() + CLASSES + 1],
 }
 
 /// Bytes of a heap, and its alignment: the owner word of a page is the address of a window, whose heap is
@@ -77,7 +80,7 @@ static_assertions::const_assert_eq!(HEAP_BYTES, 256 * 1024);
 #[repr(C, align(128))]
 struct Apart<T>(T);
 
-static_assertions::const_assert_eq!(memoffset::offset_of!(Heap, windows), 0);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Heap, front), 0);
 static_assertions::const_assert!(memoffset::offset_of!(Heap, inbox) % 128 == 0);
 
 // SAFETY: one thread uses the windows and the lists; what others read of a heap is atomics, or was written before
@@ -93,16 +96,17 @@ impl Heap {
         let heap = memory.as_ptr();
         // SAFETY: by this function's contract. Zeroes are a value of all that is not written here.
         unsafe {
-            let windows = (&raw mut (*heap).windows).cast::<Window>();
-            let mut stack = (&raw mut (*heap).stacks).cast::<FreeSlot>();
+            let windows = (&raw mut (*heap).front.windows).cast::<Window>();
+            let mut stack = (&raw mut (*heap).stacks).cast::<FreeSlot>().add(1);
             for class in ClassIdx::all() {
                 windows.add(class.get()).write(Window::new(stack, class));
                 stack = stack.wrapping_add(usize::from(class.about().window) + 1);
             }
-            let small = (&raw mut (*heap).small).cast::<*const Window>();
+            let small = (&raw mut (*heap).front.small).cast::<*const Window>();
             for step in 0..SMALL_STEPS {
                 small.add(step).write(windows.add(class::of_small(step * 16).get()));
             }
+            (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());
             &*heap
         }
@@ -111,13 +115,12 @@ impl Heap {
     /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
     #[inline(always)]
     pub(crate) fn small_window(&self, size: usize) -> &Window {
-        // SAFETY: as many steps as small sizes; set by `make`, to the heap's own windows.
-        unsafe { &**self.small.get_unchecked(size.div_ceil(16)) }
+        self.front.small_window(size)
     }
 
     /// The class of one of this heap's windows.
     fn class_of_window(&self, window: &Window) -> ClassIdx {
-        let at = core::ptr::from_ref(window) as usize - self.windows.as_ptr() as usize;
+        let at = core::ptr::from_ref(window) as usize - self.front.windows.as_ptr() as usize;
         let class = ClassIdx::from_tag((at / size_of::<Window>()) as u8);
         // SAFETY: there is a window for each class.
         unsafe { class.unwrap_unchecked() }
@@ -180,19 +183,12 @@ impl Heap {
         self.malloc_large(class.about().slot_size as usize, class.align(), bytes)
     }
 
-    /// Frees a block that was requested with `bytes`, of the class of `window`: it is found without waiting for
-    /// what the address leads to, and so is the slot that malloc takes next.
+    /// Frees a block that was requested with `bytes`, of the size of `window`, which does not know its place.
     ///
     /// # Safety
-    /// The block came from this allocator and is not used any more. What is noticed of the contrary
-    /// ends the process.
+    /// As [`free`](Self::free).
     #[inline(always)]
-    pub(crate) unsafe fn free_known(&self, address: usize, window: &Window, bytes: usize) {
-        if let Some(freed) = window.push_again(address) {
-            window.count_free(bytes);
-            let (page, slot) = freed.place();
-            return self.pushed(page, slot);
-        }
+    pub(crate) unsafe fn free_far(&self, address: usize, window: &Window, bytes: usize) {
         let Some((page, entry)) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
@@ -200,13 +196,15 @@ impl Heap {
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
             return self.free_elsewhere(page, entry, address, bytes);
         }
-        self.free_own(window, page, address, bytes);
+        window.remember(page, address);
+        Self::free_own(window, page, address, bytes);
     }
 
     /// Frees a block by its address, requested with `bytes`.
     ///
     /// # Safety
-    /// As [`free_known`](Self::free_known).
+    /// The block came from this allocator and is not used any more. What is noticed of the contrary
+    /// ends the process.
     #[inline(always)]
     pub(crate) unsafe fn free(&self, address: usize, bytes: usize) {
         let Some((page, entry)) = self.region.slab_at(address) else {
@@ -216,74 +214,26 @@ impl Heap {
         let Some(window) = self.window_at(page.header.owner.load(Ordering::Relaxed)) else {
             return self.free_remote(page, entry, address, bytes);
         };
-        self.free_own(window, page, address, bytes);
+        Self::free_own(window, page, address, bytes);
     }
 
     /// Frees a block of another heap's page, or of another class than its layout's.
     #[inline(never)]
     fn free_elsewhere(&self, page: &'static PageMeta, entry: Entry, address: usize, bytes: usize) {
         match self.window_at(page.header.owner.load(Ordering::Relaxed)) {
-            Some(window) => self.free_own(window, page, address, bytes),
+            Some(window) => Self::free_own(window, page, address, bytes),
             None => self.free_remote(page, entry, address, bytes),
         }
     }
 
     /// Frees a block of an own page, whose slots `window` takes.
     #[inline(always)]
-    fn free_own(&self, window: &Window, page: &'static PageMeta, address: usize, bytes: usize) {
+    fn free_own(window: &Window, page: &'static PageMeta, address: usize, bytes: usize) {
         let Some(slot) = window.slot(address.wrapping_sub(page.base())) else {
             return refuse_address(page, address);
         };
-        window.count_free(bytes);
-        // A page has at most 512 slots, so eight buckets.
-        let word = &page.local_free.0[(slot / 64) & (WORDS - 1)];
-        let free = word.load(Ordering::Relaxed);
-        let freed = free ^ 1u64.wrapping_shl(slot as u32);
-        if freed < free {
-            // It was set.
-            return refuse_free_slot(page, slot);
-        }
-        // Release pairs with a report's acquire.
-        word.store(freed, Ordering::Release);
-        if window.push(word, slot, address) {
-            self.pushed(page, slot);
-        } else {
-            self.free_to_page(page, slot);
-        }
-    }
-
-    /// Looks whether a page has something to say about a slot just freed into the window.
-    #[inline(always)]
-    fn pushed(&self, page: &'static PageMeta, slot: usize) {
-        // The slot is said to be in the window before it is asked whether the page is claimed: see
-        // `Expected`.
-        compiler_fence(Ordering::SeqCst);
-        if page.header.expected.is_any() {
-            self.pushed_expecting(page, slot);
-        }
-    }
-
-    /// Leaves a slot just freed to its page: the window is full.
-    #[inline(never)]
-    fn free_to_page(&self, page: &'static PageMeta, slot: usize) {
-        if page.header.expected.is_any() {
-            refuse_remotely_freed(page, slot);
-        }
-        if page.drop_used(1) {
-            self.look_after(page);
-            purger::tend();
-        }
-    }
-
-    /// Does with a slot just freed into the window what its page's remote mask or a claim ask for.
-    #[inline(never)]
-    fn pushed_expecting(&self, page: &'static PageMeta, slot: usize) {
-        refuse_remotely_freed(page, slot);
-        if page.header.expected.is_claimed() {
-            self.window(class_of(page)).unpush();
-            if page.drop_used(1) {
-                self.look_after(page);
-            }
+        if !front::free_slot(window, page, slot, address, bytes) {
+            refuse_free_slot(page, slot);
         }
     }
 
@@ -292,7 +242,7 @@ impl Heap {
     pub(crate) fn park(&'static self) {
         self.flush();
         self.take_inbox();
-        for window in &self.windows {
+        for window in &self.front.windows {
             window.empty(|page| {
                 if page.drop_used(1) {
                     self.look_after(page);
@@ -321,13 +271,13 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn window(&self, class: ClassIdx) -> &Window {
         // SAFETY: a class index is below the number of classes.
-        unsafe { self.windows.get_unchecked(class.get()) }
+        unsafe { self.front.windows.get_unchecked(class.get()) }
     }
 
     /// The window that a page's owner word names, if it is one of this heap's.
     #[inline(always)]
     fn window_at(&self, owner: usize) -> Option<&Window> {
-        let windows = self.windows.as_ptr();
+        let windows = self.front.windows.as_ptr();
         let at = owner.wrapping_sub(windows as usize);
         // SAFETY: the address of a window, set by `own`, and inside the array.
         (at < size_of::<[Window; CLASSES]>()).then(|| unsafe { &*windows.byte_add(at) })
@@ -335,7 +285,7 @@ impl Heap {
 
     /// All windows, by class.
     pub(crate) fn windows(&self) -> &[Window] {
-        &self.windows
+        &self.front.windows
     }
 
     /// The heap's address, as [`PageMeta::heap`] tells it.

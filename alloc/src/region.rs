@@ -101,7 +101,7 @@ impl Region {
         let nodes = topology.nodes();
         // SAFETY: under `deciding`, before the release store below: nobody reads it yet.
         unsafe { *self.topology.get() = Some(topology) };
-        let mut span = (LARGEST / nodes + 1).next_power_of_two() / 2;
+        let mut span = (most() / nodes + 1).next_power_of_two() / 2;
         let mut state = REFUSED;
         while span >= SMALLEST_SPAN {
             if self.reserve(nodes, span) {
@@ -288,6 +288,12 @@ impl Region {
     pub(crate) fn span_bytes(&self) -> usize {
         1 << self.span_shift.load(Ordering::Relaxed)
     }
+}
+
+/// Bytes of the largest region to try: half of the address space that is left, where that is limited. The other
+/// half is for all that does not come from the region: stacks, files, mimalloc's blocks.
+fn most() -> usize {
+    sys::address_space_left().map_or(LARGEST, |left| LARGEST.min(left / 2))
 }
 
 /// The region as a heap sees it: copies, in the heap's own lines, of what never changes.

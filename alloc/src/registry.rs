@@ -11,16 +11,13 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use lock_api::RawMutex;
 
 use crate::class::ClassIdx;
-use crate::heap::{HEAP_BYTES, Heap};
+use crate::heap::{self, Front, GONE, HEAP_BYTES, Heap};
 use crate::lock::FutexMutex;
-use crate::node::{MAX_NODES, current_node};
+use crate::node::{MAX_NODES, NodeId, current_node};
 use crate::page::PageMeta;
 use crate::region::REGION;
 use crate::slot;
 use crate::sys;
-
-/// What the thread's slot holds once it gave its heap back. Frees that come later borrow one.
-const EXITED: *const Heap = core::ptr::without_provenance(1);
 
 /// All heaps ever made, newest first.
 static HEAPS: AtomicPtr<Heap> = AtomicPtr::new(core::ptr::null_mut());
@@ -38,16 +35,25 @@ struct IdleHeaps {
 // SAFETY: heaps live for ever, and idle ones belong to whoever holds the lock.
 unsafe impl Send for IdleHeaps {}
 
-/// This thread's heap, if it has one by now: one load and one comparison.
+/// This thread's front, its heap's if it has one by now, and what it is the front of.
+#[inline(always)]
+pub(crate) fn own_front() -> (&'static Front, *const Heap) {
+    let heap = slot::get();
+    // SAFETY: a heap, which begins with its front, or one of the fronts that are none's. All live for ever.
+    (unsafe { &*heap.cast::<Front>() }, heap)
+}
+
+/// This thread's heap, if it has one by now.
 #[inline(always)]
 pub(crate) fn own_heap() -> Option<&'static Heap> {
-    let heap = slot::get();
-    // Null and the mark of exited threads are the two lowest values.
-    if heap.addr() <= EXITED.addr() {
-        return None;
-    }
+    let (front, heap) = own_front();
     // SAFETY: heaps live for ever; this one is the thread's own.
-    Some(unsafe { &*heap })
+    front.is_heap().then(|| unsafe { &*heap })
+}
+
+/// What the thread's slot holds once it gave its heap back. Frees that come later borrow one.
+fn gone() -> *const Heap {
+    core::ptr::from_ref(&GONE).cast()
 }
 
 /// Calls `work` with this thread's heap, got now if need be. `None` if there is no memory for one.
@@ -57,7 +63,7 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
     if let Some(heap) = own_heap() {
         return Some(work(heap));
     }
-    if slot::get() == EXITED {
+    if slot::get() == gone() {
         return borrowed(work);
     }
     // Before a heap is there: making the region may allocate.
@@ -70,7 +76,7 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
     // Before the key is set: setting it may allocate.
     slot::set(heap);
     if !hand_back_at_exit(heap) {
-        slot::set(EXITED);
+        slot::set(gone());
         // Setting the key may have allocated from it.
         heap.park();
         IDLE.lock().put(heap);
@@ -152,7 +158,7 @@ fn hand_back_at_exit(heap: &'static Heap) -> bool {
 }
 
 extern "C" fn at_exit(heap: *mut c_void) {
-    slot::set(EXITED);
+    slot::set(gone());
     // SAFETY: what `hand_back_at_exit` set: this thread's heap.
     let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
     heap.park();
@@ -182,6 +188,22 @@ pub(crate) fn for_each_heap(mut visit: impl FnMut(&'static Heap)) {
     while let Some(heap) = unsafe { next.as_ref() } {
         visit(heap);
         next = heap.next_made.load(Ordering::Relaxed);
+    }
+}
+
+/// In a forked child: brings the inboxes in line with the masks, in time by the pages in use. A thread that the child lacks
+/// may have said that slots will come and not posted the page yet, or not set their bits; these slots are lost, but what
+/// other threads free later must not be.
+pub(crate) fn post_anew() {
+    let first = HEAPS.load(Ordering::Relaxed);
+    // SAFETY: heaps live for ever.
+    let alone = unsafe { first.as_ref() }.is_none_or(|heap| heap.next_made.load(Ordering::Relaxed).is_null());
+    if alone {
+        return;
+    }
+    for_each_heap(Heap::drop_mail);
+    for (node, span) in REGION.spans().iter().enumerate() {
+        span.for_each_page(NodeId(node as u8), |page, _| heap::post_again(page));
     }
 }
 

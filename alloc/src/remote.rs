@@ -55,6 +55,12 @@ impl Expected {
         self.0.fetch_sub(slots, Ordering::AcqRel) & !CLAIMED != slots
     }
 
+    /// In a forked child, whose other threads are gone: `slots` have come, and no others will.
+    pub(crate) fn settle(&self, slots: u32) {
+        // Relaxed: there is nobody else.
+        self.0.store(slots, Ordering::Relaxed);
+    }
+
     /// Owner: whether some slot may be set in the page's remote mask, or the page is claimed.
     #[inline(always)]
     pub(crate) fn is_any(&self) -> bool {

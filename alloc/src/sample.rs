@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::class::{CLASSES, ClassIdx};
 
 /// Requests between two samples of a window on average.
-const INTERVAL: u32 = 256;
+const INTERVAL: u16 = 256;
 
 /// The requests of a class that were measured.
 struct Measured {
@@ -25,7 +25,7 @@ static MEASURED: [Measured; CLASSES] =
 /// Measures a request of `bytes`; how many of the same window to let pass before the next.
 #[cold]
 #[inline(never)]
-pub(crate) fn measure(class: ClassIdx, bytes: usize) -> u32 {
+pub(crate) fn measure(class: ClassIdx, bytes: usize) -> u16 {
     let measured = &MEASURED[class.get()];
     // Relaxed: two sums, which a report may read a step apart.
     measured.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -33,9 +33,9 @@ pub(crate) fn measure(class: ClassIdx, bytes: usize) -> u32 {
 }
 
 /// The interval after sample number `sample`: 1 to twice the mean, spread by the golden ratio.
-fn interval(sample: u64) -> u32 {
+fn interval(sample: u64) -> u16 {
     let spread = sample.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    ((spread * u64::from(2 * INTERVAL)) >> 32) as u32 + 1
+    ((spread * u64::from(2 * INTERVAL)) >> 32) as u16 + 1
 }
 
 /// The bytes that `live` blocks of a class were asked for with, estimated; `None` if the class served no
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn intervals_are_what_they_say_on_average_and_vary() {
-        let intervals: Vec<u32> = (0..10_000).map(interval).collect();
+        let intervals: Vec<u16> = (0..10_000).map(interval).collect();
         let mean = intervals.iter().map(|&interval| f64::from(interval)).sum::<f64>() / 10_000.0;
         assert!((mean / f64::from(INTERVAL) - 1.0).abs() < 0.02, "{mean}");
         assert!(intervals.iter().all(|&interval| (1..=2 * INTERVAL).contains(&interval)));

@@ -3,7 +3,7 @@
 //! Owned by the registry and by `node`. Two ways to them, by the feature `initial-exec`. A library under
 //! `LD_PRELOAD` would reach a `thread_local!` through `__tls_get_addr`, a call that may itself allocate; with
 //! the feature the words lie at a fixed distance from the thread pointer, as a program's own do. Invariant:
-//! the words of a thread that never set them read null and 0, even before the thread's start is complete.
+//! a thread that never set its words gets the heap that is none and 0, even before the thread's start is complete.
 
 pub(crate) use own::{get, node, set, set_node};
 
@@ -17,7 +17,7 @@ pub(crate) use own::{get, node, set, set_node};
 mod own {
     #![allow(unsafe_code)]
 
-    use crate::heap::Heap;
+    use crate::heap::{Heap, NOBODY};
 
     /// What lies at the symbol.
     #[repr(C)]
@@ -43,7 +43,7 @@ mod own {
         ".popsection",
     );
 
-    /// The heap; null in a thread that never set it.
+    /// The heap; [`NOBODY`], of which only the front may be read, in a thread that never set it.
     #[inline(always)]
     pub(crate) fn get() -> *const Heap {
         let heap: *const Heap;
@@ -57,7 +57,7 @@ mod own {
                 options(pure, readonly, nostack, preserves_flags),
             );
         }
-        heap
+        if heap.is_null() { core::ptr::from_ref(&NOBODY).cast() } else { heap }
     }
 
     /// Sets the heap.
@@ -106,14 +106,14 @@ mod own {
 mod own {
     use core::cell::Cell;
 
-    use crate::heap::Heap;
+    use crate::heap::{Heap, NOBODY};
 
     thread_local! {
-        static HEAP: Cell<*const Heap> = const { Cell::new(core::ptr::null()) };
+        static HEAP: Cell<*const Heap> = const { Cell::new((&raw const NOBODY).cast()) };
         static NODE: Cell<u8> = const { Cell::new(0) };
     }
 
-    /// The heap; null in a thread that never set it.
+    /// The heap; [`NOBODY`], of which only the front may be read, in a thread that never set it.
     #[inline(always)]
     pub(crate) fn get() -> *const Heap {
         HEAP.with(Cell::get)
@@ -139,6 +139,7 @@ mod own {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heap::NOBODY;
 
     #[test]
     fn each_thread_has_words_of_its_own_that_start_at_nothing() {
@@ -150,8 +151,9 @@ mod tests {
             let after = (get(), node());
             set(before.0);
             let other = std::thread::spawn(|| (get().addr(), node())).join().unwrap();
-            assert!(before.0.is_null() && before.1 == 0, "no allocation by this allocator came before");
-            assert_eq!((after, other), ((mark, 3), (0, 0)));
+            let nobody = core::ptr::from_ref(&NOBODY).cast();
+            assert_eq!(before, (nobody, 0), "no allocation by this allocator came before");
+            assert_eq!((after, other), ((mark, 3), (nobody.addr(), 0)));
         })
         .join()
         .unwrap();

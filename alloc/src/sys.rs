@@ -54,6 +54,25 @@ fn map_aligned(bytes: usize, align: usize, protection: i32) -> Option<NonNull<u8
     NonNull::new(raw.wrapping_byte_add(head).cast())
 }
 
+/// Bytes of address space that the process may still map, where that is limited.
+pub(crate) fn address_space_left() -> Option<usize> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: writes the limit.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } == 0;
+    let limited = told && limit.rlim_cur != libc::RLIM_INFINITY;
+    limited.then(|| {
+        usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX).saturating_sub(mapped_bytes().unwrap_or(0))
+    })
+}
+
+/// Bytes that the process has mapped: the first number of `/proc/self/statm`, in OS pages.
+fn mapped_bytes() -> Option<usize> {
+    let mut text = [0; 128];
+    let told = File::open(c"/proc/self")?.read_all(c"statm", &mut text)?;
+    let digits = told.split(|byte| !byte.is_ascii_digit()).next()?;
+    core::str::from_utf8(digits).ok()?.parse::<usize>().ok()?.checked_mul(OS_PAGE)
+}
+
 /// Gives a whole mapping back. Failure (the kernel's mapping limit) leaves it mapped.
 ///
 /// # Safety

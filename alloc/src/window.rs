@@ -6,82 +6,165 @@
 //! each once; a window gets slots of masks only while it is empty.
 #![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
-use crate::class::ClassIdx;
-use crate::page::{PageMeta, WORDS};
+use crate::class::{ClassIdx, SMALLEST_PAGE};
+use crate::page::{MaskLine, PageMeta, WORDS};
 use crate::sample;
 
 /// Most slots that a window takes from a page at a time; frees may fill it further.
 const FILL: usize = 32;
 
-/// One cache line: where the free slots are, and what a free has to know of the class.
+/// Whether requested bytes are counted, and whether a free looks whether its slot is free already. Not so only in the builds
+/// by which `ci/costs.sh` tells what the one and the other cost.
+const COUNTED: bool = !cfg!(bucketmask_uncounted);
+pub(crate) const CHECKED: bool = !cfg!(bucketmask_unchecked);
+
+/// Pages freed into lately that a window knows.
+const KNOWN: usize = 4;
+
+/// log2 of a place's bytes.
+const KNOWN_SHIFT: u32 = size_of::<Known>().trailing_zeros();
+
+static_assertions::const_assert!(KNOWN.is_power_of_two() && size_of::<Known>().is_power_of_two());
+static_assertions::const_assert!(SMALLEST_PAGE.trailing_zeros() >= KNOWN_SHIFT);
+
+/// A page freed into lately, and its slot 0.
+struct Known {
+    base: Cell<usize>,
+    page: Cell<&'static PageMeta>,
+}
+
+impl Known {
+    const fn none() -> Self {
+        Self { base: Cell::new(0), page: Cell::new(&NO_PAGE) }
+    }
+}
+
+/// Two cache lines: where the free slots are and what a free has to know of the class, and which pages were freed into lately.
 #[repr(C, align(64))]
 pub(crate) struct Window {
     /// Behind the last free slot of the stack. There lies the slot that malloc took last, unless it was
     /// freed, or its page given back.
     top: AtomicPtr<FreeSlot>,
-    /// The stack: it never moves.
-    bottom: *const FreeSlot,
+    /// Where the stack ends: it never moves. Below its first place lies one whose address is 0.
     limit: *const FreeSlot,
     /// Bytes requested less bytes freed by this thread, modulo 2^64: the sum over heaps is right.
     requested: AtomicU64,
-    /// The class's [`Class::inverse`](crate::class::Class::inverse), `twos` and slots a page.
-    inverse: u32,
-    twos: u32,
-    slots: u32,
+    /// The class's [`Class::inverse`](crate::class::Class::inverse), slots a page and `twos`.
+    inverse: u64,
+    slots: usize,
+    twos: u8,
+    /// log2 of a page's bytes, rounded down, less [`KNOWN_SHIFT`]: by so much an address is shifted for its byte in `known`.
+    known_shift: u8,
+    /// Places of the stack.
+    depth: u16,
     /// Requests without a layout to let pass until one is measured.
-    until_sample: AtomicU32,
+    until_sample: AtomicU16,
+    /// Own pages, or [`NO_PAGE`], by the lowest bits of their number. The heap's thread alone looks.
+    known: Apart<[Known; KNOWN]>,
 }
 
-// SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics.
+/// A cache line of its own.
+#[repr(align(64))]
+struct Apart<T>(T);
+
+// SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics. Other threads
+// use no method that touches the cells.
 unsafe impl Sync for Window {}
 
-/// A free slot: its address, its word of `local_free`, and which of its page it is; from bit [`FRESH`] on,
-/// whether its memory reads as zero.
+/// Stands for a page freed into lately where there is none: all its slots are free, so no free passes.
+static NO_PAGE: PageMeta = PageMeta {
+    // SAFETY: a header is integers and pointers, of which zero is one.
+    header: unsafe { core::mem::zeroed() },
+    taken: MaskLine([const { AtomicU64::new(0) }; WORDS]),
+    local_free: MaskLine([const { AtomicU64::new(u64::MAX) }; WORDS]),
+    remote: MaskLine([const { AtomicU64::new(0) }; WORDS]),
+};
+
+/// A free slot: its address, and in one word which of its page it is, in bit [`FRESH`] whether its memory reads as zero, and
+/// from bit [`WORD`] on its word of `local_free`. The number lies lowest, since the processor takes a bit's modulo 64.
 #[repr(C)]
 pub(crate) struct FreeSlot {
-    address: AtomicUsize,
-    word: AtomicPtr<AtomicU64>,
-    slot: AtomicU64,
+    /// For the heap's thread alone; 0 of a place that was never set, or forgotten.
+    address: Cell<usize>,
+    place: AtomicU64,
 }
 
-/// Where in a slot's number it says that nobody had the slot since its memory came from the kernel.
-const FRESH: u32 = 32;
+/// Addresses have 48 bits at most: longer ones the kernel gives only to who asks for one.
+const WORD: u32 = 16;
+const FRESH: u32 = 15;
 
-static_assertions::const_assert_eq!(size_of::<Window>(), 64);
-static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 24);
+static_assertions::const_assert_eq!(size_of::<Window>(), 128);
+static_assertions::const_assert_eq!(memoffset::offset_of!(Window, known), 64);
+static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
+
+/// The stack of who has no heap: a place below it and one behind it.
+struct NoPlaces([FreeSlot; 2]);
+
+// SAFETY: nobody writes to it: windows with this stack neither get slots nor give them.
+unsafe impl Sync for NoPlaces {}
+
+static NO_PLACES: NoPlaces = NoPlaces([const { FreeSlot::unset() }; 2]);
 
 impl FreeSlot {
-    #[inline(always)]
-    fn set(&self, word: &AtomicU64, slot: u64, address: usize) {
-        self.address.store(address, Ordering::Relaxed);
-        // Release pairs with the acquires in `place`: who sees them sees that the slot here before was taken.
-        self.word.store(core::ptr::from_ref(word).cast_mut(), Ordering::Release);
-        self.slot.store(slot, Ordering::Release);
+    const fn unset() -> Self {
+        Self { address: Cell::new(0), place: AtomicU64::new(0) }
     }
 
-    /// The word of `local_free` and the slot, of a slot that was set.
+    /// `slot` is the slot's number in its page, perhaps with the bit [`FRESH`].
     #[inline(always)]
-    fn bit(&self) -> (&'static AtomicU64, u32) {
+    fn set(&self, word: &AtomicU64, slot: u64, address: usize) {
+        self.address.set(address);
+        let word = core::ptr::from_ref(word) as usize as u64;
+        // Release pairs with the acquire in `place`: who sees it sees that the slot here before was taken.
+        self.place.store(word << WORD | slot, Ordering::Release);
+    }
+
+    /// The word of `local_free` and the slot, of a slot that was set; in the slot's number only the lowest six bits say
+    /// which of the word's it is.
+    #[inline(always)]
+    fn bit(place: u64) -> (&'static AtomicU64, u32) {
         // SAFETY: set by `set`, to a word of metadata, which is never unmapped.
-        let word = unsafe { &*self.word.load(Ordering::Relaxed) };
-        (word, self.slot.load(Ordering::Relaxed) as u32)
+        let word = unsafe { &*word_of(place) };
+        (word, place as u32)
     }
 
     /// The page and the slot, of a slot that was set.
     #[inline(always)]
     pub(crate) fn place(&self) -> (&'static PageMeta, usize) {
-        let word = self.word.load(Ordering::Acquire) as usize;
-        let page = (word & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
-        // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never
-        // unmapped.
-        (unsafe { &*page }, self.slot.load(Ordering::Acquire) as u32 as usize)
+        let place = self.place.load(Ordering::Acquire);
+        (page_of(word_of(place)), slot_of(place))
     }
 
     /// As `place`, for another thread, which may see one that was never set.
     fn seen(&self) -> Option<(&'static PageMeta, usize)> {
-        (!self.word.load(Ordering::Relaxed).is_null()).then(|| self.place())
+        (self.place.load(Ordering::Relaxed) != 0).then(|| self.place())
+    }
+}
+
+/// The word of `local_free` that a place names.
+#[inline(always)]
+fn word_of(place: u64) -> *const AtomicU64 {
+    (place >> WORD) as usize as *const AtomicU64
+}
+
+/// The slot that a place names.
+#[inline(always)]
+fn slot_of(place: u64) -> usize {
+    (place & ((1 << FRESH) - 1)) as usize
+}
+
+/// The page of a word of some page's `local_free`.
+#[inline(always)]
+pub(crate) fn page_of(word: *const AtomicU64) -> &'static PageMeta {
+    let page = (word as usize & !(size_of::<PageMeta>() - 1)) as *const PageMeta;
+    // SAFETY: a word of a page's metadata, which lies at a multiple of its size in the pool and is never unmapped:
+    // so it is not null.
+    unsafe {
+        core::hint::assert_unchecked(!page.is_null());
+        &*page
     }
 }
 
@@ -91,23 +174,68 @@ impl Window {
         let about = class.about();
         Self {
             top: AtomicPtr::new(stack),
-            bottom: stack,
             limit: stack.wrapping_add(usize::from(about.window)),
             requested: AtomicU64::new(0),
             inverse: about.inverse,
-            twos: u32::from(about.twos),
-            slots: u32::from(about.slots),
-            until_sample: AtomicU32::new(0),
+            slots: usize::from(about.slots),
+            twos: about.twos,
+            known_shift: (about.page_bytes.ilog2() - KNOWN_SHIFT) as u8,
+            depth: about.window,
+            until_sample: AtomicU16::new(0),
+            known: Apart([const { Known::none() }; KNOWN]),
         }
     }
 
-    /// The slot that begins `in_page` bytes into a page of the class, if one does. A multiplication, a
+    /// The window of who has no heap: never a slot in it, and none that it knows.
+    pub(crate) const fn none() -> Self {
+        let top = (&raw const NO_PLACES.0).cast::<FreeSlot>().wrapping_add(1);
+        Self {
+            top: AtomicPtr::new(top.cast_mut()),
+            limit: top,
+            requested: AtomicU64::new(0),
+            inverse: 0,
+            slots: 0,
+            twos: 0,
+            known_shift: 0,
+            depth: 0,
+            until_sample: AtomicU16::new(0),
+            known: Apart([const { Known::none() }; KNOWN]),
+        }
+    }
+
+    /// The slot of a page of the class that begins `in_page` bytes behind its base, if one does. A multiplication, a
     /// rotation and a comparison: the quotient of a multiple of the slot size by exact division, and more
     /// than a page has slots for anything else (see [`Class::inverse`]).
     #[inline(always)]
     pub(crate) fn slot(&self, in_page: usize) -> Option<usize> {
-        let slot = (in_page as u32).wrapping_mul(self.inverse).rotate_right(self.twos);
-        (slot < self.slots).then_some(slot as usize)
+        let slot = (in_page as u64).wrapping_mul(self.inverse).rotate_right(u32::from(self.twos)) as usize;
+        (slot < self.slots).then_some(slot)
+    }
+
+    /// Where a page that holds the address is known, if it is.
+    #[inline(always)]
+    fn known(&self, address: usize) -> &Known {
+        let byte = address.wrapping_shr(u32::from(self.known_shift)) & ((KNOWN - 1) << KNOWN_SHIFT);
+        // SAFETY: the byte is a multiple of a place's size and below the places' end.
+        unsafe { &*self.known.0.as_ptr().byte_add(byte) }
+    }
+
+    /// The page freed into lately that has a slot which begins at `address`, and the slot, if the window knows it. Where it
+    /// knows none, it may tell of one whose slots are all free.
+    #[inline(always)]
+    pub(crate) fn known_slot(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
+        let known = self.known(address);
+        let slot = self.slot(address.wrapping_sub(known.base.get()))?;
+        Some((known.page.get(), slot))
+    }
+
+    /// Notes that a block at `address` of an own page is freed. The page has to be [forgotten](Self::forget) before it
+    /// is another's.
+    #[inline(always)]
+    pub(crate) fn remember(&self, page: &'static PageMeta, address: usize) {
+        let known = self.known(address);
+        known.base.set(page.base());
+        known.page.set(page);
     }
 
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
@@ -120,19 +248,20 @@ impl Window {
     #[inline(always)]
     pub(crate) fn pop_fresh(&self) -> Option<(usize, bool)> {
         let (address, slot) = self.pop_slot()?;
-        Some((address, slot.slot.load(Ordering::Relaxed) >> FRESH != 0))
+        Some((address, slot.place.load(Ordering::Relaxed) >> FRESH & 1 != 0))
     }
 
     #[inline(always)]
     fn pop_slot(&self) -> Option<(usize, &FreeSlot)> {
-        let top = self.top.load(Ordering::Relaxed);
-        if top.cast_const() <= self.bottom {
+        let last = self.top.load(Ordering::Relaxed).wrapping_sub(1);
+        // SAFETY: the top is not below the stack, below whose first place lies another.
+        let slot = unsafe { &*last };
+        let address = slot.address.get();
+        if address == 0 {
+            // Below the first place: the slots of the stack have addresses.
             return None;
         }
-        let last = top.wrapping_sub(1);
-        // SAFETY: above the bottom, so a slot of the stack.
-        let slot = unsafe { &*last };
-        let (address, (word, bit)) = (slot.address.load(Ordering::Relaxed), slot.bit());
+        let (word, bit) = FreeSlot::bit(slot.place.load(Ordering::Relaxed));
         // Relaxed: the slot is live from here on, which no other mask says. The bit is set.
         word.store(word.load(Ordering::Relaxed) ^ 1u64.wrapping_shl(bit), Ordering::Relaxed);
         // Release pairs with the acquire in `free`: who misses the slot here sees it live.
@@ -141,29 +270,31 @@ impl Window {
     }
 
     /// Frees the block at `address` if it is the one that malloc took last, of which all is still known. It is
-    /// the next to be handed out.
+    /// the next to be handed out. Its word of `local_free`, and its slot.
     #[inline(always)]
-    pub(crate) fn push_again(&self, address: usize) -> Option<&FreeSlot> {
+    pub(crate) fn push_again(&self, address: usize) -> Option<(&'static AtomicU64, usize)> {
         let top = self.top.load(Ordering::Relaxed);
         // SAFETY: at most the limit, behind which the stack has one more.
-        let slot = unsafe { &*top };
-        if slot.address.load(Ordering::Relaxed) != address {
+        let place = unsafe { &*top };
+        if place.address.get() != address {
             return None;
         }
-        let (word, bit) = slot.bit();
+        let known = place.place.load(Ordering::Relaxed) & !(1 << FRESH);
+        let (word, bit) = FreeSlot::bit(known);
         let free = word.load(Ordering::Relaxed);
-        let freed = free ^ 1u64.wrapping_shl(bit);
-        if freed < free {
+        let bit_word = 1u64.wrapping_shl(bit);
+        let freed = if CHECKED { free ^ bit_word } else { free | bit_word };
+        if CHECKED && freed < free {
             // It was set: a double free, which the way of all others tells.
             return None;
         }
         // No longer fresh.
-        slot.slot.store(u64::from(bit), Ordering::Relaxed);
+        place.place.store(known, Ordering::Relaxed);
         // Release pairs with a report's acquire.
         word.store(freed, Ordering::Release);
         // Release pairs with the acquire in `free`.
         self.top.store(top.wrapping_add(1), Ordering::Release);
-        Some(slot)
+        Some((word, slot_of(known)))
     }
 
     /// Puts a slot in that was just freed, of this word of its page's mask: it is the next to be handed out.
@@ -218,31 +349,39 @@ impl Window {
         // Were there fewer than said, they would leave a gap below.
         let filled = if left.is_empty() { wanted } else { 0 };
         // Release pairs with the acquire in `free`.
-        self.top.store(self.bottom.cast_mut().wrapping_add(filled), Ordering::Release);
+        self.top.store(self.bottom().wrapping_add(filled), Ordering::Release);
         filled
     }
 
     /// Takes all slots out, and calls `visit` with the page of each.
     pub(crate) fn empty(&self, mut visit: impl FnMut(&'static PageMeta)) {
         let count = self.count();
-        self.top.store(self.bottom.cast_mut(), Ordering::Release);
+        self.top.store(self.bottom(), Ordering::Release);
         self.room().iter().take(count).for_each(|slot| visit(slot.place().0));
     }
 
-    /// Forgets which slots were taken last: their page is given back, or another's.
+    /// The stack's first place.
+    fn bottom(&self) -> *mut FreeSlot {
+        self.limit.wrapping_sub(usize::from(self.depth)).cast_mut()
+    }
+
+    /// Forgets which slots were taken last and which pages were freed into: the page is given back, or another's.
     pub(crate) fn forget(&self) {
+        for known in &self.known.0 {
+            known.base.set(0);
+            known.page.set(&NO_PAGE);
+        }
         // Behind the top lie those taken since the last time, and then those forgotten or never set.
         let taken = self.room().iter().skip(self.count());
-        for slot in taken.take_while(|slot| slot.address.load(Ordering::Relaxed) != 0) {
-            slot.address.store(0, Ordering::Relaxed);
+        for slot in taken.take_while(|slot| slot.address.get() != 0) {
+            slot.address.set(0);
         }
     }
 
     /// All places of the stack.
     fn room(&self) -> &[FreeSlot] {
-        let room = (self.limit as usize - self.bottom as usize) / size_of::<FreeSlot>();
         // SAFETY: set when the window was made; a stack lives as long as its heap.
-        unsafe { core::slice::from_raw_parts(self.bottom, room) }
+        unsafe { core::slice::from_raw_parts(self.bottom(), usize::from(self.depth)) }
     }
 
     /// The free slots, for any thread.
@@ -254,7 +393,7 @@ impl Window {
     pub(crate) fn count(&self) -> usize {
         // Acquire pairs with the releases of the owner.
         let top = self.top.load(Ordering::Acquire) as usize;
-        (top - self.bottom as usize) / size_of::<FreeSlot>()
+        (top - self.bottom() as usize) / size_of::<FreeSlot>()
     }
 
     /// The slots of `page` in the window, a word a bucket, for another thread: those that were in when the
@@ -294,6 +433,9 @@ impl Window {
 
     #[inline(always)]
     fn add(&self, bytes: u64) {
+        if !COUNTED {
+            return;
+        }
         // One writer, so load and store do: no read-modify-write.
         self.requested.store(self.requested.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
     }

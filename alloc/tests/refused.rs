@@ -62,6 +62,26 @@ fn little_address_space_is_enough() {
     }
 }
 
+/// The region leaves half of a limited address space to others.
+#[test]
+fn a_limit_is_not_used_up_by_the_region() {
+    if common::part().is_some() {
+        limit(200 << 20);
+        work();
+        let (read_write, private) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: maps memory of its own, which is not used.
+        let mapped = unsafe { libc::mmap(core::ptr::null_mut(), 90 << 20, read_write, private, -1, 0) };
+        assert_ne!(mapped, libc::MAP_FAILED, "90 of 200 MiB");
+        assert!(!BucketAlloc.report().nodes.is_empty(), "there is a region");
+        println!("done");
+        return;
+    }
+    let output = common::child("a_limit_is_not_used_up_by_the_region", "200 MiB");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("done"), "{output:?}");
+}
+
 #[test]
 fn what_can_not_be_had_is_null() {
     for size in [1usize << 47, isize::MAX as usize & !4095] {

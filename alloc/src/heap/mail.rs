@@ -146,7 +146,77 @@ impl Heap {
     }
 }
 
+impl Heap {
+    /// Forgets which pages were posted: see [`post_again`].
+    pub(crate) fn drop_mail(&self) {
+        self.inbox.0.take();
+    }
+}
+
+/// In a forked child, where no page is posted and no other thread is: posts a page of whose slots other threads freed some,
+/// and forgets those announced that will not come.
+pub(crate) fn post_again(page: &'static PageMeta) {
+    let owner = page.heap() as *const Heap;
+    if page.kind() != Kind::Slab || owner.is_null() || !page.header.expected.is_any() {
+        return;
+    }
+    let come = page.remote.0.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum();
+    page.header.expected.settle(come);
+    if come > 0 {
+        // SAFETY: heaps live for ever.
+        unsafe { &*owner }.inbox.0.post(page);
+    }
+}
+
 fn add(counter: &AtomicU64, value: u64) {
     // One writer, so load and store do: no read-modify-write.
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use core::alloc::{GlobalAlloc, Layout};
+
+    use super::*;
+    use crate::BucketAlloc;
+    use crate::registry::with_heap;
+    use crate::span;
+
+    /// What a freer that announced `announced` slots and set the bit of `slot` left at the moment of a fork, before
+    /// it posted the page, comes home in the child.
+    #[test]
+    fn a_page_announced_but_not_posted_at_a_fork_is_drained_in_the_child() {
+        let layout = Layout::new::<[u64; 61]>();
+        // SAFETY: not of size 0; freed once below.
+        let block = unsafe { BucketAlloc.alloc(layout) };
+        // Another heap, so that there is a thread which may free.
+        assert!(std::thread::spawn(|| with_heap(|_| ()).is_some()).join().unwrap());
+        let page = span::page_at(block as usize).unwrap();
+        let slot = (block as usize - page.base()) / page.slot_size();
+        let (word, bit) = (slot / 64, 1 << (slot % 64));
+        let used = page.used();
+        assert!(page.header.expected.expect(2), "nothing was expected");
+        assert_eq!(remote::set_bits(&page.remote.0[word], bit), 0);
+        // SAFETY: the child calls the allocator and ends without anybody's destructors.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let drained = with_heap(|heap| {
+                heap.take_inbox();
+                let is_free = page.local_free.0[word].load(Ordering::Relaxed) & bit != 0;
+                is_free && page.used() == used - 1 && !page.header.expected.is_any()
+            });
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(drained != Some(true))) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the slot came home in the child");
+        // The parent's freer goes on.
+        with_heap(|heap| heap.inbox.0.post(page)).unwrap();
+        with_heap(Heap::take_inbox).unwrap();
+        assert!(page.used() == used - 1 && page.header.expected.is_any(), "one more is to come");
+        page.header.expected.settle(0);
+        with_heap(Heap::take_inbox).unwrap();
+    }
 }
