@@ -34,11 +34,15 @@ pub(crate) fn collect_by_itself(on: bool) {
     unsafe { if on { GC_enable() } else { GC_disable() } };
 }
 
-/// One whole collection; what it frees is swept when it is needed.
+/// One whole collection, though it collects only when told to; what it frees is swept when it is needed.
 pub(crate) fn collect() {
     init();
-    // SAFETY: initialised.
-    unsafe { GC_gcollect() };
+    // SAFETY: initialised. A disabled collector would do nothing when told.
+    unsafe {
+        GC_enable();
+        GC_gcollect();
+        GC_disable();
+    }
 }
 
 /// The largest alignment that every block has.
