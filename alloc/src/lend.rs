@@ -191,6 +191,35 @@ impl Locator {
     }
 }
 
+impl Locator {
+    /// The addresses of one page, for loops in which most lie on it.
+    #[inline(always)]
+    pub fn within(&self, page: LentPage) -> Within {
+        let (entry, _) = self.entry(page.base().as_ptr());
+        Within { base: page.base().addr().get(), bytes: page.bytes(), entry }
+    }
+}
+
+/// The addresses of one page: finds their slots without the granule map.
+#[derive(Clone, Copy, Debug)]
+pub struct Within {
+    base: usize,
+    bytes: usize,
+    entry: Entry,
+}
+
+impl Within {
+    /// No page's.
+    pub const NOWHERE: Self = Self { base: 0, bytes: 0, entry: Entry::NONE };
+
+    /// The slot that starts at `address`; none if that is not on the page. For an address inside a slot, any.
+    #[inline(always)]
+    pub fn slot(&self, address: *const u8) -> Option<u32> {
+        let in_page = (address as usize).wrapping_sub(self.base);
+        (in_page < self.bytes).then(|| self.entry.slot(in_page) as u32)
+    }
+}
+
 impl Default for Locator {
     fn default() -> Self {
         Self::new()

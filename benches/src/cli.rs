@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod collector;
 mod contest;
 mod map;
 mod record;
 
+pub use collector::{GcArgs, ScanArgs};
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
 pub use map::MapArgs;
 pub use record::RecordArgs;
@@ -19,6 +21,7 @@ Examples:
   bucketmask report --input ~/notes           the same on any folder of text
   bucketmask report --json report.jsonl       figures as JSON lines as well
   bucketmask scan --json scan.jsonl           what a collection costs a live entry, mask against flat
+  bucketmask gc --quick                       trees, lists and programs on bucketmask, gc-arena and Go
   bucketmask classic --quick                  one entry a cache line, eight compared at once, against records of 24 bytes
   bucketmask numa                             whether memory is on the node that asked for it
   bucketmask table --check README.md          whether the page's tables are what the newest records give
@@ -68,6 +71,14 @@ pub enum Command {
     Frag(FragArgs),
     /// Time maps of many sizes and entries against other hash maps: operations, the worst insert, bytes an entry
     Map(MapArgs),
+    /// Time collectors on trees, lists and whole programs, their longest step, and what they keep beside the objects
+    Gc(GcArgs),
+    /// One collector, asked line by line
+    #[command(name = crate::gc::child::SUBCOMMAND, hide = true)]
+    GcSide {
+        /// Which
+        side: crate::gc::child::Side,
+    },
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {
@@ -101,24 +112,6 @@ pub struct ReportArgs {
     pub quick: bool,
     /// How many rounds, each a fresh pair of processes [default: 3, with --quick 1]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub rounds: Option<u32>,
-}
-
-/// Options of `scan`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-Examples:
-  bucketmask scan
-  bucketmask scan --quick --json /tmp/scan.jsonl --machine /tmp/scan.machine.json")]
-pub struct ScanArgs {
-    /// Files to write.
-    #[command(flatten)]
-    pub record: RecordArgs,
-    /// 200 thousand entries in place of 2 million and fewer rounds: seconds instead of a minute
-    #[arg(long)]
-    pub quick: bool,
-    /// How many rounds, sides alternating [default: 9, with --quick 3]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
 }
 
@@ -248,11 +241,11 @@ mod tests {
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
         for name in
-            ["report", "scan", "classic", "numa", "table", "compare", "alloc", "frag", "map", "Examples:"]
+            ["report", "scan", "gc", "classic", "numa", "table", "compare", "alloc", "frag", "map", "Examples:"]
         {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["concurrent", "visibility", "detect", "child", "workload"] {
+        for name in ["concurrent", "visibility", "detect", "child", "workload", "gc-side"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

@@ -9,16 +9,22 @@
 #![deny(unsafe_code)]
 
 pub mod alloc;
+#[cfg(feature = "bdwgc")]
+mod bdwgc;
 pub mod child;
 pub mod classic;
 pub mod cli;
 pub mod compare;
 pub mod contest;
+pub mod cpu;
+pub mod dialogue;
 pub mod engine;
 pub mod error;
 pub mod format;
 pub mod frag;
 pub mod fragmentation;
+pub mod gc;
+pub mod go;
 pub mod input;
 pub mod installed;
 pub mod machine;
@@ -36,6 +42,7 @@ pub mod report;
 pub mod rounds;
 pub mod sample;
 pub mod scan;
+pub mod targets;
 mod timer;
 pub mod token;
 pub mod worker;

@@ -28,6 +28,7 @@ mod targets;
 mod workload;
 mod worst;
 
+pub(crate) use keys::mix;
 pub use size::Size;
 pub(crate) use speed::TIME;
 pub(crate) use targets::{Judged, time_bound};

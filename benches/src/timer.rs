@@ -4,6 +4,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::cpu::process_time;
+
 /// A sample repeats short work until about this much time has passed.
 const LEAST: Duration = Duration::from_millis(3);
 
@@ -23,17 +25,32 @@ pub(crate) fn once<T>(work: impl FnOnce() -> T) -> f64 {
     start.elapsed().as_nanos() as f64
 }
 
-/// The mean of as many calls as it takes after a first one that warms up, in nanoseconds a call.
-pub(crate) fn mean<T>(mut work: impl FnMut() -> T) -> f64 {
-    let start = Instant::now();
-    black_box(work());
-    let first = start.elapsed().as_nanos().max(1);
-    let calls = LEAST.as_nanos().div_ceil(first).clamp(1, MOST_CALLS) as u32;
-    let start = Instant::now();
-    for _ in 0..calls {
-        black_box(work());
-    }
-    start.elapsed().as_nanos() as f64 / f64::from(calls)
+/// What something took: wall time and the process's processor time, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) time: f64,
+    pub(crate) cpu: f64,
+}
+
+/// One call, on both clocks, with what it gave.
+pub(crate) fn taken<T>(work: impl FnOnce() -> T) -> (T, Taken) {
+    let (start, busy) = (Instant::now(), process_time());
+    let result = black_box(work());
+    let cpu = process_time() - busy;
+    (result, Taken { time: start.elapsed().as_nanos() as f64, cpu })
+}
+
+/// The mean of as many calls as it takes after a first one that warms up, on both clocks, a call.
+pub(crate) fn mean_taken<T>(mut work: impl FnMut() -> T) -> Taken {
+    let first = once(&mut work).max(1.0);
+    #[expect(clippy::cast_sign_loss, reason = "a time is not negative")]
+    let calls = (LEAST.as_nanos() as f64 / first).ceil().clamp(1.0, MOST_CALLS as f64) as u32;
+    let ((), Taken { time, cpu }) = taken(|| {
+        for _ in 0..calls {
+            black_box(work());
+        }
+    });
+    Taken { time: time / f64::from(calls), cpu: cpu / f64::from(calls) }
 }
 
 /// How many means [`brief`] takes the least of.
@@ -66,15 +83,14 @@ mod tests {
     #[test]
     fn short_work_is_repeated_and_long_work_is_not() {
         let mut calls = 0;
-        let time = mean(|| calls += 1);
+        let Taken { time, .. } = mean_taken(|| calls += 1);
         assert!(calls > 100 && time < 1e6, "{calls} calls of {time} ns");
         let mut calls = 0;
-        let time = mean(|| {
+        let Taken { time, cpu } = mean_taken(|| {
             calls += 1;
             std::thread::sleep(Duration::from_millis(4));
         });
-        assert_eq!(calls, 2);
-        assert!(time >= 4e6, "{time}");
+        assert!(calls == 2 && time >= 4e6 && cpu < time, "{calls} calls of {time} ns, {cpu} ns busy");
         let mut calls = 0;
         brief(|| {
             calls += 1;

@@ -190,13 +190,14 @@ fn scan_records_feed_the_readme_and_a_changed_readme_is_noticed() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(fs::read_to_string(&machine).unwrap().contains("\"rustc\""));
     let record = Record::read(&json).unwrap();
-    for case in ["gcmap/200k/keep=1/uniform", "gcmap/20k/keep=10/uniform"] {
+    for case in ["gcmap/200k/keep=1/uniform", "gcmap/20k/keep=10/clustered"] {
         for implementation in
             ["bucketmask", "bucketmask-flat", "gc-arena+hashbrown", "bound-stream", "bound-lines"]
         {
             let value = record.value("scan", case, "time_per_live", implementation);
             assert!(value.is_some_and(|value| value > 0.0), "{case} {implementation}");
         }
+        assert!(record.value("scan", case, "bandwidth", "bound-stream").is_some_and(|value| value > 0.1));
     }
 
     let readme = dir.path().join("README.md");
@@ -219,6 +220,31 @@ fn scan_records_feed_the_readme_and_a_changed_readme_is_noticed() {
     let output = table(&["--check"]);
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("README.md"), "{}", stderr(&output));
+}
+
+#[test]
+fn collectors_run_the_same_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("gc.jsonl");
+    let output = bucketmask(&["gc", "--quick", "--rounds", "1", "--json", text(&json)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("targets are met"), "{}", stdout(&output));
+    let record = Record::read(&json).unwrap();
+    for (case, metric) in [
+        ("trees-mark/depth=12", "time_per_live"),
+        ("sweep-half/100k", "time_per_slot"),
+        ("gcbench/depth=8", "peak_resident"),
+        ("longest-step/100k", "longest_step"),
+        ("arenas/20", "resident"),
+    ] {
+        for implementation in ["bucketmask", "gc-arena"] {
+            let value = record.value("gc", case, metric, implementation);
+            assert!(value.is_some_and(|value| value > 0.0), "{case} {metric} {implementation}");
+        }
+    }
+    let output = bucketmask(&["gc", "--only", "nothing-like-it"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("trees-mark/depth=20"), "{}", stderr(&output));
 }
 
 #[test]

@@ -6,6 +6,7 @@
     reason = "huge objects are what is tested; they get a stack that holds them"
 )]
 
+use bucketmask_gc::arena::CollectionPhase;
 use bucketmask_gc::{Arena, Collect, Gc, GcWeak, Rootable, Static, Walk};
 use std::collections::HashSet;
 
@@ -288,4 +289,66 @@ fn pages_go_back_when_they_are_empty() {
     assert!(
         arena.mutate(|_, root| root.iter().enumerate().all(|(number, object)| object[0] == number as u64))
     );
+}
+
+/// A cell of a chain, with a weak pointer and another pointer to any, and an object of another type.
+#[derive(Collect)]
+#[collect(no_drop)]
+struct Cell<'gc> {
+    weak: Option<GcWeak<'gc, Cell<'gc>>>,
+    next: Option<Gc<'gc, Cell<'gc>>>,
+    other: Option<Gc<'gc, Cell<'gc>>>,
+    name: Gc<'gc, String>,
+}
+
+#[test]
+fn an_object_that_a_weak_pointer_of_its_page_led_to_first_is_traced() {
+    let mut arena = Arena::<Rootable![Gc<'_, Cell<'_>>]>::new(|mc| {
+        let cell = |weak, next, other, name: &str| {
+            Gc::new(mc, Cell { weak, next, other, name: Gc::new(mc, name.to_owned()) })
+        };
+        let last = cell(None, None, None, "last");
+        let middle = cell(None, Some(last), None, "middle");
+        // With a second cell the page is traced as a whole, by its masks.
+        cell(Some(Gc::downgrade(last)), Some(middle), Some(cell(None, None, None, "other")), "first")
+    });
+    for _ in 0..3 {
+        arena.finish_cycle();
+        arena.verify().unwrap();
+        assert_eq!(arena.metrics().total_gc_count(), 8);
+        let names = arena.mutate(|mc, first| {
+            let middle = first.next.unwrap();
+            assert!(Gc::ptr_eq(first.weak.unwrap().upgrade(mc).unwrap(), middle.next.unwrap()));
+            [first.name.len(), middle.name.len(), middle.next.unwrap().name.len()]
+        });
+        assert_eq!(names, [5, 6, 4]);
+    }
+}
+
+#[test]
+fn a_chain_on_few_pages_is_marked_in_steps() {
+    const CELLS: usize = 3000;
+    let mut arena = Arena::<Rootable![Option<Gc<'_, Cell<'_>>>]>::new(|_| None);
+    arena.mutate_root(|mc, root| {
+        let name = Gc::new(mc, "all".to_owned());
+        for _ in 0..CELLS {
+            *root = Some(Gc::new(mc, Cell { weak: None, next: *root, other: None, name }));
+        }
+    });
+    arena.finish_cycle();
+    // Debt comes a little at a time, so that most steps end inside a page.
+    let mut steps = 0;
+    while arena.mark_debt().is_none() {
+        arena.mutate(|mc, _| _ = Gc::new(mc, [0_u8; 64]));
+        steps += usize::from(arena.collection_phase() == CollectionPhase::Marking);
+        assert!(steps < CELLS, "marking does not end");
+        if steps % 8 == 1 {
+            arena.verify().unwrap();
+        }
+    }
+    assert!(steps > 10, "{steps} steps");
+    arena.finish_cycle();
+    arena.verify().unwrap();
+    let length = arena.mutate(|_, root| std::iter::successors(*root, |cell| cell.next).count());
+    assert_eq!(length, CELLS);
 }

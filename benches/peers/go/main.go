@@ -1,6 +1,6 @@
-// The map of a Go toolchain, measured for the command `map` of the binary bucketmask, which starts this program and owns
-// it. It reads one request a line and answers each with one line of numbers, so that its rounds take turns with the
-// others'. Invariant: keys and their order are those of benches/src/map/keys.rs, to the bit.
+// A Go toolchain's map and collector, measured for the commands `map`, `scan` and `gc` of the binary bucketmask, which
+// starts this program and owns it. It reads one request a line and answers each with one line of numbers, so that its rounds
+// take turns with the others'. Invariant: keys and their order are those of benches/src/map/keys.rs, to the bit.
 package main
 
 import (
@@ -59,6 +59,13 @@ func answer(words []string) error {
 		}
 		worst(inserts, rounds)
 		return nil
+	case "run":
+		return answerRun(words)
+	case "peak":
+		return peak()
+	}
+	if strings.HasPrefix(words[0], "scan-") {
+		return answerScan(words)
 	}
 	if len(words) != 4 {
 		return fmt.Errorf("%q is not a word, a type and two numbers", words)

@@ -13,7 +13,7 @@ const SEED: u64 = 0x6275_636b_6574;
 const DRAWS: u64 = 1 << 56;
 
 /// A number spread over 64 bits, one to one (the finaliser of `SplitMix64`, Steele and others 2014).
-pub(super) const fn mix(number: u64) -> u64 {
+pub(crate) const fn mix(number: u64) -> u64 {
     let spread = number.wrapping_add(SEED).wrapping_mul(SPREAD);
     let once = (spread ^ (spread >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let twice = (once ^ (once >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

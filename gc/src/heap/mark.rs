@@ -4,14 +4,16 @@
 //! mark(object): set its bit in `marked`; unless its type has no pointers, its page goes to the end of the queue with
 //!               it as its first object, or, if it is there, is known to have more
 //! drain: while a page is first in the queue
-//!          if it has no more than its first object: scanned |= it; trace it
-//!          else for each word of the page: while todo = marked & !scanned is not empty
+//!          if it has no more than its first object: scanned |= it; trace it, and go on with what that marked on this page
+//!            as long as it is one object
+//!          until the page has nothing grey: for each word of it: while todo = marked & !scanned is not empty
 //!            scanned |= todo; trace the objects in todo
 //! ```
 //!
 //! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
 //! the graph. Lists and other thin shapes find one object on a page at a time; it is traced without a look at the
-//! page's masks. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
+//! page's masks, from its address alone, so that one object's loads need not wait for bits of the last one. While a page is
+//! traced, what lies on it is marked without the granule map, and needs no queue. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
 //! collector.) Marking may stop after any bucket and go on later; write barriers make objects grey again meanwhile.
 //! Invariant: an object that is marked and not scanned, and of a type that is traced, lies on a page that is in the queue,
 //! or that is being traced; what a black object points to is marked, whenever no callback runs.
@@ -26,7 +28,7 @@ use crate::metrics::UNIT_BYTES;
 use crate::report::CycleReport;
 use crate::walk::Walk;
 use crate::{Gc, GcWeak};
-use bucketmask_alloc::{LentPage, Located, Locator, prefetch};
+use bucketmask_alloc::{LentPage, Located, Locator, Within, prefetch};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,8 +43,14 @@ const QUEUED_FOR_MORE: usize = 2;
 pub(crate) struct Marker {
     /// Where pages lie, as of the start of the cycle; in registers while objects are traced.
     locator: Locator,
-    /// Pages with objects to trace, each once, and the slot of the object that each was queued for.
-    queue: VecDeque<(LentPage, u32)>,
+    /// The page that is being traced: what is marked on it is found there. Nowhere while none is.
+    here: Within,
+    here_page: Option<LentPage>,
+    /// Objects marked on that page in this way since the count was last reset, and the last of them.
+    fresh: usize,
+    freshest: *const u8,
+    /// Pages with objects to trace, each once, and the object that each was queued for.
+    queue: VecDeque<(LentPage, *const u8)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
     /// Whether the root is to be traced: at the start of a cycle, and after it was changed.
@@ -61,6 +69,10 @@ impl Marker {
     pub(super) fn new() -> Self {
         Self {
             locator: Locator::new(),
+            here: Within::NOWHERE,
+            here_page: None,
+            fresh: 0,
+            freshest: std::ptr::null(),
             queue: VecDeque::new(),
             huge: Vec::new(),
             root_is_grey: false,
@@ -80,6 +92,26 @@ impl Marker {
     /// `address` is that of a live object of this arena.
     #[inline(always)]
     pub(super) unsafe fn mark(&mut self, address: *const u8) {
+        if let (Some(slot), Some(page)) = (self.here.slot(address), self.here_page) {
+            // SAFETY: a page has at most 512 slots, so the word is one of eight.
+            let (word, done) = unsafe {
+                (
+                    page.marked().get_unchecked(slot as usize / 64),
+                    page.scanned().get_unchecked(slot as usize / 64),
+                )
+            };
+            let (marked, bit) = (word.load(Relaxed), 1 << (slot % 64));
+            if (marked | done.load(Relaxed)) & bit == 0 {
+                word.store(marked | bit, Relaxed);
+                self.fresh += 1;
+                self.freshest = address;
+                return;
+            }
+            // Marked already; or a weak pointer led here, which takes the longer way.
+            if marked & bit != 0 {
+                return;
+            }
+        }
         if is_huge(address) {
             // SAFETY: as the caller promises.
             unsafe { self.mark_huge(address) };
@@ -114,7 +146,7 @@ impl Marker {
         if queued.load(Relaxed) == NOT_QUEUED {
             queued.store(QUEUED_FOR_ONE, Relaxed);
             prefetch(address);
-            self.queue.push_back((page, slot));
+            self.queue.push_back((page, address));
         } else {
             queued.store(QUEUED_FOR_MORE, Relaxed);
         }
@@ -167,6 +199,8 @@ impl Marker {
     /// Looks up anew where pages lie; the first page of the process may have been lent since.
     pub(super) fn relocate(&mut self) {
         self.locator = Locator::new();
+        // A `trace` that panicked may have left it.
+        self.leave();
     }
 
     /// Traces until nothing is grey, or until `budget` bytes of objects have been traced. True: nothing is grey. The root
@@ -174,12 +208,14 @@ impl Marker {
     pub(super) fn drain<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, budget: usize) -> bool {
         let end = self.traced_bytes.saturating_add(budget);
         loop {
-            if let Some((page, slot)) = self.queue.pop_front() {
+            if let Some((page, object)) = self.queue.pop_front() {
+                self.enter(page);
                 if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
-                    self.trace_one(page, slot);
+                    self.trace_one(page, object, end);
                 } else {
                     self.trace_page(page, end);
                 }
+                self.leave();
             } else if let Some(object) = self.huge.pop() {
                 // SAFETY: a marked huge object, so it is live.
                 let header = unsafe { huge::header(object) };
@@ -208,58 +244,100 @@ impl Marker {
         (traced + leaves, traced)
     }
 
-    /// Traces the one grey object of a page.
-    fn trace_one(&mut self, page: LentPage, slot: u32) {
-        // SAFETY: the user word of every page that a type heap lends.
-        let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
-        let (index, bit) = (slot as usize / 64, 1 << (slot % 64));
-        let scanned = &page.scanned()[index];
-        scanned.store(scanned.load(Relaxed) | bit, Relaxed);
-        // Before the object is traced: what it marks on this page queues the page anew.
-        page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
-        self.scanned += 1;
-        self.traced_bytes += table.slot_bytes;
-        // SAFETY: a marked slot holds a live object of the page's type.
-        unsafe { (table.trace)(bucket(page, index).as_ptr(), bit, self) };
+    /// From here on until [`leave`](Self::leave), what is marked on this page is not queued.
+    #[inline(always)]
+    fn enter(&mut self, page: LentPage) {
+        self.here = self.locator.within(page);
+        self.here_page = Some(page);
     }
 
-    /// Traces the grey objects of a page, those included that become grey meanwhile, bucket by bucket until `end` is
-    /// reached.
+    #[inline(always)]
+    fn leave(&mut self) {
+        self.here = Within::NOWHERE;
+    }
+
+    /// Traces the one grey object of the entered page, and what becomes grey on that page by it, until `end` is reached.
+    fn trace_one(&mut self, page: LentPage, object: *const u8, end: usize) {
+        // SAFETY: the user word of every page that a type heap lends.
+        let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
+        let queued = &page.user()[USER_QUEUED];
+        let mut object = object;
+        while let Some(slot) = self.here.slot(object) {
+            let scanned = &page.scanned()[slot as usize / 64];
+            scanned.store(scanned.load(Relaxed) | 1 << (slot % 64), Relaxed);
+            self.scanned += 1;
+            self.traced_bytes += table.slot_bytes;
+            self.fresh = 0;
+            // SAFETY: a marked slot holds a live object of the page's type.
+            unsafe { (table.trace)(object, 1, self) };
+            if self.fresh > 1 || queued.load(Relaxed) != QUEUED_FOR_ONE {
+                queued.store(QUEUED_FOR_MORE, Relaxed);
+                self.trace_page(page, end);
+                return;
+            }
+            if self.fresh == 0 {
+                break;
+            }
+            object = self.freshest;
+            if self.traced_bytes >= end {
+                // It stays queued, at the queue's end.
+                self.queue.push_back((page, object));
+                return;
+            }
+        }
+        queued.store(NOT_QUEUED, Relaxed);
+    }
+
+    /// Traces the grey objects of the entered page, those included that become grey meanwhile, bucket by bucket until `end` is
+    /// reached. It stays until the page has none: a page that goes back to the queue for each generation of its objects
+    /// is fetched anew for each. Objects mostly point to older ones, which lie below them: so the last bucket comes first.
     fn trace_page(&mut self, page: LentPage, end: usize) {
         // SAFETY: the user word of every page that a type heap lends.
         let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
-        for index in 0..words(page) {
-            let slots = slots_in(page, index);
-            let (marked, scanned) = (&page.marked()[index], &page.scanned()[index]);
-            let first = bucket(page, index);
-            let (mut at, mut traced) = (0, 0_u64);
-            loop {
-                let done = scanned.load(Relaxed);
-                let piece = self.walk.next_piece(marked.load(Relaxed) & !done, &mut at, slots);
-                if piece == 0 {
+        let grey = |(marked, done): (&AtomicU64, &AtomicU64)| marked.load(Relaxed) & !done.load(Relaxed) != 0;
+        let has_grey = || page.marked().iter().zip(page.scanned()).any(grey);
+        loop {
+            for index in (0..words(page)).rev() {
+                self.trace_bucket(page, index, table);
+                if self.traced_bytes >= end {
                     break;
                 }
-                scanned.store(done | piece, Relaxed);
-                traced |= piece;
-                // SAFETY: marked slots hold live objects of the page's type.
-                unsafe { (table.trace)(first.as_ptr(), piece, self) };
             }
-            let traced = traced.count_ones();
-            let looked_at = self.walk.looked_at(slots, traced);
-            self.scanned += looked_at as usize;
-            self.skipped += (slots - looked_at) as usize;
-            self.traced_bytes += traced as usize * table.slot_bytes;
+            if !has_grey() {
+                page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
+                return;
+            }
             if self.traced_bytes >= end {
+                // It stays queued, at the queue's end.
+                self.queue.push_back((page, std::ptr::null()));
+                return;
+            }
+        }
+    }
+
+    /// Traces the grey objects of a bucket, those included that become grey meanwhile.
+    #[inline(always)]
+    fn trace_bucket(&mut self, page: LentPage, index: usize, table: &'static TypeTable) {
+        let slots = slots_in(page, index);
+        let (marked, scanned) = (&page.marked()[index], &page.scanned()[index]);
+        let first = bucket(page, index);
+        let (mut at, mut traced) = (0, 0_u64);
+        loop {
+            let done = scanned.load(Relaxed);
+            let piece = self.walk.next_piece(marked.load(Relaxed) & !done, &mut at, slots);
+            if piece == 0 {
                 break;
             }
+            scanned.store(done | piece, Relaxed);
+            traced |= piece;
+            // SAFETY: marked slots hold live objects of the page's type.
+            unsafe { (table.trace)(first.as_ptr(), piece, self) };
         }
-        // A later word may have marked objects of an earlier one, and the budget may have ended.
-        let grey = |(marked, done): (&AtomicU64, &AtomicU64)| marked.load(Relaxed) & !done.load(Relaxed) != 0;
-        if page.marked().iter().zip(page.scanned()).any(grey) {
-            self.queue.push_back((page, 0));
-        } else {
-            page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
-        }
+        let traced = traced.count_ones();
+        let looked_at = self.walk.looked_at(slots, traced);
+        self.scanned += looked_at as usize;
+        self.skipped += (slots - looked_at) as usize;
+        self.traced_bytes += traced as usize * table.slot_bytes;
     }
 }
 

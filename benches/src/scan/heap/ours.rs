@@ -4,7 +4,7 @@
 use bucketmask_gc::{Arena, Gc, Rootable, Walk};
 use bucketmask_map::GcMap;
 
-use super::{Heap, keeps, value_of};
+use super::{Heap, Wave, value_of};
 use crate::engine::{Hasher, table_hasher};
 
 type Map<'gc> = GcMap<'gc, u64, Gc<'gc, u64>, Hasher>;
@@ -37,8 +37,8 @@ impl Heap for Ours {
         Self { arena }
     }
 
-    fn thin_out(&mut self, percent: u32) {
-        self.arena.mutate(|mc, map| map.retain(mc, |&key, _| keeps(key, percent)));
+    fn thin_out(&mut self, wave: Wave) {
+        self.arena.mutate(|mc, map| map.retain(mc, |&key, _| wave.keeps(key)));
     }
 
     fn collect(&mut self) -> u64 {

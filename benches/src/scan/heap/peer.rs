@@ -4,7 +4,7 @@
 use gc_arena::{Arena, Gc, RefLock, Rootable};
 use hashbrown::HashMap;
 
-use super::{Heap, keeps, value_of};
+use super::{Heap, Wave, value_of};
 use crate::engine::{Hasher, table_hasher};
 
 type Map<'gc> = Gc<'gc, RefLock<HashMap<u64, Gc<'gc, u64>, Hasher>>>;
@@ -28,8 +28,8 @@ impl Heap for Peer {
         Self { arena }
     }
 
-    fn thin_out(&mut self, percent: u32) {
-        self.arena.mutate(|mc, map| map.borrow_mut(mc).retain(|&key, _| keeps(key, percent)));
+    fn thin_out(&mut self, wave: Wave) {
+        self.arena.mutate(|mc, map| map.borrow_mut(mc).retain(|&key, _| wave.keeps(key)));
     }
 
     fn collect(&mut self) -> u64 {
