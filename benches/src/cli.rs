@@ -162,7 +162,7 @@ pub struct NumaArgs {
 /// Options of `table`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, alloc, frag, map, map-targets.
+A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, gc, alloc, frag, map, map-targets.
 
 Examples:
   bucketmask table README.md docs/map.md
@@ -240,9 +240,19 @@ mod tests {
     #[test]
     fn help_names_what_there_is_and_nothing_else() {
         let help = Cli::command().render_long_help().to_string();
-        for name in
-            ["report", "scan", "gc", "classic", "numa", "table", "compare", "alloc", "frag", "map", "Examples:"]
-        {
+        for name in [
+            "report",
+            "scan",
+            "gc",
+            "classic",
+            "numa",
+            "table",
+            "compare",
+            "alloc",
+            "frag",
+            "map",
+            "Examples:",
+        ] {
             assert!(help.contains(name), "{name}: {help}");
         }
         for name in ["concurrent", "visibility", "detect", "child", "workload", "gc-side"] {

@@ -10,10 +10,10 @@ use crate::go::{self, Toolchain};
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
-use crate::record::{OURS, Record};
+use crate::record::{Figure, OURS, Record};
 use crate::rounds::order;
 use crate::sample::Samples;
-use crate::targets::{self, Judged};
+use crate::targets::{self, Judged, Target};
 
 pub mod child;
 #[cfg(feature = "bdwgc")]
@@ -179,9 +179,16 @@ fn add(record: &mut Record, program: Program, size: u64, measured: &[Measured]) 
     }
 }
 
+/// What one of our figures is to be at most; nothing where it is only shown.
+pub(crate) fn targets_of(figure: &Figure) -> Vec<Target> {
+    let program = figure.case.split('/').next().and_then(Program::parse);
+    let judged = program.filter(|program| program.metric().name == figure.metric);
+    judged.map(Program::targets).unwrap_or_default()
+}
+
 fn judge(record: &Record, program: Program, size: u64) -> Vec<Judged> {
     let ours = record.figure(SUITE, &program.case(size), program.metric().name, OURS);
-    ours.map_or_else(Vec::new, |figure| targets::judge(record, figure, &program.targets()))
+    ours.map_or_else(Vec::new, |figure| targets::judge(record, figure, &targets_of(figure)))
 }
 
 /// A value with its unit.

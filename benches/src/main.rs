@@ -8,9 +8,7 @@ use std::process::ExitCode;
 use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
-use bucketmask_bench::{
-    alloc, classic, compare, frag, gc, map, numa, pages, report, scan, worker, workload,
-};
+use bucketmask_bench::{alloc, classic, compare, frag, gc, map, numa, pages, report, scan, worker, workload};
 use clap::Parser;
 
 #[global_allocator]

@@ -10,6 +10,7 @@ use crate::output;
 use crate::progress::Progress;
 use crate::record::{Figure, OURS, Record};
 use crate::sample::geometric_mean;
+use crate::targets::Judged;
 
 mod clock;
 mod go;
@@ -31,7 +32,7 @@ mod worst;
 pub(crate) use keys::mix;
 pub use size::Size;
 pub(crate) use speed::TIME;
-pub(crate) use targets::{Judged, time_bound};
+pub(crate) use targets::time_bound;
 
 use go::{Remote, Toolchain};
 use keys::{Entry, Lines, Names, Pairs, Words};

@@ -13,6 +13,7 @@ use crate::record::write_file;
 mod alloc;
 mod cell;
 mod frag;
+mod gc;
 mod map;
 mod scan;
 mod shelf;
@@ -55,6 +56,7 @@ fn table(name: &str, shelf: &Shelf, page: &Path) -> Result<String, Error> {
         "scan" => scan::table,
         "alloc" => alloc::table,
         "frag" => frag::table,
+        "gc" => gc::table,
         "map" => map::times,
         "map-targets" => map::targets,
         _ => return Err(Error::NoSuchTable { page: page.into(), name: name.into() }),

@@ -6,12 +6,13 @@ use super::memory::{ABOVE, BYTES, PEAK, SWING};
 use super::plan::Plan;
 use super::soak::{CASE as SOAK, DRIFT};
 use super::speed::{SINGLE, TIME};
-use super::targets::{Judged, pair_bound, time_bound};
+use super::targets::{pair_bound, time_bound};
 use super::worst::{NOTHING, P999, P9999, WORST};
 use super::{ALL, SUITE, YARDSTICK};
 use crate::format::{judged, nanoseconds, ratio, significant, small_ratio};
 use crate::output::Sheet;
 use crate::record::{Figure, Metric, OURS, Record};
+use crate::targets::Judged;
 
 /// A sheet of some rows of a record.
 struct Part<'a> {

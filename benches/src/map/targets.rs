@@ -8,32 +8,11 @@ use super::size::Size;
 use super::soak::DRIFT;
 use super::speed::{SINGLE, TIME};
 use super::worst::{P999, P9999, WORST};
-use super::{ALL, STRINGS, SUITE, YARDSTICK};
+use super::{ALL, STRINGS, YARDSTICK};
 use crate::format::small_ratio;
 use crate::output::Sheet;
 use crate::record::{Figure, OURS, Record};
-
-/// What stands on the other side of a quotient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Against {
-    /// Nobody: the figure itself is judged.
-    Itself,
-    /// One side.
-    Side(&'static str),
-    /// Each side whose name begins so.
-    Family(&'static str),
-}
-
-/// A bound for a figure or a quotient.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Target {
-    against: Against,
-    bound: f64,
-}
-
-const fn over(side: &'static str, bound: f64) -> Target {
-    Target { against: Against::Side(side), bound }
-}
+use crate::targets::{self, Against, Judged, Target, itself, over};
 
 /// What our time may be of the yardstick's in a case; none where it is only shown.
 pub(crate) fn time_bound(case: &str) -> Option<f64> {
@@ -78,7 +57,7 @@ fn strings_bound(kind: Option<&str>) -> Option<f64> {
 }
 
 /// All targets of one of our figures.
-fn targets(figure: &Figure) -> Vec<Target> {
+fn targets_of(figure: &Figure) -> Vec<Target> {
     let (case, metric) = (figure.case.as_str(), figure.metric.as_str());
     let workload = case.split('/').next().unwrap_or_default();
     if figure.implementation == STRINGS {
@@ -96,10 +75,10 @@ fn targets(figure: &Figure) -> Vec<Target> {
         (_, name) if name == TIME.name => {
             time_bound(case).map(|bound| over(YARDSTICK, bound)).into_iter().collect()
         }
-        (_, name) if name == DRIFT.name => vec![Target { against: Against::Itself, bound: 1.05 }],
+        (_, name) if name == DRIFT.name => vec![itself(1.05)],
         (_, name) if name == WORST.name => vec![over(YARDSTICK, 0.005), over("griddle", 0.1)],
         (_, name) if name == P999.name || name == P9999.name => tails.to_vec(),
-        (_, name) if name == SWING.name => vec![Target { against: Against::Itself, bound: 1.2 }],
+        (_, name) if name == SWING.name => vec![itself(1.2)],
         (_, name) if name == BYTES.name && case.ends_with("/octave") => vec![over(YARDSTICK, 0.8)],
         (_, name) if name == PEAK.name && case.ends_with("/octave") => vec![over(YARDSTICK, 0.6)],
         (_, name) if name == PEAK.name => vec![over(YARDSTICK, 0.8)],
@@ -107,26 +86,8 @@ fn targets(figure: &Figure) -> Vec<Target> {
     }
 }
 
-/// A target with what was reached.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Judged {
-    pub(crate) case: String,
-    pub(crate) metric: String,
-    /// Ours, and over whom.
-    pub(crate) what: String,
-    pub(crate) value: f64,
-    pub(crate) bound: f64,
-}
-
-impl Judged {
-    pub(super) fn is_met(&self) -> bool {
-        self.value <= self.bound
-    }
-}
-
 /// Judges all figures of ours.
 pub(super) fn judge(record: &Record, plan: &Plan) -> Vec<Judged> {
-    let mut all = Vec::new();
     // What is meant for a mean is not asked of each size in it, but peaks are, and of no other size.
     let counts = |figure: &&Figure| {
         if figure.metric == PEAK.name {
@@ -135,45 +96,12 @@ pub(super) fn judge(record: &Record, plan: &Plan) -> Vec<Judged> {
             !plan.is_inner(&figure.case)
         }
     };
-    for figure in record.figures().iter().filter(counts) {
-        for target in targets(figure) {
-            let judged = |value: f64, other: &str| Judged {
-                case: figure.case.clone(),
-                metric: figure.metric.clone(),
-                what: if other.is_empty() {
-                    figure.implementation.clone()
-                } else {
-                    format!("{} / {other}", figure.implementation)
-                },
-                value,
-                bound: target.bound,
-            };
-            match target.against {
-                Against::Itself => all.push(judged(figure.value, "")),
-                Against::Side(name) => {
-                    all.extend(quotient(record, figure, name).map(|value| judged(value, name)));
-                }
-                Against::Family(start) => {
-                    let same = |f: &&Figure| {
-                        f.case == figure.case
-                            && f.metric == figure.metric
-                            && f.implementation.starts_with(start)
-                    };
-                    for other in record.figures().iter().filter(same) {
-                        let value = quotient(record, figure, &other.implementation);
-                        all.extend(value.map(|value| judged(value, &other.implementation)));
-                    }
-                }
-            }
-        }
-    }
-    all
-}
-
-/// A figure over that of another side.
-fn quotient(record: &Record, figure: &Figure, other: &str) -> Option<f64> {
-    let other = record.value(SUITE, &figure.case, &figure.metric, other)?;
-    (other > 0.0).then(|| figure.value / other)
+    record
+        .figures()
+        .iter()
+        .filter(counts)
+        .flat_map(|figure| targets::judge(record, figure, &targets_of(figure)))
+        .collect()
 }
 
 /// The targets that are missed, and how many there are.
@@ -195,6 +123,7 @@ pub(super) fn sheet(all: &[Judged]) -> Sheet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SUITE;
     use super::*;
     use crate::cli::MapArgs;
     use crate::record::Metric;

@@ -3,8 +3,9 @@
 
 use super::cell::{distinct, head, over, quotient, row};
 use crate::format::small_ratio;
-use crate::map::{Judged, SUITE, TIME, YARDSTICK, judge, time_bound};
+use crate::map::{SUITE, TIME, YARDSTICK, judge, time_bound};
 use crate::record::{OURS, Record};
+use crate::targets::Judged;
 
 /// A case's operation, type of entries and size; none where there is more or less.
 fn parts(case: &str) -> Option<(&str, &str, &str)> {

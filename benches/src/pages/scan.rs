@@ -1,64 +1,63 @@
-//! The table `scan`: what a collection costs a live entry. Pure functions over a record. Invariant: every case has a row.
+//! The table `scan`: what a collection costs a live entry. Pure functions over a record. Invariant: every case of uniform
+//! deletes has a row; clustered ones, whose figures are alike, stand in the record.
 
-use crate::format::{ratio, significant};
+use super::cell::{distinct, head, over, quotient, row};
+use crate::format::significant;
 use crate::record::{OURS, Record};
-use crate::scan::{FLAT, Layout, PEER, SUITE, TIME_PER_LIVE};
+use crate::scan::{FLAT, Layout, SUITE, TIME_PER_LIVE};
+use crate::targets::Against;
 
 /// The scan figures as a Markdown table, in the record's order.
 pub(super) fn table(record: &Record) -> String {
-    let mut text = String::from(
-        "| case | mask, ns a live entry | flat | gc-arena + hashbrown | mask / flat | target | mask / hashbrown |\n\
-         |---|---|---|---|---|---|---|\n",
-    );
-    let ours = |f: &&crate::record::Figure| {
-        f.suite == SUITE && f.metric == TIME_PER_LIVE.name && f.implementation == OURS
-    };
-    for figure in record.figures().iter().filter(ours) {
-        let other = |name| record.value(SUITE, &figure.case, TIME_PER_LIVE.name, name);
-        let (flat, peer) = (other(FLAT), other(PEER));
-        let number = |value: Option<f64>| value.map_or_else(|| "-".into(), significant);
-        let over = |value: Option<f64>, bound: f64| match value {
-            Some(value) if value > 0.0 => {
-                let quotient = figure.value / value;
-                if quotient > bound { format!("**{}**", ratio(quotient)) } else { ratio(quotient) }
-            }
-            _ => "-".into(),
+    let counts = |name: &&str| *name != OURS && !name.starts_with("bound-");
+    let peers = distinct(record, SUITE, |figure| Some(figure.implementation.as_str()).filter(counts));
+    let cases = distinct(record, SUITE, |figure| {
+        Some(figure.case.as_str()).filter(|case| case.ends_with("/uniform"))
+    });
+    let mut names = vec!["case".to_owned(), "ns a live entry".into()];
+    names.extend(peers.iter().map(|peer| match *peer {
+        FLAT => "/ flat".into(),
+        name => format!("/ {name}"),
+    }));
+    let mut text = head(&names);
+    for case in cases {
+        let Some(value) = record.value(SUITE, case, TIME_PER_LIVE.name, OURS) else { continue };
+        let bound = |peer: &str| {
+            let targets = Layout::parse(case).map(Layout::targets).unwrap_or_default();
+            let meant = |against: &Against| match *against {
+                Against::Itself => false,
+                Against::Side(side) => side == peer,
+                Against::Family(start) => peer.starts_with(start),
+            };
+            targets.iter().find(|target| meant(&target.against)).map(|target| target.bound)
         };
-        let target = Layout::parse(&figure.case).and_then(Layout::target);
-        let row = format!(
-            "| `{}` | {} | {} | {} | {} | {} | {} |\n",
-            figure.case,
-            significant(figure.value),
-            number(flat),
-            number(peer),
-            over(flat, target.unwrap_or(1.0)),
-            target.map_or_else(|| "-".into(), |bound| format!("<= {}", ratio(bound))),
-            over(peer, 1.0),
-        );
-        text.push_str(&row);
+        let cells = peers.iter().map(|peer| {
+            let bound = bound(peer);
+            let is =
+                quotient(over(record, SUITE, case, TIME_PER_LIVE.name, OURS, peer), bound.unwrap_or(1.0));
+            bound.map_or(is.clone(), |bound| format!("{is} (<= {bound})"))
+        });
+        text += &row([format!("`{case}`"), significant(value)].into_iter().chain(cells));
     }
-    text + "\nBold: misses its target, or loses to the peer.\n"
+    text + "\nOurs over the other's, with its target in brackets where there is one; bold: misses it, or loses.\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Samples;
-
-    fn record() -> Record {
-        let mut record = Record::new();
-        let one = |value: f64| [value].into_iter().collect::<Samples>();
-        let case = "gcmap/2M/keep=1/uniform";
-        record.measure(SUITE, case, OURS, TIME_PER_LIVE, 20_000, &one(30.0));
-        record.measure(SUITE, case, FLAT, TIME_PER_LIVE, 20_000, &one(100.0));
-        record.measure(SUITE, case, PEER, TIME_PER_LIVE, 20_000, &one(60.0));
-        record
-    }
+    use crate::record::Figure;
+    use crate::scan::PEER;
 
     #[test]
     fn misses_stand_out() {
-        let text = table(&record());
-        let row = text.lines().nth(2).unwrap();
-        assert_eq!(row, "| `gcmap/2M/keep=1/uniform` | 30.0 | 100 | 60.0 | **0.30** | <= 0.15 | 0.50 |");
+        let mut record = Record::new();
+        let case = "gcmap/2M/keep=1/uniform";
+        for (name, value) in [(OURS, 30.0), (FLAT, 100.0), (PEER, 150.0), ("bound-lines", 20.0)] {
+            record.add(Figure::new(SUITE, case, name, TIME_PER_LIVE, 20_000, value));
+        }
+        let text = table(&record);
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(rows[0], "| case | ns a live entry | / flat | / gc-arena+hashbrown |");
+        assert_eq!(rows[2], "| `gcmap/2M/keep=1/uniform` | 30.0 | **0.30** (<= 0.15) | 0.20 (<= 0.25) |");
     }
 }

@@ -79,7 +79,7 @@ impl Layout {
     }
 
     /// What our time a live entry is to be at most.
-    pub(super) fn targets(self) -> Vec<Target> {
+    pub(crate) fn targets(self) -> Vec<Target> {
         let go = |bound| Target { against: Against::Family(go::FAMILY), bound };
         let mut all: Vec<Target> = self.target().map(|bound| over(FLAT, bound)).into_iter().collect();
         all.extend(match self.keep {
