@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
 use crate::class::{ClassIdx, SMALLEST_PAGE};
@@ -33,13 +34,18 @@ static_assertions::const_assert!(SMALLEST_PAGE.trailing_zeros() >= KNOWN_SHIFT);
 /// A page freed into lately, and its slot 0.
 struct Known {
     base: Cell<usize>,
-    page: Cell<&'static PageMeta>,
+    page: Cell<NonNull<PageMeta>>,
 }
 
 impl Known {
     const fn none() -> Self {
-        Self { base: Cell::new(0), page: Cell::new(&NO_PAGE) }
+        Self { base: Cell::new(0), page: Cell::new(no_page()) }
     }
+}
+
+const fn no_page() -> NonNull<PageMeta> {
+    // SAFETY: the address of a static.
+    unsafe { NonNull::new_unchecked((&raw const NO_PAGE).cast_mut()) }
 }
 
 /// Two cache lines: where the free slots are and what a free has to know of the class, and which pages were freed into lately.
@@ -226,7 +232,8 @@ impl Window {
     pub(crate) fn known_slot(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
         let known = self.known(address);
         let slot = self.slot(address.wrapping_sub(known.base.get()))?;
-        Some((known.page.get(), slot))
+        // SAFETY: set to metadata, which is never unmapped, or to that of no page.
+        Some((unsafe { known.page.get().as_ref() }, slot))
     }
 
     /// Notes that a block at `address` of an own page is freed. The page has to be [forgotten](Self::forget) before it
@@ -235,7 +242,7 @@ impl Window {
     pub(crate) fn remember(&self, page: &'static PageMeta, address: usize) {
         let known = self.known(address);
         known.base.set(page.base());
-        known.page.set(page);
+        known.page.set(NonNull::from(page));
     }
 
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
@@ -369,7 +376,7 @@ impl Window {
     pub(crate) fn forget(&self) {
         for known in &self.known.0 {
             known.base.set(0);
-            known.page.set(&NO_PAGE);
+            known.page.set(no_page());
         }
         // Behind the top lie those taken since the last time, and then those forgotten or never set.
         let taken = self.room().iter().skip(self.count());
