@@ -6,6 +6,8 @@ use std::alloc::Layout;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Once;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
@@ -29,9 +31,13 @@ fn init() {
 
 /// Collects only when it is told to from now on, or by itself again.
 pub(crate) fn collect_by_itself(on: bool) {
+    static ON: AtomicBool = AtomicBool::new(true);
     init();
-    // SAFETY: initialised; the two are counted, and callers turn off first.
-    unsafe { if on { GC_enable() } else { GC_disable() } };
+    // The library counts: one call a change. Relaxed: one thread calls it.
+    if ON.swap(on, Relaxed) != on {
+        // SAFETY: initialised.
+        unsafe { if on { GC_enable() } else { GC_disable() } };
+    }
 }
 
 /// One whole collection, though it collects only when told to; what it frees is swept when it is needed.
