@@ -5,6 +5,7 @@
 //! ever be used again is reachable from the root.
 #![allow(unsafe_code)]
 
+use crate::budget::Budget;
 use crate::collect::Collect;
 use crate::heap::Context;
 use crate::heap::cycle::{Effort, Phase, Until};
@@ -298,6 +299,22 @@ where
     #[inline]
     pub fn finish_cycle(&mut self) {
         self.run(Effort::All, Until::CycleEnd);
+    }
+
+    /// Does a bounded piece of a cycle: of the one that runs, or of a new one. Returns whether the cycle has ended.
+    ///
+    /// The budget is kept to a piece of work: 16 KiB of objects or of one container's entries traced, a page swept, 16 KiB of
+    /// one container's values dropped, or 2 MiB of memory given back. That goes for a large [`Gc`](crate::Gc) of an array and for the
+    /// maps of `bucketmask-map`, which are traced, dropped and given back in parts. What a single call of a
+    /// [`trace`](Collect::trace) or a destructor of the program's does is not divided: a `Vec` inside a value is traced at
+    /// once, and so is one that is the root.
+    ///
+    /// # Panics
+    ///
+    /// As [`finish_cycle`](Self::finish_cycle).
+    pub fn step(&mut self, budget: Budget) -> bool {
+        self.run(Effort::within(budget.0, self.metrics()), Until::CycleEnd);
+        self.collection_phase() == CollectionPhase::Sleeping
     }
 
     fn run(&mut self, effort: Effort, until: Until) {

@@ -4,6 +4,7 @@
 //! frees what it is not told about.
 #![allow(unsafe_code)]
 
+use crate::parts::{DropInParts, Traced};
 use crate::walk::Walk;
 use crate::{Gc, GcWeak};
 
@@ -34,6 +35,59 @@ pub unsafe trait Collect<'gc> {
         reason = "the names document the parameters; the default has nothing to trace"
     )]
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {}
+
+    /// Whether objects of this type are traced by `trace_part` and dropped by `take_apart`. Values inside others are not.
+    #[doc(hidden)]
+    const IN_PARTS: bool = false;
+
+    /// Traces about `bytes` of the value, from a position on that begins at 0.
+    #[doc(hidden)]
+    #[inline]
+    fn trace_part<T: Trace<'gc>>(&self, at: usize, bytes: usize, cc: &mut T) -> Traced {
+        let _ = (at, bytes);
+        self.trace(cc);
+        Traced { next: None, bytes: size_of_val(self) }
+    }
+
+    /// Drops a dead value but for what takes longer than a step.
+    ///
+    /// # Safety
+    ///
+    /// As for [`std::ptr::drop_in_place`].
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn take_apart(this: *mut Self) -> Option<Box<dyn DropInParts + 'gc>>
+    where
+        Self: Sized + 'gc,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { this.drop_in_place() };
+        None
+    }
+
+    /// Whether a value that lies in a range of its own is dropped by `drop_part`.
+    #[doc(hidden)]
+    const DROPS_IN_PARTS: bool = false;
+
+    /// Drops about `bytes` of the value from `at` on, which is moved on before each destructor runs. True: all is dropped.
+    ///
+    /// # Safety
+    ///
+    /// As for [`std::ptr::drop_in_place`], but that what lies before `at` was dropped.
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn drop_part(this: *mut Self, at: &mut usize, bytes: usize) -> bool
+    where
+        Self: Sized,
+    {
+        let _ = bytes;
+        if *at == 0 {
+            *at = 1;
+            // SAFETY: the caller's promise.
+            unsafe { this.drop_in_place() };
+        }
+        true
+    }
 }
 
 /// What [`Collect::trace`] reports to: the marker, or anything else that wants to see the pointers of a value.

@@ -66,6 +66,7 @@ extern crate self as bucketmask_gc;
 
 pub mod arena;
 pub mod barrier;
+mod budget;
 #[macro_use]
 pub mod collect;
 #[cfg(any(
@@ -88,6 +89,7 @@ pub mod lock;
 pub mod metrics;
 mod mutation;
 mod no_drop;
+mod parts;
 mod report;
 mod static_wrapper;
 mod unsize;
@@ -98,10 +100,17 @@ pub mod zst_cache;
 pub use bucketmask_gc_derive::__unelide_lifetimes;
 
 #[doc(hidden)]
-pub use self::{arena::__DynRootable, no_drop::__MustNotImplDrop, unsize::__Unsize, walk::Walk};
+pub use self::{
+    arena::__DynRootable,
+    no_drop::__MustNotImplDrop,
+    parts::{DropInParts, PART_BYTES, Traced},
+    unsize::__Unsize,
+    walk::Walk,
+};
 
 pub use self::{
     arena::{Arena, Rootable},
+    budget::Budget,
     collect::Collect,
     dynamic_roots::{DynamicRoot, DynamicRootSet},
     gc::Gc,

@@ -10,8 +10,14 @@ use std::rc::Rc;
 /// Bytes of the smallest slot: what one unit of debt stands for.
 pub(crate) const UNIT_BYTES: usize = 16;
 
+/// Bytes that sweeping a page counts as, beside those of the values that die.
+const PAGE_WORK: usize = 256;
+
+/// Bytes of values dropped that one page counts as at most.
+const PAGE_WORK_MOST: usize = QUANTUM_BYTES;
+
 /// Bytes of work between two looks at the debt, at most.
-const QUANTUM_BYTES: f64 = 16384.0;
+pub(crate) const QUANTUM_BYTES: usize = 16384;
 
 /// How fast the collector works, against allocation.
 ///
@@ -97,6 +103,8 @@ struct Counters {
     /// Units to allocate before debt begins.
     sleep: Cell<f64>,
     work: Cell<Work>,
+    /// Bytes that were traced, dropped, or looked at otherwise, since the arena was made: what budgets count.
+    all_work: Cell<usize>,
 }
 
 /// An arena's counters and pacing; a cheap handle, which may outlive the arena.
@@ -159,7 +167,7 @@ impl Metrics {
         if rate > 0.0 {
             let bytes = self.allocation_debt() / rate * UNIT_BYTES as f64;
             #[expect(clippy::cast_sign_loss, reason = "the debt is not negative, nor is the rate")]
-            let bytes = bytes.clamp(UNIT_BYTES as f64, QUANTUM_BYTES) as usize;
+            let bytes = bytes.clamp(UNIT_BYTES as f64, QUANTUM_BYTES as f64) as usize;
             bytes
         } else {
             usize::MAX
@@ -178,7 +186,20 @@ impl Metrics {
         self.0.work.set(work);
     }
 
+    /// Counts work that pays no debt.
+    #[inline]
+    pub(crate) fn count_work(&self, bytes: usize) {
+        self.0.all_work.set(self.0.all_work.get().wrapping_add(bytes));
+    }
+
+    /// All work that was done.
+    #[inline]
+    pub(crate) fn all_work(&self) -> usize {
+        self.0.all_work.get()
+    }
+
     pub(crate) fn count_traced(&self, marked_bytes: usize, traced_bytes: usize) {
+        self.count_work(marked_bytes);
         self.add_work(|work| {
             work.marked += marked_bytes;
             work.traced += traced_bytes;
@@ -196,6 +217,7 @@ impl Metrics {
     /// Objects of `bytes` each were swept: some stay (or their slots are held), some were dropped, some slots were freed.
     pub(crate) fn count_swept(&self, bytes: usize, kept: usize, dropped: usize, freed: usize) {
         self.0.objects.set(self.0.objects.get() - freed);
+        self.count_work(PAGE_WORK + (dropped * bytes).min(PAGE_WORK_MOST));
         self.add_work(|work| {
             work.kept += kept * bytes;
             work.dropped += dropped * bytes;

@@ -18,6 +18,12 @@ pub struct CycleReport {
     pub mark_time: Duration,
     /// Time spent freeing the rest, destructors included.
     pub sweep_time: Duration,
+    /// Steps that the cycle was run in: calls that collected something of it.
+    pub steps: usize,
+    /// The longest of these calls.
+    pub longest_step: Duration,
+    /// The most work of one of these calls, in the bytes that [`Budget::work`](crate::Budget::work) counts.
+    pub most_work: usize,
     /// Objects that stay: they were reachable.
     pub marked: usize,
     /// Objects that were freed.

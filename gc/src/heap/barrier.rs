@@ -102,6 +102,35 @@ impl Context {
         }
     }
 
+    /// The `bytes` at position `at` of a slice that is traced in parts take up pointers; of any other object, all of it.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
+    #[inline]
+    pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
+        if self.phase() == Phase::Mark {
+            // SAFETY: as the caller promises.
+            unsafe { self.bucket(parent, at, bytes) };
+        }
+    }
+
+    #[cold]
+    unsafe fn bucket(&self, parent: *const u8, at: usize, bytes: usize) {
+        // SAFETY: as the caller promises.
+        let place = unsafe { Place::of(parent) };
+        if !place.is_black() {
+            return;
+        }
+        let table = place.table();
+        if table.trace_part.is_none() {
+            // SAFETY: black, as was just found.
+            unsafe { self.regrey(parent) };
+        } else {
+            self.heap_mut().marker.parts.add_bucket(parent, table, at, bytes);
+        }
+    }
+
     unsafe fn regrey(&self, black: *const u8) {
         // SAFETY: as the caller promises.
         let bytes = unsafe { self.heap_mut().marker.regrey(black) };

@@ -12,8 +12,9 @@
 
 use super::sweep::Destructors;
 use super::{Context, Heap};
+use crate::budget::Limit;
 use crate::collect::Collect;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, QUANTUM_BYTES};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
@@ -43,12 +44,57 @@ pub(crate) enum Until {
 pub(crate) enum Effort {
     /// What there is debt for: nothing if there is none.
     Debt,
+    /// Until all work that was ever done in the arena comes to so many bytes.
+    Work(usize),
+    /// Until then.
+    Until(Instant),
     All,
 }
 
 impl Effort {
+    /// What a budget that is given now allows.
+    pub(crate) fn within(limit: Limit, metrics: &Metrics) -> Self {
+        match limit {
+            Limit::Work(bytes) => Self::Work(metrics.all_work().saturating_add(bytes.max(1))),
+            Limit::Until(end) => Self::Until(end),
+        }
+    }
+
     fn is_spent(self, metrics: &Metrics) -> bool {
-        self == Self::Debt && metrics.allocation_debt() <= 0.0
+        match self {
+            Self::Debt => metrics.allocation_debt() <= 0.0,
+            Self::Work(end) => metrics.all_work() >= end,
+            Self::Until(end) => Instant::now() >= end,
+            Self::All => false,
+        }
+    }
+
+    /// Bytes of objects to trace before the next look.
+    fn quantum(self, metrics: &Metrics) -> usize {
+        match self {
+            Self::Debt => metrics.tracing_due(),
+            Self::Work(end) => end.saturating_sub(metrics.all_work()).clamp(1, QUANTUM_BYTES),
+            Self::Until(_) => QUANTUM_BYTES,
+            Self::All => usize::MAX,
+        }
+    }
+}
+
+/// A call that collects.
+struct Step {
+    start: Instant,
+    /// All work before it.
+    work: usize,
+}
+
+impl Step {
+    /// Counts the step in the cycle that it belonged to: the one that it ended, if it has.
+    fn note(self, cycles: u64, heap: &mut Heap, metrics: &Metrics) {
+        let ended = heap.last.cycle != cycles;
+        let report = if ended { &mut heap.last } else { &mut heap.report };
+        report.steps += 1;
+        report.longest_step = report.longest_step.max(self.start.elapsed());
+        report.most_work = report.most_work.max(metrics.all_work().wrapping_sub(self.work));
     }
 }
 
@@ -86,6 +132,24 @@ impl Context {
         if effort.is_spent(&self.metrics) {
             return;
         }
+        let step = Step { start: Instant::now(), work: self.metrics.all_work() };
+        let cycles = self.heap.get_mut().last.cycle;
+        // SAFETY: as the caller promises.
+        unsafe { self.run_phases(root, effort, until, |heap, metrics| step.note(cycles, heap, metrics)) };
+    }
+
+    /// Goes from phase to phase.
+    ///
+    /// # Safety
+    ///
+    /// As for `run`.
+    unsafe fn run_phases<'gc, R: Collect<'gc> + ?Sized>(
+        &mut self,
+        root: &R,
+        effort: Effort,
+        until: Until,
+        end: impl FnOnce(&mut Heap, &Metrics),
+    ) {
         let mut destructors = Destructors::default();
         // Whether the cycle began in this run.
         let mut began = false;
@@ -123,13 +187,14 @@ impl Context {
                 break;
             }
         }
+        end(self.heap.get_mut(), &self.metrics);
         destructors.resume_panic();
     }
 
     /// Marks for a while. True: nothing is grey.
     fn mark_some<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, effort: Effort) -> bool {
         let start = Instant::now();
-        let budget = if effort == Effort::Debt { self.metrics.tracing_due() } else { usize::MAX };
+        let budget = effort.quantum(&self.metrics);
         let heap = self.heap.get_mut();
         let Heap { marker, report, .. } = heap;
         marker.relocate();

@@ -12,12 +12,14 @@
 //! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
 //! the graph. Lists and other thin shapes find one object on a page at a time; it is traced without a look at the
 //! page's masks. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
-//! collector.) Marking may stop after any bucket and go on later; write barriers make objects grey again meanwhile.
+//! collector.) Large containers of this library are traced in parts (`parts.rs`), first of all, so that few are under way at a
+//! time. Marking may stop after any bucket or part and go on later; write barriers make objects grey again meanwhile.
 //! Invariant: an object that is marked and not scanned, and of a type that is traced, lies on a page that is in the queue,
 //! or that is being traced; what a black object points to is marked, whenever no callback runs.
 #![allow(unsafe_code)]
 
 use super::colour::{Place, clear};
+use super::parts::Parts;
 use super::table::TypeTable;
 use super::types::{USER_QUEUED, USER_TABLE, USER_WEAK, bucket, slots_in, words};
 use super::{Heap, huge, is_huge};
@@ -45,6 +47,8 @@ pub(crate) struct Marker {
     queue: VecDeque<(LentPage, u32)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
+    /// Objects that are being traced in parts.
+    pub(super) parts: Parts,
     /// Whether the root is to be traced: at the start of a cycle, and after it was changed.
     pub(super) root_is_grey: bool,
     /// Whether an object was resurrected since marking last came to its end: then marking has not ended.
@@ -63,6 +67,7 @@ impl Marker {
             locator: Locator::new(),
             queue: VecDeque::new(),
             huge: Vec::new(),
+            parts: Parts::default(),
             root_is_grey: false,
             unsettled: false,
             walk: Walk::default(),
@@ -146,14 +151,16 @@ impl Marker {
         match unsafe { Place::of(address) } {
             Place::Slot { leaf: true, .. } => 0,
             Place::Slot { page, slot, .. } => {
+                self.parts.expect_again();
                 clear(page.scanned(), slot);
                 self.queue_for(page, slot as u32, address);
                 page.slot_size()
             }
             Place::Huge(header) if header.table.needs_trace => {
+                self.parts.expect_again();
                 header.scanned.set(false);
                 self.huge.push(address);
-                header.table.slot_bytes
+                header.table.trace_bytes
             }
             Place::Huge(_) => 0,
         }
@@ -161,7 +168,11 @@ impl Marker {
 
     /// Whether anything is left to do before the sweep.
     pub(super) fn has_grey(&self) -> bool {
-        self.root_is_grey || self.unsettled || !self.queue.is_empty() || !self.huge.is_empty()
+        self.root_is_grey
+            || self.unsettled
+            || !self.queue.is_empty()
+            || !self.huge.is_empty()
+            || !self.parts.is_empty()
     }
 
     /// Looks up anew where pages lie; the first page of the process may have been lent since.
@@ -174,7 +185,9 @@ impl Marker {
     pub(super) fn drain<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, budget: usize) -> bool {
         let end = self.traced_bytes.saturating_add(budget);
         loop {
-            if let Some((page, slot)) = self.queue.pop_front() {
+            if let Some(bytes) = self.trace_a_part() {
+                self.traced_bytes += bytes;
+            } else if let Some((page, slot)) = self.queue.pop_front() {
                 if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
                     self.trace_one(page, slot);
                 } else {
@@ -184,7 +197,7 @@ impl Marker {
                 // SAFETY: a marked huge object, so it is live.
                 let header = unsafe { huge::header(object) };
                 header.scanned.set(true);
-                self.traced_bytes += header.table.slot_bytes;
+                self.traced_bytes += header.table.trace_bytes;
                 // SAFETY: as above.
                 unsafe { (header.table.trace)(object, 1, self) };
             } else if self.root_is_grey {
@@ -218,7 +231,7 @@ impl Marker {
         // Before the object is traced: what it marks on this page queues the page anew.
         page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
         self.scanned += 1;
-        self.traced_bytes += table.slot_bytes;
+        self.traced_bytes += table.trace_bytes;
         // SAFETY: a marked slot holds a live object of the page's type.
         unsafe { (table.trace)(bucket(page, index).as_ptr(), bit, self) };
     }
@@ -248,7 +261,7 @@ impl Marker {
             let looked_at = self.walk.looked_at(slots, traced);
             self.scanned += looked_at as usize;
             self.skipped += (slots - looked_at) as usize;
-            self.traced_bytes += traced as usize * table.slot_bytes;
+            self.traced_bytes += traced as usize * table.trace_bytes;
             if self.traced_bytes >= end {
                 break;
             }
@@ -307,6 +320,7 @@ impl Heap {
         let marker = &mut self.marker;
         marker.queue.clear();
         marker.huge.clear();
+        marker.parts.clear();
         marker.root_is_grey = false;
         marker.unsettled = false;
         marker.take_work();

@@ -10,7 +10,7 @@
 //!
 //! A cycle runs in steps (`cycle.rs`), between which the program changes the graph; write barriers (`barrier.rs`) tell the
 //! marker. `colour.rs` is what the bits of an object mean, weak pointers included. `table.rs` is what the collector knows
-//! of a type, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
+//! of a type, `parts.rs` and `remains.rs` what is traced and dropped in parts, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
 //! `verify.rs` checks it all.
 //!
 //! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
@@ -25,7 +25,9 @@ pub(crate) mod cycle;
 mod huge;
 mod index;
 mod mark;
+mod parts;
 mod plan;
+mod remains;
 mod sweep;
 mod table;
 mod types;
@@ -41,6 +43,7 @@ use cycle::Phase;
 use huge::HugeList;
 use index::Index;
 use mark::Marker;
+use remains::Remains;
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -174,6 +177,8 @@ struct Heap {
     index: Index,
     huge: HugeList,
     marker: Marker,
+    /// What is left of values that the sweep has found dead.
+    remains: Remains,
     walk: Walk,
     /// The number of the type heap whose pages are being swept.
     sweeping: usize,
@@ -188,6 +193,7 @@ impl Heap {
             index: Index::new(),
             huge: HugeList::default(),
             marker: Marker::new(),
+            remains: Remains::default(),
             walk: Walk::default(),
             sweeping: 0,
             report: CycleReport::default(),
@@ -224,8 +230,8 @@ impl Heap {
     fn allocate_slow(&mut self, table: &'static TypeTable, metrics: &Metrics) -> NonNull<u8> {
         let heap = self.index.insert(table);
         // The heap sweeps pages of types without destructors only.
-        let destructors = &mut Destructors::default();
-        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors };
+        let (destructors, remains) = (&mut Destructors::default(), &mut self.remains);
+        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors, remains };
         if heap.refill(&mut sweep) {
             if let Some(slot) = heap.take(table.slot_bytes) {
                 return slot;
@@ -253,9 +259,10 @@ impl Heap {
     /// Runs all destructors and gives everything back.
     fn drop_all(&mut self, destructors: &mut Destructors) {
         for heap in self.index.heaps_mut() {
-            heap.drop_all(destructors);
+            heap.drop_all(destructors, &mut self.remains);
         }
-        self.huge.drop_all(destructors);
+        self.huge.drop_all(destructors, &mut self.remains);
+        self.remains.drop_all(destructors);
     }
 }
 

@@ -122,7 +122,7 @@ impl Heap {
         }
         for address in self.objects() {
             // SAFETY: a live object of this arena.
-            if unsafe { !Place::of(address).is_black() } {
+            if unsafe { !Place::of(address).is_black() } || self.marker.parts.has(address) {
                 continue;
             }
             let mut told = Reached::default();
