@@ -121,6 +121,19 @@ pub trait Trace<'gc> {
     #[inline]
     #[expect(unused_variables, reason = "the names document the parameters; the default counts nothing")]
     fn count_slots(&mut self, scanned: usize, skipped: usize) {}
+
+    /// Whether a container should check its own bookkeeping on the way.
+    #[doc(hidden)]
+    #[inline]
+    fn is_checking(&self) -> bool {
+        false
+    }
+
+    /// Takes what such a check has found.
+    #[doc(hidden)]
+    #[inline]
+    #[expect(unused_variables, reason = "the names document the parameters; nobody asked for it here")]
+    fn tell_fault(&mut self, fault: String) {}
 }
 
 /// Implements [`Collect`] for types that are `'static`, which hold no pointers into an arena.
@@ -204,6 +217,14 @@ impl<'gc> Trace<'gc> for Tracer<'_, 'gc> {
 
     fn count_slots(&mut self, scanned: usize, skipped: usize) {
         self.0.count_slots(scanned, skipped);
+    }
+
+    fn is_checking(&self) -> bool {
+        self.0.is_checking()
+    }
+
+    fn tell_fault(&mut self, fault: String) {
+        self.0.tell_fault(fault);
     }
 }
 

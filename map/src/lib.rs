@@ -21,6 +21,8 @@ mod disjoint;
 mod entry;
 mod entry_ref;
 #[cfg(feature = "gc")]
+mod gc_body;
+#[cfg(feature = "gc")]
 mod gc_collect;
 #[cfg(feature = "gc")]
 mod gc_map;

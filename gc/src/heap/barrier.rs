@@ -6,6 +6,7 @@
 use super::colour::Place;
 use super::cycle::Phase;
 use super::{Context, Heap};
+use crate::collect::{Collect, Trace};
 
 impl Context {
     /// `parent` takes up `child`, or any number of pointers: if it is black, it becomes grey, unless the child is marked.
@@ -128,6 +129,31 @@ impl Context {
             unsafe { self.regrey(parent) };
         } else {
             self.heap_mut().marker.parts.add_bucket(parent, table, at, bytes);
+        }
+    }
+
+    /// Whether a container that is traced in parts was traced already, or is being traced.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is the address of a live object of this arena.
+    #[inline]
+    pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
+        // SAFETY: as the caller promises.
+        self.phase() == Phase::Mark && unsafe { Place::of(parent) }.is_black()
+    }
+
+    /// Marks what a value leads to.
+    ///
+    /// # Safety
+    ///
+    /// The value's pointers are of this arena, and a callback runs.
+    #[cold]
+    pub(crate) unsafe fn shade<'gc, C: Collect<'gc>>(&self, value: &C) {
+        if self.phase() == Phase::Mark {
+            let marker = &mut self.heap_mut().marker;
+            marker.relocate();
+            marker.trace(value);
         }
     }
 

@@ -43,6 +43,8 @@ impl std::error::Error for VerifyError {}
 pub(super) struct Reached {
     strong: Vec<*const u8>,
     weak: Vec<*const u8>,
+    /// What containers have found wrong with themselves.
+    fault: Option<String>,
 }
 
 impl<'gc> Trace<'gc> for Reached {
@@ -52,6 +54,14 @@ impl<'gc> Trace<'gc> for Reached {
 
     fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>) {
         self.weak.push(gc.inner.ptr.as_ptr().cast());
+    }
+
+    fn is_checking(&self) -> bool {
+        true
+    }
+
+    fn tell_fault(&mut self, fault: String) {
+        self.fault.get_or_insert(fault);
     }
 }
 
@@ -169,6 +179,9 @@ impl Heap {
             let table = unsafe { table_of(address) };
             // SAFETY: a live object of the table's type.
             unsafe { (table.visit)(address, &mut reached) };
+            if let Some(fault) = reached.fault.take() {
+                return fail(format!("{address:p} ({}): {fault}", (table.name)()));
+            }
         }
         for address in reached.weak {
             // SAFETY: the target of a reachable weak pointer is live or held.
