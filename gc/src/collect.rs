@@ -65,6 +65,25 @@ pub unsafe trait Collect<'gc> {
         None
     }
 
+    /// A key that an entry of this object waited for has been marked: traces the entry's value.
+    #[doc(hidden)]
+    #[inline]
+    fn wake<T: Trace<'gc>>(&self, key: GcWeak<'gc, ()>, tag: usize, cc: &mut T) {
+        let _ = (key, tag, cc);
+    }
+
+    /// Marking has ended, and a key that an entry of this object waited for was not found. Whoever
+    /// [`RESURRECTS`](Self::RESURRECTS) keeps the key, which is marked then; others drop the entry.
+    #[doc(hidden)]
+    #[inline]
+    fn forget(&self, key: GcWeak<'gc, ()>, tag: usize) {
+        let _ = (key, tag);
+    }
+
+    /// Whether keys that this object waits for are saved when nothing else keeps them.
+    #[doc(hidden)]
+    const RESURRECTS: bool = false;
+
     /// Whether a value that lies in a range of its own is dropped by `drop_part`.
     #[doc(hidden)]
     const DROPS_IN_PARTS: bool = false;
@@ -121,6 +140,21 @@ pub trait Trace<'gc> {
     #[inline]
     #[expect(unused_variables, reason = "the names document the parameters; the default counts nothing")]
     fn count_slots(&mut self, scanned: usize, skipped: usize) {}
+
+    /// Whether the value of an entry is to be traced now, since its key is marked, with [`end_ephemeron`](Self::end_ephemeron)
+    /// behind it. If not, the entry waits, and `owner`, an object of the type that calls this, is
+    /// [woken](Collect::wake) with key and tag, or told to [forget](Collect::forget) it.
+    #[doc(hidden)]
+    #[inline]
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {
+        let _ = (key, owner, tag);
+        true
+    }
+
+    /// The value of an entry was traced.
+    #[doc(hidden)]
+    #[inline]
+    fn end_ephemeron(&mut self) {}
 
     /// Whether a container should check its own bookkeeping on the way.
     #[doc(hidden)]
@@ -217,6 +251,14 @@ impl<'gc> Trace<'gc> for Tracer<'_, 'gc> {
 
     fn count_slots(&mut self, scanned: usize, skipped: usize) {
         self.0.count_slots(scanned, skipped);
+    }
+
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {
+        self.0.trace_ephemeron(key, owner, tag)
+    }
+
+    fn end_ephemeron(&mut self) {
+        self.0.end_ephemeron();
     }
 
     fn is_checking(&self) -> bool {

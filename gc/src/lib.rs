@@ -80,6 +80,8 @@ pub mod collect;
 mod collect_foreign;
 mod collect_impl;
 pub mod dynamic_roots;
+mod external;
+mod finalizers;
 #[cfg(doctest)]
 mod forbidden;
 mod gc;
@@ -113,6 +115,8 @@ pub use self::{
     budget::Budget,
     collect::Collect,
     dynamic_roots::{DynamicRoot, DynamicRootSet},
+    external::External,
+    finalizers::Finalizers,
     gc::Gc,
     gc_weak::GcWeak,
     heap::verify::{Verified, VerifyError},

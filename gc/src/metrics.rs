@@ -4,6 +4,7 @@
 //! pays. Invariant: debt grows only by allocation (and by what the program adds), work only lowers it, and a cycle that
 //! ran as one piece leaves none.
 
+use crate::External;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -98,6 +99,8 @@ struct Counters {
     objects: Cell<usize>,
     /// Bytes of slots handed out in this cycle.
     allocated_bytes: Cell<usize>,
+    /// Bytes outside the arena that its objects hold.
+    external_bytes: Cell<usize>,
     /// Debt that the program added, or that the last cycle left.
     artificial_debt: Cell<f64>,
     /// Units to allocate before debt begins.
@@ -142,6 +145,26 @@ impl Metrics {
             return 0.0;
         }
         (debits - self.paid()).max(0.0)
+    }
+
+    /// Counts memory outside the arena that an object of it holds, see [`External`].
+    #[inline]
+    pub fn external(&self, bytes: usize) -> External {
+        External::new(self.clone(), bytes)
+    }
+
+    /// Bytes outside the arena that its objects hold, as far as it was told of them.
+    #[inline]
+    pub fn external_bytes(&self) -> usize {
+        self.0.external_bytes.get()
+    }
+
+    /// What was `had` bytes outside is `has` now.
+    pub(crate) fn count_external(&self, had: usize, has: usize) {
+        let counters = &self.0;
+        counters.external_bytes.set(counters.external_bytes.get() - had + has);
+        // What has become less frees no slot, and was debt that collecting has paid.
+        counters.allocated_bytes.set(counters.allocated_bytes.get() + has.saturating_sub(had));
     }
 
     /// Adds to (or takes from) the debt, in units; for memory outside the arena that its objects hold.
@@ -233,7 +256,7 @@ impl Metrics {
     /// A cycle ended. Debt that is left passes on, unless the cycle ran as one piece.
     pub(crate) fn finish_cycle(&self, as_one_piece: bool) {
         let pacing = self.0.pacing.get();
-        let kept = units(self.0.work.get().kept);
+        let kept = units(self.0.work.get().kept + self.external_bytes());
         let left = if as_one_piece { 0.0 } else { self.allocation_debt() };
         self.0.sleep.set((kept * pacing.sleep_factor).max(pacing.min_sleep as f64));
         self.0.artificial_debt.set(left);

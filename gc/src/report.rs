@@ -26,6 +26,8 @@ pub struct CycleReport {
     pub most_work: usize,
     /// Objects that stay: they were reachable.
     pub marked: usize,
+    /// Objects that were kept though nothing led to them: by finalizer queues, or by the program in a finalization.
+    pub resurrected: usize,
     /// Objects that were freed.
     pub swept: usize,
     /// Bytes of the slots of the objects that stay, huge objects with their own size.

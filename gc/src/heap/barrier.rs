@@ -188,6 +188,7 @@ impl Context {
             let marker = &mut self.heap_mut().marker;
             marker.relocate();
             marker.unsettled = true;
+            marker.resurrected += 1;
             // SAFETY: a live object.
             unsafe { marker.mark(address) };
         }

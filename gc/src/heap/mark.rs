@@ -19,6 +19,7 @@
 #![allow(unsafe_code)]
 
 use super::colour::{Place, clear};
+use super::ephemeron::{Ephemerons, Waiter};
 use super::parts::Parts;
 use super::table::TypeTable;
 use super::types::{USER_QUEUED, USER_TABLE, USER_WEAK, bucket, slots_in, words};
@@ -49,6 +50,9 @@ pub(crate) struct Marker {
     huge: Vec<*const u8>,
     /// Objects that are being traced in parts.
     pub(super) parts: Parts,
+    /// What waits for objects to be marked, and whether there was any in this cycle.
+    pub(super) ephemerons: Ephemerons,
+    waits: bool,
     /// Whether the root is to be traced: at the start of a cycle, and after it was changed.
     pub(super) root_is_grey: bool,
     /// Whether an object was resurrected since marking last came to its end: then marking has not ended.
@@ -59,6 +63,8 @@ pub(crate) struct Marker {
     leaves: usize,
     pub(super) scanned: usize,
     pub(super) skipped: usize,
+    /// Objects that were marked though nothing led to them.
+    pub(super) resurrected: usize,
 }
 
 impl Marker {
@@ -68,6 +74,8 @@ impl Marker {
             queue: VecDeque::new(),
             huge: Vec::new(),
             parts: Parts::default(),
+            ephemerons: Ephemerons::default(),
+            waits: false,
             root_is_grey: false,
             unsettled: false,
             walk: Walk::default(),
@@ -75,6 +83,7 @@ impl Marker {
             leaves: 0,
             scanned: 0,
             skipped: 0,
+            resurrected: 0,
         }
     }
 
@@ -102,6 +111,9 @@ impl Marker {
         word.store(marked | bit, Relaxed);
         if leaf {
             self.leaves += 1;
+            if self.waits {
+                self.ephemerons.wake(address);
+            }
         } else {
             self.queue_for(page, slot, address);
         }
@@ -114,6 +126,9 @@ impl Marker {
         if user[USER_WEAK].load(Relaxed) != 0 {
             // A weak pointer may have led here before.
             clear(page.scanned(), slot as usize);
+            if self.waits {
+                self.ephemerons.wake(address);
+            }
         }
         let queued = &user[USER_QUEUED];
         if queued.load(Relaxed) == NOT_QUEUED {
@@ -134,6 +149,9 @@ impl Marker {
             return;
         }
         header.scanned.set(false);
+        if self.waits {
+            self.ephemerons.wake(address);
+        }
         if header.table.needs_trace {
             self.huge.push(address);
         } else {
@@ -173,6 +191,7 @@ impl Marker {
             || !self.queue.is_empty()
             || !self.huge.is_empty()
             || !self.parts.is_empty()
+            || self.ephemerons.has_grey()
     }
 
     /// Looks up anew where pages lie; the first page of the process may have been lent since.
@@ -185,7 +204,9 @@ impl Marker {
     pub(super) fn drain<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, budget: usize) -> bool {
         let end = self.traced_bytes.saturating_add(budget);
         loop {
-            if let Some(bytes) = self.trace_a_part() {
+            if self.waits && self.trace_ephemerons() {
+                self.traced_bytes += UNIT_BYTES;
+            } else if let Some(bytes) = self.trace_a_part() {
                 self.traced_bytes += bytes;
             } else if let Some((page, slot)) = self.queue.pop_front() {
                 if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
@@ -203,6 +224,8 @@ impl Marker {
             } else if self.root_is_grey {
                 self.trace(root);
                 self.root_is_grey = false;
+            } else if self.waits && self.ephemerons.end_watch() {
+                // What finalizer queues watch and nothing else keeps: they take it, and marking goes on.
             } else {
                 self.unsettled = false;
                 return true;
@@ -211,6 +234,22 @@ impl Marker {
                 return !self.has_grey();
             }
         }
+    }
+
+    /// Saves one object for a finalizer queue, or traces one value whose key has been marked. False: there is none.
+    fn trace_ephemerons(&mut self) -> bool {
+        if let Some(waiter) = self.ephemerons.next_saved() {
+            // SAFETY: what waits are marked objects.
+            unsafe { (Place::of(waiter.owner).table().forget)(&waiter) };
+            self.resurrected += 1;
+            // SAFETY: a live object, which was white until now.
+            unsafe { self.mark(waiter.key) };
+            return true;
+        }
+        let Some(waiter) = self.ephemerons.next_woken() else { return false };
+        // SAFETY: as above.
+        unsafe { (Place::of(waiter.owner).table().wake)(&waiter, self) };
+        true
     }
 
     /// Bytes marked and bytes traced since the last call. A leaf counts as the smallest object: its size is not looked at
@@ -289,6 +328,20 @@ impl<'gc> Trace<'gc> for Marker {
         unsafe { Place::of(gc.inner.address()) }.hold();
     }
 
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {
+        let (key, owner) = (key.inner.address(), owner.address());
+        // SAFETY: the target of a reachable weak pointer is live or held, and the owner is being traced.
+        let (place, table) = unsafe { (Place::of(key), Place::of(owner).table()) };
+        if !place.occupied() || place.marked() {
+            // A value whose key was dropped is gone, or will be before this cycle's sweep ends.
+            return place.occupied();
+        }
+        place.hold();
+        self.waits = true;
+        self.ephemerons.wait(Waiter { key, owner, tag }, table.resurrects);
+        false
+    }
+
     #[inline]
     fn walk(&self) -> Walk {
         self.walk
@@ -310,6 +363,8 @@ impl Heap {
         // So that marking seldom allocates: a page is in the queue once.
         marker.queue.reserve(pages);
         marker.root_is_grey = true;
+        marker.waits = false;
+        marker.resurrected = 0;
         marker.scanned = 0;
         marker.skipped = 0;
         marker.walk = self.walk;
@@ -321,6 +376,7 @@ impl Heap {
         marker.queue.clear();
         marker.huge.clear();
         marker.parts.clear();
+        marker.ephemerons.clear();
         marker.root_is_grey = false;
         marker.unsettled = false;
         marker.take_work();

@@ -10,7 +10,7 @@
 //!
 //! A cycle runs in steps (`cycle.rs`), between which the program changes the graph; write barriers (`barrier.rs`) tell the
 //! marker. `colour.rs` is what the bits of an object mean, weak pointers included. `table.rs` is what the collector knows
-//! of a type, `parts.rs` and `remains.rs` what is traced and dropped in parts, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
+//! of a type, `parts.rs` and `remains.rs` what is traced and dropped in parts, `ephemeron.rs` what waits for others to be marked, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
 //! `verify.rs` checks it all.
 //!
 //! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
@@ -22,6 +22,7 @@
 pub(crate) mod barrier;
 mod colour;
 pub(crate) mod cycle;
+mod ephemeron;
 mod huge;
 mod index;
 mod mark;

@@ -13,10 +13,11 @@
 #![allow(unsafe_code)]
 
 use super::Heap;
+use super::colour::Place;
 use super::remains::Remains;
 use super::table::TypeTable;
 use super::types::{TypeHeap, USER_WEAK, bucket};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, UNIT_BYTES};
 use crate::parts::PART_BYTES;
 use crate::report::CycleReport;
 use crate::walk::Walk;
@@ -106,6 +107,7 @@ impl Heap {
     pub(super) fn start_sweep(&mut self) {
         self.report.slots_scanned = self.marker.scanned;
         self.report.slots_skipped = self.marker.skipped;
+        self.report.resurrected = self.marker.resurrected;
         self.sweeping = 0;
         for heap in self.index.heaps_mut() {
             heap.start_sweep();
@@ -120,6 +122,14 @@ impl Heap {
         destructors: &mut Destructors,
         mut enough: impl FnMut() -> bool,
     ) -> bool {
+        while let Some(waiter) = self.marker.ephemerons.next_dead() {
+            // SAFETY: the map was marked in this cycle, so it stays.
+            destructors.catch(|| unsafe { (Place::of(waiter.owner).table().forget)(&waiter) });
+            metrics.count_work(UNIT_BYTES);
+            if enough() {
+                return false;
+            }
+        }
         let Self { walk, ref mut report, ref mut remains, .. } = *self;
         let mut sweep = Sweep { walk, report, metrics, destructors, remains };
         if !sweep.bury_remains(&mut enough) {

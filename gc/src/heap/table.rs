@@ -5,10 +5,12 @@
 //! of it, are both harmless: nothing depends on a table but the functions and numbers in it.
 #![allow(unsafe_code)]
 
+use super::ephemeron::Waiter;
 use super::mark::Marker;
 use super::plan;
 use super::remains::Remains;
 use super::verify::Reached;
+use crate::GcWeak;
 use crate::collect::{Collect, Trace};
 use crate::metrics::UNIT_BYTES;
 use crate::parts::Traced;
@@ -23,6 +25,11 @@ pub(super) struct TypeTable {
     pub(super) trace: unsafe fn(first: *const u8, todo: u64, marker: &mut Marker),
     /// Traces about so many bytes of one object, from a position on. `None`: objects are traced whole.
     pub(super) trace_part: Option<TracePart>,
+    /// Traces the value of an entry of one object, whose key has been marked; see `ephemeron.rs`.
+    pub(super) wake: unsafe fn(&Waiter, marker: &mut Marker),
+    /// Drops an entry of one object whose key is dead; or, if the type resurrects, keeps the key.
+    pub(super) forget: unsafe fn(&Waiter),
+    pub(super) resurrects: bool,
     /// Reports the pointers of one object to the checker.
     pub(super) visit: unsafe fn(object: *const u8, reached: &mut Reached),
     /// Drops the values in the slots `left`, clearing each bit before its destructor runs; what takes long, remains.
@@ -66,6 +73,9 @@ impl TypeTable {
             && same!(trace_part)
             && std::ptr::fn_addr_eq(self.trace, other.trace)
             && std::ptr::fn_addr_eq(self.visit, other.visit)
+            && std::ptr::fn_addr_eq(self.wake, other.wake)
+            && std::ptr::fn_addr_eq(self.forget, other.forget)
+            && self.resurrects == other.resurrects
             && (self.size, self.align, self.slot_bytes) == (other.size, other.align, other.slot_bytes)
             && self.needs_trace == other.needs_trace
     }
@@ -94,6 +104,9 @@ impl<'gc, T: Collect<'gc> + 'gc> Typed<T> {
     pub(super) const TABLE: &'static TypeTable = &TypeTable {
         trace: trace::<T>,
         trace_part: if T::IN_PARTS { Some(trace_part::<T>) } else { None },
+        wake: wake::<T>,
+        forget: forget::<T>,
+        resurrects: T::RESURRECTS,
         visit: visit::<T>,
         drop: if std::mem::needs_drop::<T>() { Some(drop_run::<T>) } else { None },
         drop_part: if T::DROPS_IN_PARTS && std::mem::needs_drop::<T>() { Some(drop_part::<T>) } else { None },
@@ -129,6 +142,16 @@ unsafe fn trace_part<'gc, T: Collect<'gc>>(
 ) -> Traced {
     // SAFETY: the address is that of a live `T`, which no program code holds mutably during a cycle.
     unsafe { &*object.cast::<T>() }.trace_part(at, bytes, marker)
+}
+
+unsafe fn wake<'gc, T: Collect<'gc>>(waiter: &Waiter, marker: &mut Marker) {
+    // SAFETY: what waits are marked objects, here of type `T`, and keys that are live or held.
+    unsafe { (*waiter.owner.cast::<T>()).wake(GcWeak::from_ptr(waiter.key.cast()), waiter.tag, marker) };
+}
+
+unsafe fn forget<'gc, T: Collect<'gc>>(waiter: &Waiter) {
+    // SAFETY: as above; the sweep that follows the marking has not come past the object, which it leaves.
+    unsafe { (*waiter.owner.cast::<T>()).forget(GcWeak::from_ptr(waiter.key.cast()), waiter.tag) };
 }
 
 unsafe fn visit<'gc, T: Collect<'gc>>(object: *const u8, reached: &mut Reached) {

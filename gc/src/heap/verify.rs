@@ -42,6 +42,9 @@ impl std::error::Error for VerifyError {}
 #[derive(Default)]
 pub(super) struct Reached {
     strong: Vec<*const u8>,
+    /// Keys of weak maps, each with what its value leads to.
+    ephemerons: Vec<(*const u8, Vec<*const u8>)>,
+    in_ephemeron: bool,
     weak: Vec<*const u8>,
     /// What containers have found wrong with themselves.
     fault: Option<String>,
@@ -49,7 +52,21 @@ pub(super) struct Reached {
 
 impl<'gc> Trace<'gc> for Reached {
     fn trace_gc(&mut self, gc: Gc<'gc, ()>) {
-        self.strong.push(gc.ptr.as_ptr().cast());
+        let address = gc.ptr.as_ptr().cast();
+        match self.ephemerons.last_mut() {
+            Some((_, values)) if self.in_ephemeron => values.push(address),
+            _ => self.strong.push(address),
+        }
+    }
+
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, _owner: Gc<'gc, ()>, _tag: usize) -> bool {
+        self.ephemerons.push((key.inner.address(), Vec::new()));
+        self.in_ephemeron = true;
+        true
+    }
+
+    fn end_ephemeron(&mut self) {
+        self.in_ephemeron = false;
     }
 
     fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>) {
@@ -144,7 +161,11 @@ impl Heap {
             }
             // SAFETY: targets of a live object's pointers.
             let white = |target: &&*const u8| unsafe { !Place::of(**target).marked() };
-            if let Some(target) = told.strong.iter().find(white) {
+            let settled = !self.marker.ephemerons.has_woken();
+            // SAFETY: a key is live or held.
+            let kept = |key: *const u8| unsafe { Place::of(key).marked() && Place::of(key).occupied() };
+            let kept = told.ephemerons.iter().filter(|(key, _)| settled && kept(*key));
+            if let Some(target) = told.strong.iter().chain(kept.flat_map(|(_, values)| values)).find(white) {
                 return fail(format!(
                     "{address:p} ({}) is black and leads to white {target:p}",
                     (table.name)()
@@ -160,7 +181,21 @@ impl Heap {
         let unswept: HashSet<_> =
             self.index.heaps().flat_map(|heap| heap.unswept().iter().copied()).collect();
         let mut seen = HashSet::new();
-        while let Some(address) = reached.strong.pop() {
+        loop {
+            let Some(address) = reached.strong.pop() else {
+                // What is kept by keys that were found: over and over, until nothing changes.
+                let had = reached.ephemerons.len();
+                let strong = &mut reached.strong;
+                reached.ephemerons.retain(|(key, values)| {
+                    let kept = seen.contains(key);
+                    strong.extend(values.iter().filter(|_| kept));
+                    !kept
+                });
+                if reached.ephemerons.len() == had {
+                    break;
+                }
+                continue;
+            };
             if !objects.contains(&address) {
                 return fail(format!("{address:p} is reachable, but no live object of this arena"));
             }
