@@ -22,7 +22,7 @@ use crate::raw::layout::{HEAD, LANES, SLOTS, Scrubbed, Split};
 use crate::raw::visit::Occupancy;
 use crate::raw::walk::Walk as Entries;
 use bucketmask_gc::collect::Trace;
-use bucketmask_gc::{Collect, DropInParts, Gc, Mutation, PART_BYTES, Traced, Walk};
+use bucketmask_gc::{Collect, DropInParts, Gc, GcWeak, Mutation, PART_BYTES, Traced, Walk};
 use core::cell::{Cell, RefCell};
 use core::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,6 +45,17 @@ pub(crate) trait Entry<'gc>: Sized {
 
     /// Traces the entry, which lies in the table of `owner`.
     fn trace_entry<T: Trace<'gc>>(&self, owner: Gc<'gc, ()>, cc: &mut T);
+
+    /// Traces the value of the entry that waited for the object at this address.
+    fn wake<T: Trace<'gc>>(table: &Table<Self>, key: *const u8, cc: &mut T) {
+        let _ = (table, key, cc);
+    }
+
+    /// Takes the entry of the object at this address out, which is dead.
+    fn forget(table: &mut Table<Self>, key: *const u8) -> Option<Self> {
+        let _ = (table, key);
+        None
+    }
 }
 
 impl<'gc, K: Collect<'gc>, V: Collect<'gc>> Entry<'gc> for (K, V) {
@@ -210,6 +221,16 @@ unsafe impl<'gc, E: Entry<'gc> + 'gc, S: 'static> Collect<'gc> for Body<E, S> {
             return Traced { next: ebbs.then_some(EBBING), bytes: done };
         }
         Traced { next: (!self.ebb()).then_some(EBBING), bytes }
+    }
+
+    fn wake<T: Trace<'gc>>(&self, key: GcWeak<'gc, ()>, _tag: usize, cc: &mut T) {
+        E::wake(&self.table.borrow(), key.as_ptr().cast(), cc);
+    }
+
+    fn forget(&self, key: GcWeak<'gc, ()>, _tag: usize) {
+        let entry = E::forget(&mut self.table.borrow_mut(), key.as_ptr().cast());
+        // Its destructor runs when the table is free again.
+        drop(entry);
     }
 
     unsafe fn take_apart(this: *mut Self) -> Option<Box<dyn DropInParts + 'gc>> {
