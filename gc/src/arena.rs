@@ -11,7 +11,7 @@ use crate::heap::Context;
 use crate::heap::cycle::{Effort, Phase, Until};
 use crate::heap::verify::{Verified, VerifyError};
 use crate::metrics::Metrics;
-use crate::report::CycleReport;
+use crate::report::{Barriers, CycleReport};
 use crate::walk::Walk;
 use crate::{Finalization, Mutation};
 use std::marker::PhantomData;
@@ -218,6 +218,17 @@ where
     /// What the last finished cycle did; all zero before the first.
     pub fn last_cycle(&self) -> CycleReport {
         self.context.last_cycle()
+    }
+
+    /// Counts also the barriers that have nothing to do; not from the start, since a barrier that has nothing to do costs one
+    /// comparison, and counting it more.
+    pub fn count_barriers(&mut self, counts: bool) {
+        self.context.count_barriers(counts);
+    }
+
+    /// Barriers that were run, or elided, since the arena was made.
+    pub fn barriers(&self) -> Barriers {
+        self.context.barriers()
     }
 
     /// Sets how masks are walked from the next cycle on; for measurements.

@@ -94,6 +94,7 @@ mod no_drop;
 mod parts;
 mod report;
 mod static_wrapper;
+mod unpublished;
 mod unsize;
 mod walk;
 pub mod zst_cache;
@@ -122,6 +123,7 @@ pub use self::{
     heap::verify::{Verified, VerifyError},
     lock::{GcLock, GcRefLock, Lock, RefLock},
     mutation::{Finalization, Mutation},
-    report::CycleReport,
+    report::{Barriers, CycleReport},
     static_wrapper::Static,
+    unpublished::{Pool, Unpublished},
 };

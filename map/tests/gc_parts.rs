@@ -150,7 +150,7 @@ fn entries_that_move_behind_the_tracer_are_found() {
         arena.mutate(|mc, map| {
             (0..COUNT / 2).for_each(|key| {
                 assert!(map.remove(mc, &key).is_some());
-            })
+            });
         });
         arena.finish_cycle();
         let buckets = arena.mutate(|_, map| map.stats().buckets);

@@ -104,6 +104,17 @@ impl Context {
         self.phase.get()
     }
 
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.alert.set(phase == Phase::Mark || self.counts.get());
+    }
+
+    /// Whether to count barriers that have nothing to do.
+    pub(crate) fn count_barriers(&self, counts: bool) {
+        self.counts.set(counts);
+        self.set_phase(self.phase());
+    }
+
     /// Whether marking has something left to do; only while it runs.
     pub(crate) fn has_grey(&self) -> bool {
         // SAFETY: no user code runs while this shared borrow lasts.
@@ -158,7 +169,7 @@ impl Context {
                 Phase::Sleep => {
                     began = true;
                     self.heap.get_mut().start_marking();
-                    self.phase.set(Phase::Mark);
+                    self.set_phase(Phase::Mark);
                 }
                 Phase::Mark => {
                     let ended = self.mark_some(root, effort);
@@ -167,7 +178,7 @@ impl Context {
                     }
                     if ended {
                         self.heap.get_mut().start_sweep();
-                        self.phase.set(Phase::Sweep);
+                        self.set_phase(Phase::Sweep);
                     }
                 }
                 Phase::Sweep if until <= Until::Sweeping => break,
@@ -210,7 +221,7 @@ impl Context {
                 // An unwinding `trace` may not have told of all pointers, and may unwind for ever: the cycle is given up.
                 heap.abandon_marking();
                 self.metrics.abandon_cycle();
-                self.phase.set(Phase::Sleep);
+                self.set_phase(Phase::Sleep);
                 resume_unwind(panic)
             }
         }
@@ -227,8 +238,12 @@ impl Context {
     }
 
     fn finish_cycle(&mut self, as_one_piece: bool) {
-        self.heap.get_mut().finish_sweep();
+        let barriers = self.barriers.get();
+        let heap = self.heap.get_mut();
+        heap.report.barriers = barriers.since(heap.barriers_before);
+        heap.barriers_before = barriers;
+        heap.finish_sweep();
         self.metrics.finish_cycle(as_one_piece);
-        self.phase.set(Phase::Sleep);
+        self.set_phase(Phase::Sleep);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) mod verify;
 use crate::Static;
 use crate::collect::Collect;
 use crate::metrics::Metrics;
-use crate::report::CycleReport;
+use crate::report::{Barriers, CycleReport};
 use crate::walk::Walk;
 use bucketmask_alloc::LentPage;
 use cycle::Phase;
@@ -94,13 +94,25 @@ pub(crate) unsafe fn is_live(address: *const u8) -> bool {
 /// The heap and the counters of an arena; what a [`Mutation`](crate::Mutation) is a view of.
 pub(crate) struct Context {
     phase: Cell<Phase>,
+    /// Whether barriers have something to do: to tell the marker, or to be counted.
+    alert: Cell<bool>,
+    /// Whether those are counted that have not.
+    counts: Cell<bool>,
+    barriers: Cell<Barriers>,
     heap: UnsafeCell<Heap>,
     metrics: Metrics,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { phase: Cell::new(Phase::Sleep), heap: UnsafeCell::new(Heap::new()), metrics: Metrics::new() }
+        Self {
+            phase: Cell::new(Phase::Sleep),
+            alert: Cell::new(false),
+            counts: Cell::new(false),
+            barriers: Cell::default(),
+            heap: UnsafeCell::new(Heap::new()),
+            metrics: Metrics::new(),
+        }
     }
 
     #[inline]
@@ -186,6 +198,8 @@ struct Heap {
     /// Of the cycle that runs, and of the last one that has ended.
     report: CycleReport,
     last: CycleReport,
+    /// Barriers up to the end of the last cycle.
+    barriers_before: Barriers,
 }
 
 impl Heap {
@@ -199,6 +213,7 @@ impl Heap {
             sweeping: 0,
             report: CycleReport::default(),
             last: CycleReport::default(),
+            barriers_before: Barriers::default(),
         }
     }
 
