@@ -141,6 +141,13 @@ pub trait Trace<'gc> {
     #[expect(unused_variables, reason = "the names document the parameters; the default counts nothing")]
     fn count_slots(&mut self, scanned: usize, skipped: usize) {}
 
+    /// Counts cache lines of entries that a container has read.
+    #[doc(hidden)]
+    #[inline]
+    fn count_lines(&mut self, lines: usize) {
+        let _ = lines;
+    }
+
     /// Whether the value of an entry is to be traced now, since its key is marked, with [`end_ephemeron`](Self::end_ephemeron)
     /// behind it. If not, the entry waits, and `owner`, an object of the type that calls this, is
     /// [woken](Collect::wake) with key and tag, or told to [forget](Collect::forget) it.
@@ -251,6 +258,10 @@ impl<'gc> Trace<'gc> for Tracer<'_, 'gc> {
 
     fn count_slots(&mut self, scanned: usize, skipped: usize) {
         self.0.count_slots(scanned, skipped);
+    }
+
+    fn count_lines(&mut self, lines: usize) {
+        self.0.count_lines(lines);
     }
 
     fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {

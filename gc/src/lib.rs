@@ -94,6 +94,8 @@ mod no_drop;
 mod parts;
 mod report;
 mod static_wrapper;
+mod stress;
+mod trace_line;
 mod unpublished;
 mod unsize;
 mod walk;
@@ -120,10 +122,12 @@ pub use self::{
     finalizers::Finalizers,
     gc::Gc,
     gc_weak::GcWeak,
+    heap::dump::{DumpedObject, HeapDump},
     heap::verify::{Verified, VerifyError},
     lock::{GcLock, GcRefLock, Lock, RefLock},
     mutation::{Finalization, Mutation},
     report::{Barriers, CycleReport},
     static_wrapper::Static,
+    stress::Stress,
     unpublished::{Pool, Unpublished},
 };

@@ -215,6 +215,11 @@ impl Metrics {
         self.0.all_work.set(self.0.all_work.get().wrapping_add(bytes));
     }
 
+    /// Whether anything was allocated since the last cycle ended.
+    pub(crate) fn has_allocated(&self) -> bool {
+        self.0.allocated_bytes.get() > 0
+    }
+
     /// All work that was done.
     #[inline]
     pub(crate) fn all_work(&self) -> usize {

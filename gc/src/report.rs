@@ -83,6 +83,11 @@ pub struct CycleReport {
     pub pages_sparse: usize,
     /// Empty pages that were given back in this cycle.
     pub pages_returned: usize,
+    /// Cache lines of objects and of maps' entries that marking read; counted only where the environment asks for a
+    /// trace (`BUCKETMASK_TRACE=gc`), else 0.
+    pub lines: usize,
+    /// Bytes of the bucket pages and huge objects that the arena held before the cycle; counted as `lines` is.
+    pub held_before: usize,
     /// Bytes of the bucket pages and huge objects that the arena holds after the cycle.
     pub held_bytes: usize,
 }

@@ -150,7 +150,7 @@ impl<'gc, T: Collect<'gc> + 'gc> Pool<'gc, T> {
     /// Puts an object in.
     #[inline]
     pub fn put(&self, mc: &Mutation<'gc>, object: Unpublished<'gc, T>) {
-        let Unpublished { gc, .. } = object;
+        let gc = object.publish();
         mc.backward_barrier(Gc::erase(self.0), Some(Gc::erase(gc)));
         self.0.0.borrow_mut().push(gc);
     }

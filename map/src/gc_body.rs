@@ -156,6 +156,9 @@ impl<'gc, E: Entry<'gc> + 'gc, S: 'static> Body<E, S> {
         // SAFETY: `flat_word` is set for values that are never zero only, and the layout scrubs.
         let looked = unsafe { table.visit(from..usize::MAX, most, by, |entry| entry.trace_entry(owner, cc)) };
         cc.count_slots(looked.at, looked.past);
+        // Entries far apart have a line each, or two; those side by side share theirs.
+        let dense = (looked.at + looked.past) * size_of::<E>() / 64 + 1;
+        cc.count_lines(dense.min(looked.live * size_of::<E>().div_ceil(64)));
         count += looked.live;
         self.traced.set(looked.next.unwrap_or(0));
         table.care.traced = self.traced.get() * LANES;

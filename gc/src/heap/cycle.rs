@@ -15,6 +15,7 @@ use super::{Context, Heap};
 use crate::budget::Limit;
 use crate::collect::Collect;
 use crate::metrics::{Metrics, QUANTUM_BYTES};
+use crate::trace_line;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
@@ -95,6 +96,9 @@ impl Step {
         report.steps += 1;
         report.longest_step = report.longest_step.max(self.start.elapsed());
         report.most_work = report.most_work.max(metrics.all_work().wrapping_sub(self.work));
+        if ended && heap.traces {
+            trace_line::write(&heap.last);
+        }
     }
 }
 

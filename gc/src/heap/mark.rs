@@ -41,6 +41,7 @@ const QUEUED_FOR_ONE: usize = 1;
 /// Queued, or being traced, and it may have any number of grey objects.
 const QUEUED_FOR_MORE: usize = 2;
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else")]
 pub(crate) struct Marker {
     /// Where pages lie, as of the start of the cycle; in registers while objects are traced.
     locator: Locator,
@@ -65,6 +66,9 @@ pub(crate) struct Marker {
     pub(super) skipped: usize,
     /// Objects that were marked though nothing led to them.
     pub(super) resurrected: usize,
+    /// Whether lines are counted, and how many.
+    counts_lines: bool,
+    pub(super) lines: usize,
 }
 
 impl Marker {
@@ -84,6 +88,8 @@ impl Marker {
             scanned: 0,
             skipped: 0,
             resurrected: 0,
+            counts_lines: false,
+            lines: 0,
         }
     }
 
@@ -271,6 +277,9 @@ impl Marker {
         page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
         self.scanned += 1;
         self.traced_bytes += table.trace_bytes;
+        if self.counts_lines {
+            self.lines += lines_of(bit, table.slot_bytes);
+        }
         // SAFETY: a marked slot holds a live object of the page's type.
         unsafe { (table.trace)(bucket(page, index).as_ptr(), bit, self) };
     }
@@ -296,6 +305,9 @@ impl Marker {
                 // SAFETY: marked slots hold live objects of the page's type.
                 unsafe { (table.trace)(first.as_ptr(), piece, self) };
             }
+            if self.counts_lines {
+                self.lines += lines_of(traced, table.slot_bytes);
+            }
             let traced = traced.count_ones();
             let looked_at = self.walk.looked_at(slots, traced);
             self.scanned += looked_at as usize;
@@ -313,6 +325,21 @@ impl Marker {
             page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
         }
     }
+}
+
+/// Cache lines over which some slots of a bucket lie.
+#[cold]
+fn lines_of(slots: u64, slot_bytes: usize) -> usize {
+    const LINE: usize = 64;
+    let (mut left, mut lines, mut next) = (slots, 0, 0);
+    while left != 0 {
+        let start = left.trailing_zeros() as usize * slot_bytes;
+        left &= left - 1;
+        let (first, end) = ((start / LINE).max(next), (start + slot_bytes).div_ceil(LINE));
+        lines += end.saturating_sub(first);
+        next = end;
+    }
+    lines
 }
 
 impl<'gc> Trace<'gc> for Marker {
@@ -352,12 +379,22 @@ impl<'gc> Trace<'gc> for Marker {
         self.scanned += scanned;
         self.skipped += skipped;
     }
+
+    #[inline]
+    fn count_lines(&mut self, lines: usize) {
+        if self.counts_lines {
+            self.lines += lines;
+        }
+    }
 }
 
 impl Heap {
     /// Readies the marker for a new cycle.
     pub(super) fn start_marking(&mut self) {
         self.report = CycleReport { cycle: self.last.cycle + 1, walk: self.walk, ..CycleReport::default() };
+        if self.traces {
+            self.report.held_before = self.held_bytes();
+        }
         let pages = self.index.heaps().map(|heap| heap.pages().len()).sum();
         let marker = &mut self.marker;
         // So that marking seldom allocates: a page is in the queue once.
@@ -365,6 +402,8 @@ impl Heap {
         marker.root_is_grey = true;
         marker.waits = false;
         marker.resurrected = 0;
+        marker.counts_lines = self.traces;
+        marker.lines = 0;
         marker.scanned = 0;
         marker.skipped = 0;
         marker.walk = self.walk;

@@ -22,6 +22,7 @@
 pub(crate) mod barrier;
 mod colour;
 pub(crate) mod cycle;
+pub(crate) mod dump;
 mod ephemeron;
 mod huge;
 mod index;
@@ -38,6 +39,7 @@ use crate::Static;
 use crate::collect::Collect;
 use crate::metrics::Metrics;
 use crate::report::{Barriers, CycleReport};
+use crate::trace_line;
 use crate::walk::Walk;
 use bucketmask_alloc::LentPage;
 use cycle::Phase;
@@ -200,6 +202,8 @@ struct Heap {
     last: CycleReport,
     /// Barriers up to the end of the last cycle.
     barriers_before: Barriers,
+    /// Whether each cycle writes a line.
+    traces: bool,
 }
 
 impl Heap {
@@ -214,6 +218,7 @@ impl Heap {
             report: CycleReport::default(),
             last: CycleReport::default(),
             barriers_before: Barriers::default(),
+            traces: trace_line::wanted(),
         }
     }
 
@@ -265,6 +270,11 @@ impl Heap {
     fn allocate_huge(&mut self, table: &'static TypeTable) -> NonNull<u8> {
         let Some(object) = self.huge.allocate(table) else { out_of_memory(table) };
         object
+    }
+
+    /// Bytes of bucket pages and huge objects.
+    fn held_bytes(&self) -> usize {
+        self.index.heaps().map(TypeHeap::held_bytes).sum::<usize>() + self.huge.live_bytes()
     }
 
     /// Every page of every type.

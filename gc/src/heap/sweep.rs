@@ -108,6 +108,7 @@ impl Heap {
         self.report.slots_scanned = self.marker.scanned;
         self.report.slots_skipped = self.marker.skipped;
         self.report.resurrected = self.marker.resurrected;
+        self.report.lines = self.marker.lines;
         self.sweeping = 0;
         for heap in self.index.heaps_mut() {
             heap.start_sweep();
@@ -153,8 +154,7 @@ impl Heap {
 
     /// Completes the report of a cycle.
     pub(super) fn finish_sweep(&mut self) {
-        let pages: usize = self.index.heaps().map(TypeHeap::held_bytes).sum();
-        self.report.held_bytes = pages + self.huge.live_bytes();
+        self.report.held_bytes = self.held_bytes();
         self.last = self.report;
     }
 }
@@ -271,6 +271,18 @@ fn sweep_line(page: LentPage, table: &'static TypeTable, sweep: &mut Sweep<'_>) 
     Tally { live: occupied_slots - dead, held, dead, freed: dead - newly_held + let_go }
 }
 
+/// Fills dead slots, whose values are gone, with a pattern that is no pointer.
+#[cfg(feature = "checked")]
+fn poison(page: LentPage, index: usize, dead: u64) {
+    const PATTERN: u8 = 0xDB;
+    for slot in bucketmask_alloc::BucketMask::from_word(dead).occupied() {
+        // SAFETY: a slot of the page, which holds no value and is not handed out before the sweep has come past the page.
+        unsafe {
+            bucket(page, index).add(slot as usize * page.slot_size()).write_bytes(PATTERN, page.slot_size());
+        };
+    }
+}
+
 #[derive(Default)]
 struct Holds {
     held: usize,
@@ -306,6 +318,8 @@ fn bury(page: LentPage, table: &'static TypeTable, dead: &[u64; WORDS], sweep: &
         if dead != 0 {
             // SAFETY: nothing reachable leads to the dead slots, and their bits are clear.
             unsafe { sweep.destructors.run(table, bucket(page, index), dead, sweep.remains) };
+            #[cfg(feature = "checked")]
+            poison(page, index, dead);
         }
     }
     buried

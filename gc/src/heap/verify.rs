@@ -41,11 +41,11 @@ impl std::error::Error for VerifyError {}
 /// Collects the pointers that it is told of.
 #[derive(Default)]
 pub(super) struct Reached {
-    strong: Vec<*const u8>,
+    pub(super) strong: Vec<*const u8>,
     /// Keys of weak maps, each with what its value leads to.
-    ephemerons: Vec<(*const u8, Vec<*const u8>)>,
+    pub(super) ephemerons: Vec<(*const u8, Vec<*const u8>)>,
     in_ephemeron: bool,
-    weak: Vec<*const u8>,
+    pub(super) weak: Vec<*const u8>,
     /// What containers have found wrong with themselves.
     fault: Option<String>,
 }
@@ -228,7 +228,7 @@ impl Heap {
     }
 
     /// The addresses of all live objects.
-    fn objects(&self) -> HashSet<*const u8> {
+    pub(super) fn objects(&self) -> HashSet<*const u8> {
         let mut objects: HashSet<_> = self.huge.live().map(|(address, _)| address).collect();
         for page in self.pages() {
             for index in 0..words(page) {
@@ -248,7 +248,7 @@ impl Heap {
 /// # Safety
 ///
 /// `address` is that of a live object.
-unsafe fn table_of(address: *const u8) -> &'static TypeTable {
+pub(super) unsafe fn table_of(address: *const u8) -> &'static TypeTable {
     // SAFETY: as the caller promises.
     match unsafe { Place::of(address) } {
         Place::Huge(header) => header.table,
