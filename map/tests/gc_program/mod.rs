@@ -86,6 +86,7 @@ impl Bytes<'_> {
     }
 }
 
+#[expect(clippy::large_stack_arrays, reason = "an array that is traced in parts is what is tested")]
 fn new_heap() -> Heap {
     Heap::new(|mc| Root {
         names: vec![None; NAMES],
