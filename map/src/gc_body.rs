@@ -22,7 +22,7 @@ use crate::raw::layout::{HEAD, LANES, SLOTS, Scrubbed, Split};
 use crate::raw::visit::Occupancy;
 use crate::raw::walk::Walk as Entries;
 use bucketmask_gc::collect::Trace;
-use bucketmask_gc::{Collect, DropInParts, Gc, GcWeak, Mutation, PART_BYTES, Traced, Walk};
+use bucketmask_gc::{Collect, DropInParts, External, Gc, GcWeak, Mutation, PART_BYTES, Traced, Walk};
 use core::cell::{Cell, RefCell};
 use core::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,15 +81,39 @@ pub(crate) struct Body<E, S> {
     traced: Cell<usize>,
     /// How entries are hashed, once there was one; so that a collection can move them.
     rehash: Cell<Option<Rehash<E, S>>>,
+    /// The table's bytes, as the arena's pacing counts them, and the buckets that it had then.
+    external: RefCell<External>,
+    counted: Cell<usize>,
     /// Whether collections shrink the table.
     pub(crate) shrinks: Cell<bool>,
 }
 
 impl<E, S> Body<E, S> {
-    pub(crate) fn new(table: Table<E>, build: S, flat_word: Option<usize>) -> Self {
-        let shrinks = Cell::new(flat_word.is_none());
-        let table = RefCell::new(table);
-        Self { table, build, flat_word, traced: Cell::new(0), rehash: Cell::new(None), shrinks }
+    fn new(table: Table<E>, build: S, flat_word: Option<usize>, external: External) -> Self {
+        Self {
+            counted: Cell::new(table.buckets),
+            table: RefCell::new(table),
+            build,
+            flat_word,
+            traced: Cell::new(0),
+            rehash: Cell::new(None),
+            external: RefCell::new(external),
+            shrinks: Cell::new(flat_word.is_none()),
+        }
+    }
+
+    /// Tells the pacing if the table has changed its size.
+    #[inline(always)]
+    pub(crate) fn account(&self, table: &Table<E>) {
+        if table.buckets != self.counted.get() {
+            self.recount(table);
+        }
+    }
+
+    #[cold]
+    fn recount(&self, table: &Table<E>) {
+        self.counted.set(table.buckets);
+        self.external.borrow_mut().resize(table.bytes());
     }
 
     /// Mask words that were traced, while others are still to be.
@@ -112,7 +136,8 @@ impl<'gc, E: Entry<'gc> + 'gc, S: 'static> Body<E, S> {
         build: S,
         flat_word: Option<usize>,
     ) -> Gc<'gc, Self> {
-        Gc::new(mc, Self::new(table, build, flat_word))
+        let external = mc.metrics().external(table.bytes());
+        Gc::new(mc, Self::new(table, build, flat_word, external))
     }
 
     /// This body's pointer.
@@ -172,7 +197,9 @@ impl<'gc, E: Entry<'gc> + 'gc, S: 'static> Body<E, S> {
         let steps = AssertUnwindSafe(|| {
             (0..EBB_STEPS).all(|_| table.migrate_step(|entry| rehash(&self.build, entry)))
         });
-        match catch_unwind(steps) {
+        let done = catch_unwind(steps);
+        self.account(&table);
+        match done {
             Ok(more) => !more,
             Err(panic) => {
                 // A hasher that panics: shrinking is a favour, and the program will hear of it from its own calls.

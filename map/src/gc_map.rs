@@ -118,7 +118,10 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
     /// The table, to change, where what is taken up is told otherwise.
     #[inline(always)]
     fn change<R>(self, change: impl FnOnce(&mut Table<(K, V)>, &S) -> R) -> R {
-        change(&mut self.body.table.borrow_mut(), &self.body.build)
+        let mut table = self.body.table.borrow_mut();
+        let changed = change(&mut table, &self.body.build);
+        self.body.account(&table);
+        changed
     }
 
     /// Whether the map shrinks when it holds far less than its memory could (less than 3/8 of it, in a map that is large enough

@@ -75,7 +75,10 @@ impl<'gc, V: Collect<'gc> + 'gc, S: 'static> GcStrMap<'gc, V, S> {
 
     #[inline(always)]
     fn change<R>(self, change: impl FnOnce(&mut Table<(StrKey, V)>, &S) -> R) -> R {
-        change(&mut self.body.table.borrow_mut(), &self.body.build)
+        let mut table = self.body.table.borrow_mut();
+        let changed = change(&mut table, &self.body.build);
+        self.body.account(&table);
+        changed
     }
 
     /// As [`GcMap::set_shrinking`](crate::GcMap::set_shrinking).

@@ -191,13 +191,15 @@ impl<'gc, K: 'gc, V: Collect<'gc> + 'gc> WeakMap<'gc, K, V> {
         let address = entry.address();
         let mut table = self.body.table.borrow_mut();
         let rehash = |held: &WeakEntry<'gc, K, V>| hash_at(held.address());
-        match table.cell(hash_at(address), |held| held.address() == address, rehash) {
+        let old = match table.cell(hash_at(address), |held| held.address() == address, rehash) {
             Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().value, entry.value)),
             Err(vacant) => {
                 vacant.insert(entry);
                 None
             }
-        }
+        };
+        self.body.account(&table);
+        old
     }
 
     /// Takes `key` out and returns its value.

@@ -207,6 +207,7 @@ fn a_sparse_map_gives_its_memory_back_within_a_cycle() {
             map.stats().bytes
         });
         assert!(before * 10 >= full * 9, "{before} of {full}: there was something left to do");
+        assert!(arena.metrics().external_bytes() == after, "the pacing knows what the table takes");
         if shrinks {
             assert!(after * 20 <= full, "{after} of {full} bytes are left");
             assert!(arena.last_cycle().most_work <= (16 << 10) + PIECE, "{:?}", arena.last_cycle());
