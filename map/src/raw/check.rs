@@ -5,7 +5,9 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{GROUP, Geometry, LANE_BITS, LANES, Layout, SLOTS};
+#[cfg(feature = "gc")]
+use super::layout::GROUP;
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, SLOTS};
 use super::passes::Passes;
 use super::table::Bare;
 use crate::hash::tag_byte;
