@@ -18,7 +18,7 @@ use crate::side::CHUNK;
 /// What a collector asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Bytes wanted: 8, 16 or 32 KiB, or a multiple of 64 KiB up to 4 MiB. Pages of slots over
+    /// Bytes wanted: 1 to 32 KiB, a power of two, or a multiple of 64 KiB up to 4 MiB. Pages of slots over
     /// 1 KiB are 64 KiB at least, so the page may be larger than asked.
     pub bytes: usize,
     /// Bytes a slot: a multiple of 8, at least 16, at most `bytes`. Pages over 512 KiB have one slot.
@@ -39,7 +39,7 @@ pub struct LentPage(NonNull<PageMeta>);
 /// fast path.
 pub fn lend(node: NodeId, request: PageRequest) -> Option<LentPage> {
     let PageRequest { bytes, slot_size, leaf } = request;
-    let small = bytes.is_power_of_two() && (8 * 1024..GRANULE).contains(&bytes);
+    let small = bytes.is_power_of_two() && (1024..GRANULE).contains(&bytes);
     let whole = bytes % GRANULE == 0 && (GRANULE..=CHUNK).contains(&bytes);
     let slots_fit = slot_size >= 16 && slot_size % 8 == 0 && slot_size <= bytes;
     if !(small || whole) || !slots_fit || (bytes > 8 * GRANULE && slot_size * 2 <= bytes) {
@@ -72,7 +72,7 @@ impl LentPage {
         unsafe { self.0.as_ref() }
     }
 
-    /// Address of slot 0; aligned to 8 KiB at least.
+    /// Address of slot 0; aligned to 1 KiB at least, and to the page's size if that is a power of two up to 64 KiB.
     #[inline]
     pub fn base(self) -> NonNull<u8> {
         // SAFETY: a page's base is never 0.

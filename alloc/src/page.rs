@@ -12,7 +12,6 @@ use crate::heap::HEAP_BYTES;
 use crate::mask::BucketMask;
 use crate::node::NodeId;
 use crate::remote::{Expected, Posted};
-use crate::sys::OS_PAGE;
 
 /// Mask words of a page.
 pub(crate) const WORDS: usize = 8;
@@ -25,7 +24,7 @@ pub(crate) struct PageSpec {
     pub tag: u8,
     /// A multiple of 8, 16 to a page's size.
     pub slot_size: u32,
-    /// 8, 16 or 32 KiB, or a multiple of 64 KiB up to a chunk.
+    /// 8, 16 or 32 KiB, lent pages also 1, 2 or 4; or a multiple of 64 KiB up to a chunk.
     pub bytes: u32,
 }
 
@@ -82,8 +81,8 @@ pub(crate) struct Header {
     /// How often this metadata was given to a page, modulo 2^16: tells a reader that what it reads is no
     /// longer the page it began with.
     pub life: AtomicU16,
-    /// OS pages of the page.
-    pub os_pages: AtomicU16,
+    /// KiB of the page.
+    pub kibibytes: AtomicU16,
     /// What the purge saw when it looked last: see `purge`. Zeroed when memory of the page is handed out.
     pub looked: AtomicU16,
 }
@@ -162,13 +161,13 @@ impl PageMeta {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        usize::from(self.header.os_pages.load(Ordering::Relaxed)) * OS_PAGE
+        usize::from(self.header.kibibytes.load(Ordering::Relaxed)) * 1024
     }
 
-    /// Sets the page's length: whole OS pages, at most a chunk.
+    /// Sets the page's length: whole KiB, at most a chunk.
     pub(crate) fn set_bytes(&self, bytes: usize) {
         // Release: whoever sees it sees the new life.
-        self.header.os_pages.store((bytes / OS_PAGE) as u16, Ordering::Release);
+        self.header.kibibytes.store((bytes / 1024) as u16, Ordering::Release);
     }
 
     pub(crate) fn node(&self) -> NodeId {

@@ -126,6 +126,11 @@ fn place(told: bool, found: i32) -> PagePlace {
 impl Placement {
     /// Counts the pages of `[base, base + bytes)` that are in memory, wanted on `node`.
     fn count(&mut self, node: usize, base: usize, bytes: usize) {
+        // Pages smaller than the kernel's share one: the first of them speaks for it.
+        if bytes < OS_PAGE && base % OS_PAGE != 0 {
+            return;
+        }
+        let bytes = bytes.max(OS_PAGE);
         let topology = REGION.topology();
         let counts = &mut self.nodes[node];
         let mut states = [0; BATCH];

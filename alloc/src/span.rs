@@ -27,8 +27,11 @@ pub(crate) use crate::side::{CHUNK, Side, Split};
 
 /// Largest slot whose pages may share a granule; above, the smallest page is a granule.
 const SPLIT_SLOT: u32 = 1024;
-/// Slot sizes, leaf or not, three page sizes, and the slab classes before them.
-const SPLIT_KEYS: usize = SLAB_KEYS + (SPLIT_SLOT as usize / 8 + 1) * 6;
+/// Slot sizes, leaf or not, six page sizes, and the slab classes before them.
+const SPLIT_KEYS: usize = SLAB_KEYS + (SPLIT_SLOT as usize / 8 + 1) * 2 * SPLIT_SHIFTS;
+/// Page sizes below a granule, from 1 KiB on.
+const SPLIT_SHIFTS: usize = (GRANULE_SHIFT - SMALLEST_SHIFT) as usize;
+const SMALLEST_SHIFT: u32 = 10;
 const SLAB_KEYS: usize = 8;
 
 impl PageSpec {
@@ -44,8 +47,8 @@ impl PageSpec {
         if self.kind == Kind::Slab {
             return usize::from(self.tag).min(SLAB_KEYS - 1);
         }
-        let shift = self.bytes.trailing_zeros() as usize - 13;
-        SLAB_KEYS + (self.slot_size as usize / 8) * 6 + usize::from(self.tag & 1) * 3 + shift
+        let shift = (self.bytes.trailing_zeros() - SMALLEST_SHIFT) as usize;
+        SLAB_KEYS + ((self.slot_size as usize / 8) * 2 + usize::from(self.tag & 1)) * SPLIT_SHIFTS + shift
     }
 }
 

@@ -21,14 +21,27 @@ fn give(page: LentPage) {
 #[test]
 fn every_slot_of_every_kind_of_page_is_located() {
     let locator = Locator::new();
-    let kinds = [(8, 16), (8, 24), (16, 40), (32, 1024), (64, 16), (64, 136), (64, 32 * 1024), (192, 4096)];
+    let kinds = [
+        (1, 16),
+        (1, 408),
+        (2, 48),
+        (4, 1024),
+        (8, 16),
+        (8, 24),
+        (16, 40),
+        (32, 1024),
+        (64, 16),
+        (64, 136),
+        (64, 32 * 1024),
+        (192, 4096),
+    ];
     for (kib, slot_size) in kinds {
         for leaf in [false, true] {
             let pages: Vec<LentPage> = (0..40).map(|_| page(kib * 1024, slot_size, leaf)).collect();
             for &lent in &pages {
                 assert_eq!(lent.slot_size(), slot_size);
                 assert!(lent.bytes() >= kib * 1024 && lent.slots() == (lent.bytes() / slot_size).min(512));
-                assert_eq!(lent.base().as_ptr() as usize % 8192, 0);
+                assert_eq!(lent.base().as_ptr() as usize % (kib.min(8) * 1024), 0);
                 for slot in 0..lent.slots() {
                     let address = lent.base().as_ptr().wrapping_add(slot * slot_size);
                     // SAFETY: a slot start of a lent page; the page is this test's, so writing is fine.
@@ -73,8 +86,16 @@ fn pages_do_not_overlap_and_come_back_clean() {
 
 #[test]
 fn requests_out_of_range_are_refused() {
-    let refused =
-        [(4096, 16), (8192, 8), (8192, 20), (8192, 16384), (12 * 1024, 16), (100_000, 16), (8 << 20, 64)];
+    let refused = [
+        (512, 16),
+        (3072, 16),
+        (8192, 8),
+        (8192, 20),
+        (8192, 16384),
+        (12 * 1024, 16),
+        (100_000, 16),
+        (8 << 20, 64),
+    ];
     for (bytes, slot_size) in refused {
         assert_eq!(
             lend(current_node(), PageRequest { bytes, slot_size, leaf: false }),

@@ -5,12 +5,15 @@
 //! ever be used again is reachable from the root.
 #![allow(unsafe_code)]
 
+use crate::budget::Budget;
 use crate::collect::Collect;
 use crate::heap::Context;
 use crate::heap::cycle::{Effort, Phase, Until};
+use crate::heap::dump::HeapDump;
 use crate::heap::verify::{Verified, VerifyError};
 use crate::metrics::Metrics;
-use crate::report::CycleReport;
+use crate::report::{Barriers, CycleReport};
+use crate::stress::Stress;
 use crate::walk::Walk;
 use crate::{Finalization, Mutation};
 use std::marker::PhantomData;
@@ -94,6 +97,7 @@ where
     R: for<'a> Rootable<'a>,
 {
     context: Box<Context>,
+    stress: Option<Stress>,
     root: Root<'static, R>,
 }
 
@@ -111,7 +115,7 @@ where
         // SAFETY: the closure must accept any brand, so it cannot tell this one from a fresh one; the box keeps the
         // context in place, and no cycle runs before the arena exists.
         let root: Root<'static, R> = f(unsafe { Mutation::of(&raw const *context) });
-        Self { context, root }
+        Self { context, stress: None, root }
     }
 
     /// [`Arena::new`] for a closure that can fail.
@@ -126,7 +130,7 @@ where
         let context = Box::new(Context::new());
         // SAFETY: as in `new`.
         let root: Root<'static, R> = f(unsafe { Mutation::of(&raw const *context) })?;
-        Ok(Self { context, root })
+        Ok(Self { context, stress: None, root })
     }
 
     /// Replaces the root by another, of any type, made from it.
@@ -139,11 +143,11 @@ where
         R2: for<'a> Rootable<'a>,
         for<'a> Root<'a, R2>: Sized + Collect<'a>,
     {
-        let Self { mut context, root } = self;
+        let Self { mut context, stress, root } = self;
         context.root_barrier();
         // SAFETY: as in `new`; the root belongs to this context.
         let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root);
-        Arena { context, root }
+        Arena { context, stress, root }
     }
 
     /// [`Arena::map_root`] for a closure that can fail.
@@ -160,11 +164,11 @@ where
         R2: for<'a> Rootable<'a>,
         for<'a> Root<'a, R2>: Sized + Collect<'a>,
     {
-        let Self { mut context, root } = self;
+        let Self { mut context, stress, root } = self;
         context.root_barrier();
         // SAFETY: as in `new`; the root belongs to this context.
         let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root)?;
-        Ok(Arena { context, root })
+        Ok(Arena { context, stress, root })
     }
 }
 
@@ -219,6 +223,23 @@ where
         self.context.last_cycle()
     }
 
+    /// Counts also the barriers that have nothing to do; not from the start, since a barrier that has nothing to do costs one
+    /// comparison, and counting it more.
+    pub fn count_barriers(&mut self, counts: bool) {
+        self.context.count_barriers(counts);
+    }
+
+    /// Barriers that were run, or elided, since the arena was made.
+    pub fn barriers(&self) -> Barriers {
+        self.context.barriers()
+    }
+
+    /// Lets [`collect_debt`](Self::collect_debt) do more, or less, than is due; for tests. `None`: what is due, as at the
+    /// start.
+    pub fn set_stress(&mut self, stress: Option<Stress>) {
+        self.stress = stress;
+    }
+
     /// Sets how masks are walked from the next cycle on; for measurements.
     #[doc(hidden)]
     pub fn set_walk(&mut self, walk: Walk) {
@@ -242,7 +263,28 @@ where
     /// As [`finish_cycle`](Self::finish_cycle).
     #[inline]
     pub fn collect_debt(&mut self) {
+        if self.stress.is_some() {
+            return self.run_stressed();
+        }
         self.run(Effort::Debt, Until::Paid);
+    }
+
+    #[cold]
+    fn run_stressed(&mut self) {
+        match &mut self.stress {
+            Some(Stress::Steps(seed)) => {
+                let (limit, until) = Stress::next_piece(seed);
+                let effort = limit.map_or(Effort::All, |limit| Effort::within(limit, self.context.metrics()));
+                self.run(effort, until);
+            }
+            Some(Stress::EveryAllocation) if self.context.metrics().has_allocated() => {
+                if self.collection_phase() != CollectionPhase::Sleeping {
+                    self.finish_cycle();
+                }
+                self.finish_cycle();
+            }
+            _ => {}
+        }
     }
 
     /// [`collect_debt`](Self::collect_debt) for the marking part: it stops when the collector is
@@ -300,6 +342,22 @@ where
         self.run(Effort::All, Until::CycleEnd);
     }
 
+    /// Does a bounded piece of a cycle: of the one that runs, or of a new one. Returns whether the cycle has ended.
+    ///
+    /// The budget is kept to a piece of work: 16 KiB of objects or of one container's entries traced, a page swept, 16 KiB of
+    /// one container's values dropped, or 2 MiB of memory given back. That goes for a large [`Gc`](crate::Gc) of an array and for the
+    /// maps of `bucketmask-map`, which are traced, dropped and given back in parts. What a single call of a
+    /// [`trace`](Collect::trace) or a destructor of the program's does is not divided: a `Vec` inside a value is traced at
+    /// once, and so is one that is the root.
+    ///
+    /// # Panics
+    ///
+    /// As [`finish_cycle`](Self::finish_cycle).
+    pub fn step(&mut self, budget: Budget) -> bool {
+        self.run(Effort::within(budget.0, self.metrics()), Until::CycleEnd);
+        self.collection_phase() == CollectionPhase::Sleeping
+    }
+
     fn run(&mut self, effort: Effort, until: Until) {
         // SAFETY: no callback runs, so whatever is used again is reachable from this root, which is this context's.
         unsafe { self.context.run(&self.root, effort, until) };
@@ -307,6 +365,25 @@ where
 
     fn marked(&mut self) -> Option<MarkedArena<'_, R>> {
         (self.collection_phase() == CollectionPhase::Marked).then_some(MarkedArena(self))
+    }
+
+    /// Every object with what it leads to, for a look at what keeps what. Takes time and memory in proportion to the live
+    /// objects.
+    ///
+    /// ```
+    /// use bucketmask_gc::{Arena, Gc, Rootable};
+    ///
+    /// type Nested<'gc> = Gc<'gc, Option<Gc<'gc, String>>>;
+    /// let arena = Arena::<Rootable![Nested<'_>]>::new(|mc| Gc::new(mc, Some(Gc::new(mc, "kept".to_owned()))));
+    /// let address = arena.mutate(|_, root| Gc::as_ptr(root.unwrap()).addr());
+    /// let dump = arena.dump();
+    /// let path = dump.path_to(address).unwrap();
+    /// assert_eq!(path.len(), 2);
+    /// assert!(path[0].type_name.contains("Option") && path[1].type_name.contains("String"));
+    /// ```
+    pub fn dump(&self) -> HeapDump {
+        // SAFETY: as in `verify`.
+        unsafe { self.context.dump(&self.root) }
     }
 
     /// Checks the heap's bookkeeping, and walks all that the root reaches without the collector's help. Meant for tests;

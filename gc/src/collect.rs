@@ -4,6 +4,7 @@
 //! frees what it is not told about.
 #![allow(unsafe_code)]
 
+use crate::parts::{DropInParts, Traced};
 use crate::walk::Walk;
 use crate::{Gc, GcWeak};
 
@@ -34,6 +35,78 @@ pub unsafe trait Collect<'gc> {
         reason = "the names document the parameters; the default has nothing to trace"
     )]
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {}
+
+    /// Whether objects of this type are traced by `trace_part` and dropped by `take_apart`. Values inside others are not.
+    #[doc(hidden)]
+    const IN_PARTS: bool = false;
+
+    /// Traces about `bytes` of the value, from a position on that begins at 0.
+    #[doc(hidden)]
+    #[inline]
+    fn trace_part<T: Trace<'gc>>(&self, at: usize, bytes: usize, cc: &mut T) -> Traced {
+        let _ = (at, bytes);
+        self.trace(cc);
+        Traced { next: None, bytes: size_of_val(self) }
+    }
+
+    /// Drops a dead value but for what takes longer than a step.
+    ///
+    /// # Safety
+    ///
+    /// As for [`std::ptr::drop_in_place`].
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn take_apart(this: *mut Self) -> Option<Box<dyn DropInParts + 'gc>>
+    where
+        Self: Sized + 'gc,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { this.drop_in_place() };
+        None
+    }
+
+    /// A key that an entry of this object waited for has been marked: traces the entry's value.
+    #[doc(hidden)]
+    #[inline]
+    fn wake<T: Trace<'gc>>(&self, key: GcWeak<'gc, ()>, tag: usize, cc: &mut T) {
+        let _ = (key, tag, cc);
+    }
+
+    /// Marking has ended, and a key that an entry of this object waited for was not found. Whoever
+    /// [`RESURRECTS`](Self::RESURRECTS) keeps the key, which is marked then; others drop the entry.
+    #[doc(hidden)]
+    #[inline]
+    fn forget(&self, key: GcWeak<'gc, ()>, tag: usize) {
+        let _ = (key, tag);
+    }
+
+    /// Whether keys that this object waits for are saved when nothing else keeps them.
+    #[doc(hidden)]
+    const RESURRECTS: bool = false;
+
+    /// Whether a value that lies in a range of its own is dropped by `drop_part`.
+    #[doc(hidden)]
+    const DROPS_IN_PARTS: bool = false;
+
+    /// Drops about `bytes` of the value from `at` on, which is moved on before each destructor runs. True: all is dropped.
+    ///
+    /// # Safety
+    ///
+    /// As for [`std::ptr::drop_in_place`], but that what lies before `at` was dropped.
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn drop_part(this: *mut Self, at: &mut usize, bytes: usize) -> bool
+    where
+        Self: Sized,
+    {
+        let _ = bytes;
+        if *at == 0 {
+            *at = 1;
+            // SAFETY: the caller's promise.
+            unsafe { this.drop_in_place() };
+        }
+        true
+    }
 }
 
 /// What [`Collect::trace`] reports to: the marker, or anything else that wants to see the pointers of a value.
@@ -67,6 +140,41 @@ pub trait Trace<'gc> {
     #[inline]
     #[expect(unused_variables, reason = "the names document the parameters; the default counts nothing")]
     fn count_slots(&mut self, scanned: usize, skipped: usize) {}
+
+    /// Counts cache lines of entries that a container has read.
+    #[doc(hidden)]
+    #[inline]
+    fn count_lines(&mut self, lines: usize) {
+        let _ = lines;
+    }
+
+    /// Whether the value of an entry is to be traced now, since its key is marked, with [`end_ephemeron`](Self::end_ephemeron)
+    /// behind it. If not, the entry waits, and `owner`, an object of the type that calls this, is
+    /// [woken](Collect::wake) with key and tag, or told to [forget](Collect::forget) it.
+    #[doc(hidden)]
+    #[inline]
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {
+        let _ = (key, owner, tag);
+        true
+    }
+
+    /// The value of an entry was traced.
+    #[doc(hidden)]
+    #[inline]
+    fn end_ephemeron(&mut self) {}
+
+    /// Whether a container should check its own bookkeeping on the way.
+    #[doc(hidden)]
+    #[inline]
+    fn is_checking(&self) -> bool {
+        false
+    }
+
+    /// Takes what such a check has found.
+    #[doc(hidden)]
+    #[inline]
+    #[expect(unused_variables, reason = "the names document the parameters; nobody asked for it here")]
+    fn tell_fault(&mut self, fault: String) {}
 }
 
 /// Implements [`Collect`] for types that are `'static`, which hold no pointers into an arena.
@@ -150,6 +258,26 @@ impl<'gc> Trace<'gc> for Tracer<'_, 'gc> {
 
     fn count_slots(&mut self, scanned: usize, skipped: usize) {
         self.0.count_slots(scanned, skipped);
+    }
+
+    fn count_lines(&mut self, lines: usize) {
+        self.0.count_lines(lines);
+    }
+
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {
+        self.0.trace_ephemeron(key, owner, tag)
+    }
+
+    fn end_ephemeron(&mut self) {
+        self.0.end_ephemeron();
+    }
+
+    fn is_checking(&self) -> bool {
+        self.0.is_checking()
+    }
+
+    fn tell_fault(&mut self, fault: String) {
+        self.0.tell_fault(fault);
     }
 }
 

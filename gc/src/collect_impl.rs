@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::collect::{Collect, Trace};
+use crate::parts::{PART_BYTES, Traced};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::marker::PhantomData;
@@ -156,6 +157,30 @@ unsafe impl<'gc, T: Collect<'gc>, const N: usize> Collect<'gc> for [T; N] {
     #[inline]
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
         cc.trace(self.as_slice());
+    }
+
+    const IN_PARTS: bool = size_of::<[T; N]>() > PART_BYTES;
+
+    fn trace_part<C: Trace<'gc>>(&self, at: usize, bytes: usize, cc: &mut C) -> Traced {
+        // Positions are bytes, so that they mean the same for whatever the array is taken for.
+        let size = size_of::<T>().max(1);
+        let first = (at / size).min(N);
+        let end = at.saturating_add(bytes).div_ceil(size).clamp(first, N);
+        cc.trace(&self[first..end]);
+        Traced { next: (end < N).then_some(end * size), bytes: (end - first) * size }
+    }
+
+    const DROPS_IN_PARTS: bool = size_of::<[T; N]>() > PART_BYTES;
+
+    unsafe fn drop_part(this: *mut Self, at: &mut usize, bytes: usize) -> bool {
+        let end = at.saturating_add(bytes.div_ceil(size_of::<T>().max(1))).min(N);
+        while *at < end {
+            let element = this.cast::<T>().wrapping_add(*at);
+            *at += 1;
+            // SAFETY: an element that the caller gives up, and that was not dropped before.
+            unsafe { element.drop_in_place() };
+        }
+        end == N
     }
 }
 

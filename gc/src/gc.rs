@@ -159,6 +159,36 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
     }
 }
 
+impl<'gc, T: 'gc> Gc<'gc, [T]> {
+    /// Runs the write barrier for one element of a slice, and in return hands that out as one that may take up any pointer
+    /// until the callback ends. In a slice that was traced already, only the 64 elements around it are traced again, where
+    /// [`Gc::write`] has all of them traced.
+    ///
+    /// # Panics
+    ///
+    /// If the slice has no such element.
+    ///
+    /// ```
+    /// use bucketmask_gc::{Gc, Lock, arena::rootless_mutate, unsize};
+    ///
+    /// rootless_mutate(|mc| {
+    ///     let cells = unsize!(Gc::new(mc, [const { Lock::new(None) }; 512]) => [Lock<Option<Gc<'_, u8>>>]);
+    ///     Gc::write_at(mc, cells, 7).unlock().set(Some(Gc::new(mc, 1)));
+    ///     assert!(cells[7].get().is_some());
+    /// });
+    /// ```
+    #[inline]
+    pub fn write_at(mc: &Mutation<'gc>, this: Self, index: usize) -> &'gc Write<T> {
+        const BUCKET: usize = 64;
+        let element = &this.as_ref()[index];
+        let at = index / BUCKET * BUCKET * size_of::<T>();
+        // SAFETY: a pointer of this brand, in a callback; arrays take any byte for a position.
+        unsafe { mc.context().bucket_barrier(this.address(), at, BUCKET * size_of::<T>()) };
+        // SAFETY: the barrier on the bucket of the element holds until the callback ends.
+        unsafe { Write::assume(element) }
+    }
+}
+
 // SAFETY: it owns one pointer, itself.
 unsafe impl<'gc, T: ?Sized + 'gc> Collect<'gc> for Gc<'gc, T> {
     #[inline(always)]

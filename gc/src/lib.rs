@@ -66,6 +66,7 @@ extern crate self as bucketmask_gc;
 
 pub mod arena;
 pub mod barrier;
+mod budget;
 #[macro_use]
 pub mod collect;
 #[cfg(any(
@@ -79,6 +80,8 @@ pub mod collect;
 mod collect_foreign;
 mod collect_impl;
 pub mod dynamic_roots;
+mod external;
+mod finalizers;
 #[cfg(doctest)]
 mod forbidden;
 mod gc;
@@ -88,8 +91,12 @@ pub mod lock;
 pub mod metrics;
 mod mutation;
 mod no_drop;
+mod parts;
 mod report;
 mod static_wrapper;
+mod stress;
+mod trace_line;
+mod unpublished;
 mod unsize;
 mod walk;
 pub mod zst_cache;
@@ -101,19 +108,26 @@ pub use bucketmask_gc_derive::__unelide_lifetimes;
 pub use self::{
     arena::__DynRootable,
     no_drop::{__MustBeUnsized, __MustNotImplDrop},
+    parts::{DropInParts, PART_BYTES, Traced},
     unsize::__Unsize,
     walk::Walk,
 };
 
 pub use self::{
     arena::{Arena, Rootable},
+    budget::Budget,
     collect::Collect,
     dynamic_roots::{DynamicRoot, DynamicRootSet},
+    external::External,
+    finalizers::Finalizers,
     gc::Gc,
     gc_weak::GcWeak,
+    heap::dump::{DumpedObject, HeapDump},
     heap::verify::{Verified, VerifyError},
     lock::{GcLock, GcRefLock, Lock, RefLock},
     mutation::{Finalization, Mutation},
-    report::CycleReport,
+    report::{Barriers, CycleReport},
     static_wrapper::Static,
+    stress::Stress,
+    unpublished::{Pool, Unpublished},
 };

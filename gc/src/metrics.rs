@@ -4,14 +4,21 @@
 //! pays. Invariant: debt grows only by allocation (and by what the program adds), work only lowers it, and a cycle that
 //! ran as one piece leaves none.
 
+use crate::External;
 use std::cell::Cell;
 use std::rc::Rc;
 
 /// Bytes of the smallest slot: what one unit of debt stands for.
 pub(crate) const UNIT_BYTES: usize = 16;
 
+/// Bytes that sweeping a page counts as, beside those of the values that die.
+const PAGE_WORK: usize = 256;
+
+/// Bytes of values dropped that one page counts as at most.
+const PAGE_WORK_MOST: usize = QUANTUM_BYTES;
+
 /// Bytes of work between two looks at the debt, at most.
-const QUANTUM_BYTES: f64 = 16384.0;
+pub(crate) const QUANTUM_BYTES: usize = 16384;
 
 /// How fast the collector works, against allocation.
 ///
@@ -92,11 +99,15 @@ struct Counters {
     objects: Cell<usize>,
     /// Bytes of slots handed out in this cycle.
     allocated_bytes: Cell<usize>,
+    /// Bytes outside the arena that its objects hold.
+    external_bytes: Cell<usize>,
     /// Debt that the program added, or that the last cycle left.
     artificial_debt: Cell<f64>,
     /// Units to allocate before debt begins.
     sleep: Cell<f64>,
     work: Cell<Work>,
+    /// Bytes that were traced, dropped, or looked at otherwise, since the arena was made: what budgets count.
+    all_work: Cell<usize>,
 }
 
 /// An arena's counters and pacing; a cheap handle, which may outlive the arena.
@@ -136,6 +147,26 @@ impl Metrics {
         (debits - self.paid()).max(0.0)
     }
 
+    /// Counts memory outside the arena that an object of it holds, see [`External`].
+    #[inline]
+    pub fn external(&self, bytes: usize) -> External {
+        External::new(self.clone(), bytes)
+    }
+
+    /// Bytes outside the arena that its objects hold, as far as it was told of them.
+    #[inline]
+    pub fn external_bytes(&self) -> usize {
+        self.0.external_bytes.get()
+    }
+
+    /// What was `had` bytes outside is `has` now.
+    pub(crate) fn count_external(&self, had: usize, has: usize) {
+        let counters = &self.0;
+        counters.external_bytes.set(counters.external_bytes.get() - had + has);
+        // What has become less frees no slot, and was debt that collecting has paid.
+        counters.allocated_bytes.set(counters.allocated_bytes.get() + has.saturating_sub(had));
+    }
+
     /// Adds to (or takes from) the debt, in units; for memory outside the arena that its objects hold.
     #[inline]
     pub fn adjust_debt(&self, units: f64) {
@@ -159,7 +190,7 @@ impl Metrics {
         if rate > 0.0 {
             let bytes = self.allocation_debt() / rate * UNIT_BYTES as f64;
             #[expect(clippy::cast_sign_loss, reason = "the debt is not negative, nor is the rate")]
-            let bytes = bytes.clamp(UNIT_BYTES as f64, QUANTUM_BYTES) as usize;
+            let bytes = bytes.clamp(UNIT_BYTES as f64, QUANTUM_BYTES as f64) as usize;
             bytes
         } else {
             usize::MAX
@@ -178,7 +209,25 @@ impl Metrics {
         self.0.work.set(work);
     }
 
+    /// Counts work that pays no debt.
+    #[inline]
+    pub(crate) fn count_work(&self, bytes: usize) {
+        self.0.all_work.set(self.0.all_work.get().wrapping_add(bytes));
+    }
+
+    /// Whether anything was allocated since the last cycle ended.
+    pub(crate) fn has_allocated(&self) -> bool {
+        self.0.allocated_bytes.get() > 0
+    }
+
+    /// All work that was done.
+    #[inline]
+    pub(crate) fn all_work(&self) -> usize {
+        self.0.all_work.get()
+    }
+
     pub(crate) fn count_traced(&self, marked_bytes: usize, traced_bytes: usize) {
+        self.count_work(marked_bytes);
         self.add_work(|work| {
             work.marked += marked_bytes;
             work.traced += traced_bytes;
@@ -196,6 +245,7 @@ impl Metrics {
     /// Objects of `bytes` each were swept: some stay (or their slots are held), some were dropped, some slots were freed.
     pub(crate) fn count_swept(&self, bytes: usize, kept: usize, dropped: usize, freed: usize) {
         self.0.objects.set(self.0.objects.get() - freed);
+        self.count_work(PAGE_WORK + (dropped * bytes).min(PAGE_WORK_MOST));
         self.add_work(|work| {
             work.kept += kept * bytes;
             work.dropped += dropped * bytes;
@@ -211,7 +261,7 @@ impl Metrics {
     /// A cycle ended. Debt that is left passes on, unless the cycle ran as one piece.
     pub(crate) fn finish_cycle(&self, as_one_piece: bool) {
         let pacing = self.0.pacing.get();
-        let kept = units(self.0.work.get().kept);
+        let kept = units(self.0.work.get().kept + self.external_bytes());
         let left = if as_one_piece { 0.0 } else { self.allocation_debt() };
         self.0.sleep.set((kept * pacing.sleep_factor).max(pacing.min_sleep as f64));
         self.0.artificial_debt.set(left);

@@ -74,6 +74,21 @@ impl<'gc> Mutation<'gc> {
         unsafe { self.context.forward_barrier_weak(parent.map(Gc::address), child.inner.address()) };
     }
 
+    /// Whether what `parent` takes up must be [shaded](Self::shade): it was traced already, at least in part.
+    #[doc(hidden)]
+    #[inline]
+    pub fn must_shade(&self, parent: Gc<'gc, ()>) -> bool {
+        // SAFETY: a pointer of this brand, in a callback.
+        unsafe { self.context.must_shade(parent.address()) }
+    }
+
+    /// The forward barrier for all that a value holds, which a container takes up that was traced already.
+    #[doc(hidden)]
+    pub fn shade<C: Collect<'gc>>(&self, value: &C) {
+        // SAFETY: in a callback of this brand.
+        unsafe { self.context.shade(value) };
+    }
+
     #[inline]
     pub(crate) fn context(&self) -> &Context {
         &self.context

@@ -23,7 +23,7 @@ unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static, A: Allocator + 's
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
         // SAFETY: masks are always true.
         let looked = unsafe {
-            self.table.visit(0..usize::MAX, Occupancy::Masks, |(key, value)| {
+            self.table.visit(0..usize::MAX, usize::MAX, Occupancy::Masks, |(key, value)| {
                 cc.trace(key);
                 cc.trace(value);
             })
@@ -51,8 +51,9 @@ unsafe impl<'gc, V: Collect<'gc>, S: 'static, A: Allocator + 'static, L: Layout>
 
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
         // SAFETY: masks are always true.
-        let looked =
-            unsafe { self.table.visit(0..usize::MAX, Occupancy::Masks, |(_, value)| cc.trace(value)) };
+        let looked = unsafe {
+            self.table.visit(0..usize::MAX, usize::MAX, Occupancy::Masks, |(_, value)| cc.trace(value))
+        };
         cc.count_slots(looked.at, looked.past);
     }
 }

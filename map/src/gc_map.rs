@@ -1,33 +1,33 @@
 //! `GcMap`: a map that lives in an arena, its body apart from its handle.
 //!
-//! Owned by the feature `gc`. Invariant: no reference into the table outlives a call, and every call that may store a
-//! pointer tells the collector first; so the body can be traced a segment at a time.
+//! Owned by the feature `gc`. Invariant: every call that may store a pointer tells the collector; what it is told, and how the
+//! body is traced in parts, is in `gc_body`.
 
 #![allow(unsafe_code)]
 
+use crate::gc_body::{Body, Table};
 use crate::hash::hash_of;
 use crate::pages::Pages;
 use crate::raw::RawTable;
 use crate::raw::check::TableStats;
-use crate::raw::layout::{Scrubbed, Split};
 use crate::raw::storage::TryReserveError;
-use crate::raw::visit::Occupancy;
 use bucketmask_gc::collect::Trace;
-use bucketmask_gc::{Collect, Gc, Mutation, Walk};
+use bucketmask_gc::{Collect, Gc, Mutation};
 use core::borrow::Borrow;
-use core::cell::RefCell;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::mem;
 use std::collections::hash_map::RandomState;
 
-/// Vacated slots are zeroed, so that a flat walk, which masks are measured against, is possible.
-type Table<K, V> = RawTable<(K, V), Pages, Scrubbed<Split>>;
-
 /// A hash map in a collector's arena: a small, `Copy` handle to a body that grows in place and is traced by its masks.
 ///
 /// Entries are read by copy ([`get`](Self::get)) or inside a closure ([`with`](Self::with)); a reference to the table
-/// never escapes. Calls that change the map take the arena's [`Mutation`] and run the write barrier.
+/// never escapes. Calls that change the map take the arena's [`Mutation`] and run the write barrier: one that concerns what
+/// they put in, where a barrier on the whole map would have all of it traced again.
+///
+/// A collection traces the map in parts, so that a map of any size fits steps of any
+/// [budget](bucketmask_gc::Budget); a dead one is dropped, and its memory given back, in parts as well. A map that holds
+/// little in much memory shrinks while it is traced, see [`set_shrinking`](Self::set_shrinking).
 ///
 /// # Panics
 ///
@@ -46,15 +46,7 @@ type Table<K, V> = RawTable<(K, V), Pages, Scrubbed<Split>>;
 /// });
 /// ```
 pub struct GcMap<'gc, K: 'gc, V: 'gc, S: 'gc = RandomState> {
-    body: Gc<'gc, Body<K, V, S>>,
-}
-
-/// What lives in the arena: the table, and the hasher.
-struct Body<K, V, S> {
-    table: RefCell<Table<K, V>>,
-    build: S,
-    /// Offset of a word that is never zero in an entry, for walks that test slots.
-    flat_word: Option<usize>,
+    body: Gc<'gc, Body<(K, V), S>>,
 }
 
 /// A value that is one word and never all zero, so that a zeroed slot can be told from an entry by its value.
@@ -81,29 +73,6 @@ unsafe impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> Colle
 {
     fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
         cc.trace(&self.body);
-    }
-}
-
-// SAFETY: all keys and values are traced; the hasher is 'static. New pointers enter through `GcMap::change` alone, which
-// runs the barrier. Dropping a table drops its entries and looks at none of them.
-unsafe impl<'gc, K: Collect<'gc>, V: Collect<'gc>, S: 'static> Collect<'gc> for Body<K, V, S> {
-    const NEEDS_TRACE: bool = K::NEEDS_TRACE || V::NEEDS_TRACE;
-
-    fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
-        let by = match (cc.walk(), self.flat_word) {
-            (Walk::Flat, Some(offset)) => Occupancy::Slots(offset),
-            _ => Occupancy::Masks,
-        };
-        // No closure of the program runs while the collector does, so the cell is free.
-        let table = self.table.borrow();
-        // SAFETY: `flat_word` is set for values that are never zero only, and the layout scrubs.
-        let looked = unsafe {
-            table.visit(0..usize::MAX, by, |(key, value)| {
-                cc.trace(key);
-                cc.trace(value);
-            })
-        };
-        cc.count_slots(looked.at, looked.past);
     }
 }
 
@@ -142,15 +111,25 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
         Self::of(mc, RawTable::new_in(Pages), build, Some(mem::offset_of!((K, V), 1)))
     }
 
-    fn of(mc: &Mutation<'gc>, table: Table<K, V>, build: S, flat_word: Option<usize>) -> Self {
-        Self { body: Gc::new(mc, Body { table: RefCell::new(table), build, flat_word }) }
+    fn of(mc: &Mutation<'gc>, table: Table<(K, V)>, build: S, flat_word: Option<usize>) -> Self {
+        Self { body: Body::alloc(mc, table, build, flat_word) }
     }
 
-    /// The table, to change: the collector is told that the body takes up pointers.
+    /// The table, to change, where what is taken up is told otherwise.
     #[inline(always)]
-    fn change<R>(self, mc: &Mutation<'gc>, change: impl FnOnce(&mut Table<K, V>, &S) -> R) -> R {
-        mc.backward_barrier(Gc::erase(self.body), None);
-        change(&mut self.body.table.borrow_mut(), &self.body.build)
+    fn change<R>(self, change: impl FnOnce(&mut Table<(K, V)>, &S) -> R) -> R {
+        let mut table = self.body.table.borrow_mut();
+        let changed = change(&mut table, &self.body.build);
+        self.body.account(&table);
+        changed
+    }
+
+    /// Whether the map shrinks when it holds far less than its memory could (less than 3/8 of it, in a map that is large enough
+    /// to grow in place): with removals, and inside collections, where its keys are hashed then. It does from the start; to
+    /// keep the memory, say false, or reserve the room.
+    pub fn set_shrinking(&self, mc: &Mutation<'gc>, shrinks: bool) {
+        let _ = mc;
+        self.body.shrinks.set(shrinks);
     }
 
     /// Entries in the map.
@@ -175,12 +154,15 @@ impl<'gc, K: Collect<'gc> + 'gc, V: Collect<'gc> + 'gc, S: 'static> GcMap<'gc, K
 
     /// Keeps the entries for which `keep` is true. O(entries), by masks.
     pub fn retain(&self, mc: &Mutation<'gc>, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        self.change(mc, |table, _| table.retain(|(key, value)| keep(key, value)));
+        // Values are shown to be changed: any of them may take up any pointer.
+        mc.backward_barrier(Gc::erase(self.body), None);
+        self.change(|table, _| table.retain(|(key, value)| keep(key, value)));
     }
 
     /// Drops all entries and keeps the memory.
     pub fn clear(&self, mc: &Mutation<'gc>) {
-        self.change(mc, |table, _| table.clear());
+        let _ = mc;
+        self.change(|table, _| table.clear());
     }
 
     /// Whether both are handles of one map.
@@ -225,16 +207,24 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
     /// Sets the value of `key` and returns the one it had.
     #[inline]
     pub fn insert(&self, mc: &Mutation<'gc>, key: K, value: V) -> Option<V> {
-        self.change(mc, |table, build| {
-            let hash = hash_of(build, &key);
-            match table.cell(hash, |(held, _)| *held == key, |(held, _)| hash_of(build, held)) {
-                Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().1, value)),
+        let entry = (key, value);
+        Body::takes_up(self.body, mc, &entry);
+        self.body.hash_by(Self::rehash);
+        self.change(|table, build| {
+            let hash = hash_of(build, &entry.0);
+            match table.cell(hash, |(held, _)| *held == entry.0, |(held, _)| hash_of(build, held)) {
+                Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().1, entry.1)),
                 Err(vacant) => {
-                    vacant.insert((key, value));
+                    vacant.insert(entry);
                     None
                 }
             }
         })
+    }
+
+    /// The hash of an entry.
+    fn rehash(build: &S, entry: &(K, V)) -> u64 {
+        hash_of(build, &entry.0)
     }
 
     /// A copy of the value of `key`, after inserting what `make` makes if there was none. `make` must not use this map.
@@ -242,11 +232,16 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
     where
         V: Copy,
     {
-        self.change(mc, |table, build| {
+        self.body.hash_by(Self::rehash);
+        self.change(|table, build| {
             let hash = hash_of(build, &key);
             match table.cell(hash, |(held, _)| *held == key, |(held, _)| hash_of(build, held)) {
                 Ok(occupied) => occupied.get().1,
-                Err(vacant) => vacant.insert((key, make())).1,
+                Err(vacant) => {
+                    let entry = (key, make());
+                    Body::takes_up(self.body, mc, &entry);
+                    vacant.insert(entry).1
+                }
             }
         })
     }
@@ -257,8 +252,12 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
     where
         K: Borrow<Q>,
     {
-        self.change(mc, |table, build| {
+        let _ = mc;
+        self.change(|table, build| {
             let rehash = |(held, _): &(K, V)| hash_of(build, held);
+            if self.body.shrinks.get() {
+                table.ebb(rehash);
+            }
             table
                 .remove(hash_of(build, key), |(held, _)| held.borrow() == key, rehash)
                 .map(|(_, value)| value)
@@ -270,13 +269,21 @@ impl<'gc, K: Collect<'gc> + Eq + Hash + 'gc, V: Collect<'gc> + 'gc, S: BuildHash
     /// # Errors
     /// The table would be larger than the address space, or there is no memory; the map is unchanged.
     pub fn try_reserve(&self, mc: &Mutation<'gc>, additional: usize) -> Result<(), TryReserveError> {
-        self.change(mc, |table, build| table.reserve(additional, |(key, _)| hash_of(build, key)))
+        let _ = mc;
+        self.change(|table, build| table.reserve(additional, |(key, _)| hash_of(build, key)))
     }
 
     /// Rebuilds the table in as little memory as its entries need. O(entries + buckets).
     pub fn shrink_to_fit(&self, mc: &Mutation<'gc>) {
-        let shrunk = self.change(mc, |table, build| table.shrink_to(0, |(key, _)| hash_of(build, key)));
+        let _ = mc;
+        let shrunk = self.change(|table, build| table.shrink_to(0, |(key, _)| hash_of(build, key)));
         shrunk.unwrap_or_else(|error| error.raise());
+    }
+
+    /// Mask words that the collection under way has traced, if it is in the midst of this map.
+    #[doc(hidden)]
+    pub fn traced_words(&self) -> usize {
+        self.body.traced()
     }
 
     /// Panics unless the table's invariants hold. O(entries).

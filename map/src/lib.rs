@@ -21,9 +21,13 @@ mod disjoint;
 mod entry;
 mod entry_ref;
 #[cfg(feature = "gc")]
+mod gc_body;
+#[cfg(feature = "gc")]
 mod gc_collect;
 #[cfg(feature = "gc")]
 mod gc_map;
+#[cfg(feature = "gc")]
+mod gc_str_map;
 mod hash;
 pub mod hash_table;
 mod iter;
@@ -38,6 +42,8 @@ mod serde;
 mod set;
 pub mod str_map;
 mod traits;
+#[cfg(feature = "gc")]
+mod weak_map;
 
 /// std's module of that name: the map, its entries and its iterators.
 pub mod hash_map {
@@ -64,6 +70,8 @@ pub use cursor::{Cursor, Group, Scan};
 pub use equivalent::Equivalent;
 #[cfg(feature = "gc")]
 pub use gc_map::GcMap;
+#[cfg(feature = "gc")]
+pub use gc_str_map::GcStrMap;
 pub use hash_table::HashTable;
 pub use map::HashMap;
 pub use pages::Pages;
@@ -75,6 +83,8 @@ pub use raw::layout::{Blocks, Scrubbed, Tiny};
 pub use raw::storage::TryReserveError;
 pub use set::HashSet;
 pub use str_map::StrMap;
+#[cfg(feature = "gc")]
+pub use weak_map::WeakMap;
 
 /// The README's examples, run as tests.
 #[cfg(all(doctest, feature = "gc"))]

@@ -52,7 +52,7 @@ pub struct StrMap<V, S = RandomState, A: Allocator = Pages, L: Layout = Auto> {
 
 /// The finalised hash of a key's text.
 #[inline(always)]
-fn hash_of<S: BuildHasher>(build: &S, text: &str) -> u64 {
+pub(crate) fn hash_of<S: BuildHasher>(build: &S, text: &str) -> u64 {
     let mut state = build.build_hasher();
     state.write(text.as_bytes());
     finalise(state.finish())
@@ -60,7 +60,7 @@ fn hash_of<S: BuildHasher>(build: &S, text: &str) -> u64 {
 
 /// The hash of a key in the table; a long one's is remembered.
 #[inline(always)]
-fn hash_of_key<S: BuildHasher>(build: &S, key: &StrKey) -> u64 {
+pub(crate) fn hash_of_key<S: BuildHasher>(build: &S, key: &StrKey) -> u64 {
     key.stored_hash().unwrap_or_else(|| hash_of(build, key.as_str()))
 }
 

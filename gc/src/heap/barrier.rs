@@ -1,13 +1,48 @@
 //! What the program tells the collector between steps: write barriers, and questions about objects.
 //!
-//! Invariant: when a callback ends, whatever a black object points to is marked. Outside marking a barrier is one compare.
+//! Invariant: when a callback ends, whatever a black object points to is marked. Outside marking a barrier is one compare: of
+//! `alert`, which is set while marking goes on, and while barriers are to be counted that do not run.
 #![allow(unsafe_code)]
 
 use super::colour::Place;
 use super::cycle::Phase;
 use super::{Context, Heap};
+use crate::collect::{Collect, Trace};
+use crate::report::Barriers;
 
 impl Context {
+    fn count(&self, kind: impl FnOnce(&mut Barriers) -> &mut u64) {
+        let mut counts = self.barriers.get();
+        *kind(&mut counts) += 1;
+        self.barriers.set(counts);
+    }
+
+    /// Counts a barrier of a kind, and says whether it must run: not if the collector was alert for the count alone.
+    #[cold]
+    #[inline(never)]
+    fn counted(&self, kind: impl FnOnce(&mut Barriers) -> &mut u64) -> bool {
+        let marks = self.phase() == Phase::Mark;
+        if marks {
+            self.count(kind);
+        } else {
+            self.count(|counts| &mut counts.idle);
+        }
+        marks
+    }
+
+    /// An object was handed out that is written to without barriers.
+    #[inline]
+    pub(crate) fn count_unpublished(&self) {
+        if self.alert.get() {
+            self.count(|counts| &mut counts.unpublished);
+        }
+    }
+
+    /// Barriers since the arena was made.
+    pub(crate) fn barriers(&self) -> Barriers {
+        self.barriers.get()
+    }
+
     /// `parent` takes up `child`, or any number of pointers: if it is black, it becomes grey, unless the child is marked.
     ///
     /// # Safety
@@ -15,7 +50,7 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[inline]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
-        if self.phase() == Phase::Mark {
+        if self.alert.get() && self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward(parent, child) };
         }
@@ -39,7 +74,7 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[inline]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
-        if self.phase() == Phase::Mark {
+        if self.alert.get() && self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward_weak(parent, child) };
         }
@@ -63,7 +98,7 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[inline]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.phase() == Phase::Mark {
+        if self.alert.get() && self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { self.forward(parent, child) };
         }
@@ -87,7 +122,7 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[inline]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.phase() == Phase::Mark {
+        if self.alert.get() && self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { Self::forward_weak(parent, child) };
         }
@@ -99,6 +134,63 @@ impl Context {
         if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
             // SAFETY: as the caller promises.
             unsafe { Place::of(child) }.hold();
+        }
+    }
+
+    /// The `bytes` at position `at` of a slice that is traced in parts take up pointers; of any other object, all of it.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
+    #[inline]
+    pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
+        if self.alert.get() && self.counted(|counts| &mut counts.bucket) {
+            // SAFETY: as the caller promises.
+            unsafe { self.bucket(parent, at, bytes) };
+        }
+    }
+
+    #[cold]
+    unsafe fn bucket(&self, parent: *const u8, at: usize, bytes: usize) {
+        // SAFETY: as the caller promises.
+        let place = unsafe { Place::of(parent) };
+        if !place.is_black() {
+            return;
+        }
+        let table = place.table();
+        if table.trace_part.is_none() {
+            // SAFETY: black, as was just found.
+            unsafe { self.regrey(parent) };
+        } else {
+            self.heap_mut().marker.parts.add_bucket(parent, table, at, bytes);
+        }
+    }
+
+    /// Whether a container that is traced in parts was traced already, or is being traced.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is the address of a live object of this arena.
+    #[inline]
+    pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
+        self.alert.get()
+            && self.counted(|counts| &mut counts.container)
+            // SAFETY: as the caller promises.
+            && unsafe { Place::of(parent) }.is_black()
+    }
+
+    /// Marks what a value leads to.
+    ///
+    /// # Safety
+    ///
+    /// The value's pointers are of this arena, and a callback runs.
+    #[cold]
+    pub(crate) unsafe fn shade<'gc, C: Collect<'gc>>(&self, value: &C) {
+        if self.phase() == Phase::Mark {
+            let marker = &mut self.heap_mut().marker;
+            marker.relocate();
+            marker.trace(value);
+            self.count(|counts| &mut counts.shaded);
         }
     }
 
@@ -133,6 +225,7 @@ impl Context {
             let marker = &mut self.heap_mut().marker;
             marker.relocate();
             marker.unsettled = true;
+            marker.resurrected += 1;
             // SAFETY: a live object.
             unsafe { marker.mark(address) };
         }

@@ -16,7 +16,8 @@
 #![allow(unsafe_code)]
 
 use super::huge::{self, HugeHeader};
-use super::types::USER_WEAK;
+use super::table::TypeTable;
+use super::types::{USER_TABLE, USER_WEAK};
 use super::{is_huge, locate};
 use bucketmask_alloc::LentPage;
 use std::sync::atomic::AtomicU64;
@@ -66,6 +67,17 @@ impl Place {
         match self {
             Self::Slot { page, slot, .. } => test(page.scanned(), *slot),
             Self::Huge(header) => header.scanned.get(),
+        }
+    }
+
+    /// The table of the object's type.
+    pub(super) fn table(&self) -> &'static TypeTable {
+        match self {
+            // SAFETY: every page of an arena names its table.
+            Self::Slot { page, .. } => unsafe {
+                TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed))
+            },
+            Self::Huge(header) => header.table,
         }
     }
 

@@ -12,8 +12,10 @@
 
 use super::sweep::Destructors;
 use super::{Context, Heap};
+use crate::budget::Limit;
 use crate::collect::Collect;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, QUANTUM_BYTES};
+use crate::trace_line;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
@@ -43,12 +45,60 @@ pub(crate) enum Until {
 pub(crate) enum Effort {
     /// What there is debt for: nothing if there is none.
     Debt,
+    /// Until all work that was ever done in the arena comes to so many bytes.
+    Work(usize),
+    /// Until then.
+    Until(Instant),
     All,
 }
 
 impl Effort {
+    /// What a budget that is given now allows.
+    pub(crate) fn within(limit: Limit, metrics: &Metrics) -> Self {
+        match limit {
+            Limit::Work(bytes) => Self::Work(metrics.all_work().saturating_add(bytes.max(1))),
+            Limit::Until(end) => Self::Until(end),
+        }
+    }
+
     fn is_spent(self, metrics: &Metrics) -> bool {
-        self == Self::Debt && metrics.allocation_debt() <= 0.0
+        match self {
+            Self::Debt => metrics.allocation_debt() <= 0.0,
+            Self::Work(end) => metrics.all_work() >= end,
+            Self::Until(end) => Instant::now() >= end,
+            Self::All => false,
+        }
+    }
+
+    /// Bytes of objects to trace before the next look.
+    fn quantum(self, metrics: &Metrics) -> usize {
+        match self {
+            Self::Debt => metrics.tracing_due(),
+            Self::Work(end) => end.saturating_sub(metrics.all_work()).clamp(1, QUANTUM_BYTES),
+            Self::Until(_) => QUANTUM_BYTES,
+            Self::All => usize::MAX,
+        }
+    }
+}
+
+/// A call that collects.
+struct Step {
+    start: Instant,
+    /// All work before it.
+    work: usize,
+}
+
+impl Step {
+    /// Counts the step in the cycle that it belonged to: the one that it ended, if it has.
+    fn note(self, cycles: u64, heap: &mut Heap, metrics: &Metrics) {
+        let ended = heap.last.cycle != cycles;
+        let report = if ended { &mut heap.last } else { &mut heap.report };
+        report.steps += 1;
+        report.longest_step = report.longest_step.max(self.start.elapsed());
+        report.most_work = report.most_work.max(metrics.all_work().wrapping_sub(self.work));
+        if ended && heap.traces {
+            trace_line::write(&heap.last);
+        }
     }
 }
 
@@ -56,6 +106,17 @@ impl Context {
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.alert.set(phase == Phase::Mark || self.counts.get());
+    }
+
+    /// Whether to count barriers that have nothing to do.
+    pub(crate) fn count_barriers(&self, counts: bool) {
+        self.counts.set(counts);
+        self.set_phase(self.phase());
     }
 
     /// Whether marking has something left to do; only while it runs.
@@ -86,6 +147,24 @@ impl Context {
         if effort.is_spent(&self.metrics) {
             return;
         }
+        let step = Step { start: Instant::now(), work: self.metrics.all_work() };
+        let cycles = self.heap.get_mut().last.cycle;
+        // SAFETY: as the caller promises.
+        unsafe { self.run_phases(root, effort, until, |heap, metrics| step.note(cycles, heap, metrics)) };
+    }
+
+    /// Goes from phase to phase.
+    ///
+    /// # Safety
+    ///
+    /// As for `run`.
+    unsafe fn run_phases<'gc, R: Collect<'gc> + ?Sized>(
+        &mut self,
+        root: &R,
+        effort: Effort,
+        until: Until,
+        end: impl FnOnce(&mut Heap, &Metrics),
+    ) {
         let mut destructors = Destructors::default();
         // Whether the cycle began in this run.
         let mut began = false;
@@ -94,7 +173,7 @@ impl Context {
                 Phase::Sleep => {
                     began = true;
                     self.heap.get_mut().start_marking();
-                    self.phase.set(Phase::Mark);
+                    self.set_phase(Phase::Mark);
                 }
                 Phase::Mark => {
                     let ended = self.mark_some(root, effort);
@@ -103,7 +182,7 @@ impl Context {
                     }
                     if ended {
                         self.heap.get_mut().start_sweep();
-                        self.phase.set(Phase::Sweep);
+                        self.set_phase(Phase::Sweep);
                     }
                 }
                 Phase::Sweep if until <= Until::Sweeping => break,
@@ -123,13 +202,14 @@ impl Context {
                 break;
             }
         }
+        end(self.heap.get_mut(), &self.metrics);
         destructors.resume_panic();
     }
 
     /// Marks for a while. True: nothing is grey.
     fn mark_some<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, effort: Effort) -> bool {
         let start = Instant::now();
-        let budget = if effort == Effort::Debt { self.metrics.tracing_due() } else { usize::MAX };
+        let budget = effort.quantum(&self.metrics);
         let heap = self.heap.get_mut();
         let Heap { marker, report, .. } = heap;
         marker.relocate();
@@ -145,7 +225,7 @@ impl Context {
                 // An unwinding `trace` may not have told of all pointers, and may unwind for ever: the cycle is given up.
                 heap.abandon_marking();
                 self.metrics.abandon_cycle();
-                self.phase.set(Phase::Sleep);
+                self.set_phase(Phase::Sleep);
                 resume_unwind(panic)
             }
         }
@@ -162,8 +242,12 @@ impl Context {
     }
 
     fn finish_cycle(&mut self, as_one_piece: bool) {
-        self.heap.get_mut().finish_sweep();
+        let barriers = self.barriers.get();
+        let heap = self.heap.get_mut();
+        heap.report.barriers = barriers.since(heap.barriers_before);
+        heap.barriers_before = barriers;
+        heap.finish_sweep();
         self.metrics.finish_cycle(as_one_piece);
-        self.phase.set(Phase::Sleep);
+        self.set_phase(Phase::Sleep);
     }
 }

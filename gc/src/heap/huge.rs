@@ -10,14 +10,19 @@
 #![allow(unsafe_code)]
 
 use super::CHUNK_BYTES;
+use super::remains::Remains;
 use super::sweep::{Destructors, Sweep};
 use super::table::TypeTable;
+use crate::parts::PART_BYTES;
 use bucketmask_alloc::Range;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// An OS page in front of the object: what is opened beside the object itself.
 const HEADER_BYTES: usize = 4096;
+
+/// Bytes that are given back to the system at a time: 256 MiB take the kernel 20 ms.
+const CLOSE_BYTES: usize = 2 << 20;
 
 /// What masks say of a slot, for one object; and its table.
 pub(super) struct HugeHeader {
@@ -65,12 +70,22 @@ impl Huge {
     }
 }
 
+/// A dead huge object: elements before `dropped` are gone, and so is the memory before `closed`.
+struct Dying {
+    huge: Huge,
+    /// Where `drop_part` goes on; `None` when all is dropped.
+    dropped: Option<usize>,
+    closed: usize,
+}
+
 #[derive(Default)]
 pub(super) struct HugeList {
     /// All but those of `unswept`.
     kept: Vec<Huge>,
     /// What this cycle's sweep has not come to yet.
     unswept: Vec<Huge>,
+    /// The object that the sweep is dropping.
+    dying: Option<Dying>,
 }
 
 impl HugeList {
@@ -102,7 +117,9 @@ impl HugeList {
     }
 
     fn all(&self) -> impl Iterator<Item = &Huge> {
-        self.kept.iter().chain(&self.unswept)
+        // What is dying and not held is no object any more.
+        let held = self.dying.iter().map(|dying| &dying.huge).filter(|huge| huge.header().scanned.get());
+        self.kept.iter().chain(&self.unswept).chain(held)
     }
 
     /// The addresses of the live huge objects, with their tables.
@@ -139,9 +156,12 @@ impl HugeList {
         std::mem::swap(&mut self.kept, &mut self.unswept);
     }
 
-    /// Drops one object if it is not marked. Its range goes with its value; a held one keeps its header only. False: all
-    /// are swept.
+    /// Looks at one object, and begins to drop it if it is not marked; or goes on with that. False: all are swept.
     pub(super) fn sweep_next(&mut self, sweep: &mut Sweep<'_>) -> bool {
+        if self.dying.is_some() {
+            self.drop_a_part(sweep);
+            return true;
+        }
         let Some(huge) = self.unswept.pop() else { return false };
         let header = huge.header();
         let table = header.table;
@@ -152,9 +172,6 @@ impl HugeList {
         if dead {
             header.live.set(false);
             sweep.report.swept += 1;
-            // SAFETY: nothing reachable leads to the value, and it is not live any more.
-            unsafe { sweep.destructors.run(table, huge.object, 1) };
-            huge.range.close(huge.offset(), table.size);
         }
         let kept = (live && marked) || held;
         if live && marked {
@@ -163,17 +180,62 @@ impl HugeList {
         }
         let (kept, dead) = (usize::from(kept), usize::from(dead));
         sweep.metrics.count_swept(table.slot_bytes, kept, dead, 1 - kept);
-        if kept == 1 {
+        if dead == 1 {
+            self.dying = Some(Dying { huge, dropped: Some(0), closed: 0 });
+        } else if kept == 1 {
             self.kept.push(huge);
         }
         true
     }
 
-    pub(super) fn drop_all(&mut self, destructors: &mut Destructors) {
+    /// Drops a part of the dying object, or gives a part of its memory back. Its range goes in the end; a held object keeps
+    /// its header.
+    fn drop_a_part(&mut self, sweep: &mut Sweep<'_>) {
+        let Some(mut dying) = self.dying.take() else { return };
+        let table = dying.huge.header().table;
+        if let Some(mut at) = dying.dropped {
+            let object = dying.huge.object;
+            let all = if let Some(drop_part) = table.drop_part {
+                // SAFETY: nothing reachable leads to the value, and what was dropped of it lies before the position.
+                let run = || unsafe { drop_part(object.as_ptr(), &mut at, PART_BYTES) };
+                sweep.destructors.catch(run).unwrap_or(false)
+            } else {
+                // SAFETY: nothing reachable leads to the value, and it is not live any more.
+                unsafe { sweep.destructors.run(table, object, 1, sweep.remains) };
+                true
+            };
+            sweep.metrics.count_work(PART_BYTES);
+            dying.dropped = (!all).then_some(at);
+            self.dying = Some(dying);
+            return;
+        }
+        let (offset, left) = (dying.huge.offset() + dying.closed, table.size - dying.closed);
+        dying.huge.range.close(offset, left.min(CLOSE_BYTES));
+        sweep.metrics.count_work(PART_BYTES);
+        dying.closed += left.min(CLOSE_BYTES);
+        if dying.closed < table.size {
+            self.dying = Some(dying);
+        } else if dying.huge.header().scanned.get() {
+            self.kept.push(dying.huge);
+        }
+    }
+
+    pub(super) fn drop_all(&mut self, destructors: &mut Destructors, remains: &mut Remains) {
+        if let Some(Dying { huge, dropped: Some(mut at), .. }) = self.dying.take() {
+            let table = huge.header().table;
+            if let Some(drop_part) = table.drop_part {
+                let object = huge.object.as_ptr();
+                // SAFETY: as in `drop_a_part`.
+                while destructors.catch(|| unsafe { drop_part(object, &mut at, PART_BYTES) }) != Some(true) {}
+            } else {
+                // SAFETY: as in `drop_a_part`.
+                unsafe { destructors.run(table, huge.object, 1, remains) };
+            }
+        }
         for huge in self.kept.drain(..).chain(self.unswept.drain(..)) {
             if huge.header().live.replace(false) {
                 // SAFETY: the arena goes; nobody will use the value again.
-                unsafe { destructors.run(huge.header().table, huge.object, 1) };
+                unsafe { destructors.run(huge.header().table, huge.object, 1, remains) };
             }
         }
     }

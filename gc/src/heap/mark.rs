@@ -13,13 +13,17 @@
 //! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
 //! the graph. Lists and other thin shapes find one object on a page at a time; it is traced without a look at the
 //! page's masks, from its address alone, so that one object's loads need not wait for bits of the last one. While a page is
-//! traced, what lies on it is marked without the granule map, and needs no queue. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green Tea
-//! collector.) Marking may stop after any bucket and go on later; write barriers make objects grey again meanwhile.
+//! traced, what lies on it is marked without the granule map, and needs no queue. (Pages in a queue, with the objects marked
+//! meanwhile piling up on them, is the idea of Go's Green Tea collector.) Large containers of this library are traced in parts
+//! (`parts.rs`), first of all, so that few are under way at a time. Marking may stop after any bucket or part and go on
+//! later; write barriers make objects grey again meanwhile.
 //! Invariant: an object that is marked and not scanned, and of a type that is traced, lies on a page that is in the queue,
 //! or that is being traced; what a black object points to is marked, whenever no callback runs.
 #![allow(unsafe_code)]
 
 use super::colour::{Place, clear};
+use super::ephemeron::{Ephemerons, Waiter};
+use super::parts::Parts;
 use super::table::TypeTable;
 use super::types::{USER_QUEUED, USER_TABLE, USER_WEAK, bucket, slots_in, words};
 use super::{Heap, huge, is_huge};
@@ -40,6 +44,7 @@ const QUEUED_FOR_ONE: usize = 1;
 /// Queued, or being traced, and it may have any number of grey objects.
 const QUEUED_FOR_MORE: usize = 2;
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else")]
 pub(crate) struct Marker {
     /// Where pages lie, as of the start of the cycle; in registers while objects are traced.
     locator: Locator,
@@ -53,6 +58,11 @@ pub(crate) struct Marker {
     queue: VecDeque<(LentPage, *const u8)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
+    /// Objects that are being traced in parts.
+    pub(super) parts: Parts,
+    /// What waits for objects to be marked, and whether there was any in this cycle.
+    pub(super) ephemerons: Ephemerons,
+    waits: bool,
     /// Whether the root is to be traced: at the start of a cycle, and after it was changed.
     pub(super) root_is_grey: bool,
     /// Whether an object was resurrected since marking last came to its end: then marking has not ended.
@@ -63,6 +73,11 @@ pub(crate) struct Marker {
     leaves: usize,
     pub(super) scanned: usize,
     pub(super) skipped: usize,
+    /// Objects that were marked though nothing led to them.
+    pub(super) resurrected: usize,
+    /// Whether lines are counted, and how many.
+    counts_lines: bool,
+    pub(super) lines: usize,
 }
 
 impl Marker {
@@ -75,6 +90,9 @@ impl Marker {
             freshest: std::ptr::null(),
             queue: VecDeque::new(),
             huge: Vec::new(),
+            parts: Parts::default(),
+            ephemerons: Ephemerons::default(),
+            waits: false,
             root_is_grey: false,
             unsettled: false,
             walk: Walk::default(),
@@ -82,6 +100,9 @@ impl Marker {
             leaves: 0,
             scanned: 0,
             skipped: 0,
+            resurrected: 0,
+            counts_lines: false,
+            lines: 0,
         }
     }
 
@@ -129,6 +150,9 @@ impl Marker {
         word.store(marked | bit, Relaxed);
         if leaf {
             self.leaves += 1;
+            if self.waits {
+                self.ephemerons.wake(address);
+            }
         } else {
             self.queue_for(page, slot, address);
         }
@@ -141,6 +165,9 @@ impl Marker {
         if user[USER_WEAK].load(Relaxed) != 0 {
             // A weak pointer may have led here before.
             clear(page.scanned(), slot as usize);
+            if self.waits {
+                self.ephemerons.wake(address);
+            }
         }
         let queued = &user[USER_QUEUED];
         if queued.load(Relaxed) == NOT_QUEUED {
@@ -161,6 +188,9 @@ impl Marker {
             return;
         }
         header.scanned.set(false);
+        if self.waits {
+            self.ephemerons.wake(address);
+        }
         if header.table.needs_trace {
             self.huge.push(address);
         } else {
@@ -178,14 +208,16 @@ impl Marker {
         match unsafe { Place::of(address) } {
             Place::Slot { leaf: true, .. } => 0,
             Place::Slot { page, slot, .. } => {
+                self.parts.expect_again();
                 clear(page.scanned(), slot);
                 self.queue_for(page, slot as u32, address);
                 page.slot_size()
             }
             Place::Huge(header) if header.table.needs_trace => {
+                self.parts.expect_again();
                 header.scanned.set(false);
                 self.huge.push(address);
-                header.table.slot_bytes
+                header.table.trace_bytes
             }
             Place::Huge(_) => 0,
         }
@@ -193,7 +225,12 @@ impl Marker {
 
     /// Whether anything is left to do before the sweep.
     pub(super) fn has_grey(&self) -> bool {
-        self.root_is_grey || self.unsettled || !self.queue.is_empty() || !self.huge.is_empty()
+        self.root_is_grey
+            || self.unsettled
+            || !self.queue.is_empty()
+            || !self.huge.is_empty()
+            || !self.parts.is_empty()
+            || self.ephemerons.has_grey()
     }
 
     /// Looks up anew where pages lie; the first page of the process may have been lent since.
@@ -208,7 +245,11 @@ impl Marker {
     pub(super) fn drain<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, budget: usize) -> bool {
         let end = self.traced_bytes.saturating_add(budget);
         loop {
-            if let Some((page, object)) = self.queue.pop_front() {
+            if self.waits && self.trace_ephemerons() {
+                self.traced_bytes += UNIT_BYTES;
+            } else if let Some(bytes) = self.trace_a_part() {
+                self.traced_bytes += bytes;
+            } else if let Some((page, object)) = self.queue.pop_front() {
                 self.enter(page);
                 if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
                     self.trace_one(page, object, end);
@@ -220,12 +261,14 @@ impl Marker {
                 // SAFETY: a marked huge object, so it is live.
                 let header = unsafe { huge::header(object) };
                 header.scanned.set(true);
-                self.traced_bytes += header.table.slot_bytes;
+                self.traced_bytes += header.table.trace_bytes;
                 // SAFETY: as above.
                 unsafe { (header.table.trace)(object, 1, self) };
             } else if self.root_is_grey {
                 self.trace(root);
                 self.root_is_grey = false;
+            } else if self.waits && self.ephemerons.end_watch() {
+                // What finalizer queues watch and nothing else keeps: they take it, and marking goes on.
             } else {
                 self.unsettled = false;
                 return true;
@@ -234,6 +277,22 @@ impl Marker {
                 return !self.has_grey();
             }
         }
+    }
+
+    /// Saves one object for a finalizer queue, or traces one value whose key has been marked. False: there is none.
+    fn trace_ephemerons(&mut self) -> bool {
+        if let Some(waiter) = self.ephemerons.next_saved() {
+            // SAFETY: what waits are marked objects.
+            unsafe { (Place::of(waiter.owner).table().forget)(&waiter) };
+            self.resurrected += 1;
+            // SAFETY: a live object, which was white until now.
+            unsafe { self.mark(waiter.key) };
+            return true;
+        }
+        let Some(waiter) = self.ephemerons.next_woken() else { return false };
+        // SAFETY: as above.
+        unsafe { (Place::of(waiter.owner).table().wake)(&waiter, self) };
+        true
     }
 
     /// Bytes marked and bytes traced since the last call. A leaf counts as the smallest object: its size is not looked at
@@ -266,7 +325,10 @@ impl Marker {
             let scanned = &page.scanned()[slot as usize / 64];
             scanned.store(scanned.load(Relaxed) | 1 << (slot % 64), Relaxed);
             self.scanned += 1;
-            self.traced_bytes += table.slot_bytes;
+            self.traced_bytes += table.trace_bytes;
+            if self.counts_lines {
+                self.lines += lines_of(1 << (slot % 64), table.slot_bytes);
+            }
             self.fresh = 0;
             // SAFETY: a marked slot holds a live object of the page's type.
             unsafe { (table.trace)(object, 1, self) };
@@ -333,12 +395,30 @@ impl Marker {
             // SAFETY: marked slots hold live objects of the page's type.
             unsafe { (table.trace)(first.as_ptr(), piece, self) };
         }
+        if self.counts_lines {
+            self.lines += lines_of(traced, table.slot_bytes);
+        }
         let traced = traced.count_ones();
         let looked_at = self.walk.looked_at(slots, traced);
         self.scanned += looked_at as usize;
         self.skipped += (slots - looked_at) as usize;
-        self.traced_bytes += traced as usize * table.slot_bytes;
+        self.traced_bytes += traced as usize * table.trace_bytes;
     }
+}
+
+/// Cache lines over which some slots of a bucket lie.
+#[cold]
+fn lines_of(slots: u64, slot_bytes: usize) -> usize {
+    const LINE: usize = 64;
+    let (mut left, mut lines, mut next) = (slots, 0, 0);
+    while left != 0 {
+        let start = left.trailing_zeros() as usize * slot_bytes;
+        left &= left - 1;
+        let (first, end) = ((start / LINE).max(next), (start + slot_bytes).div_ceil(LINE));
+        lines += end.saturating_sub(first);
+        next = end;
+    }
+    lines
 }
 
 impl<'gc> Trace<'gc> for Marker {
@@ -354,6 +434,20 @@ impl<'gc> Trace<'gc> for Marker {
         unsafe { Place::of(gc.inner.address()) }.hold();
     }
 
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, owner: Gc<'gc, ()>, tag: usize) -> bool {
+        let (key, owner) = (key.inner.address(), owner.address());
+        // SAFETY: the target of a reachable weak pointer is live or held, and the owner is being traced.
+        let (place, table) = unsafe { (Place::of(key), Place::of(owner).table()) };
+        if !place.occupied() || place.marked() {
+            // A value whose key was dropped is gone, or will be before this cycle's sweep ends.
+            return place.occupied();
+        }
+        place.hold();
+        self.waits = true;
+        self.ephemerons.wait(Waiter { key, owner, tag }, table.resurrects);
+        false
+    }
+
     #[inline]
     fn walk(&self) -> Walk {
         self.walk
@@ -364,17 +458,31 @@ impl<'gc> Trace<'gc> for Marker {
         self.scanned += scanned;
         self.skipped += skipped;
     }
+
+    #[inline]
+    fn count_lines(&mut self, lines: usize) {
+        if self.counts_lines {
+            self.lines += lines;
+        }
+    }
 }
 
 impl Heap {
     /// Readies the marker for a new cycle.
     pub(super) fn start_marking(&mut self) {
         self.report = CycleReport { cycle: self.last.cycle + 1, walk: self.walk, ..CycleReport::default() };
+        if self.traces {
+            self.report.held_before = self.held_bytes();
+        }
         let pages = self.index.heaps().map(|heap| heap.pages().len()).sum();
         let marker = &mut self.marker;
         // So that marking seldom allocates: a page is in the queue once.
         marker.queue.reserve(pages);
         marker.root_is_grey = true;
+        marker.waits = false;
+        marker.resurrected = 0;
+        marker.counts_lines = self.traces;
+        marker.lines = 0;
         marker.scanned = 0;
         marker.skipped = 0;
         marker.walk = self.walk;
@@ -385,6 +493,8 @@ impl Heap {
         let marker = &mut self.marker;
         marker.queue.clear();
         marker.huge.clear();
+        marker.parts.clear();
+        marker.ephemerons.clear();
         marker.root_is_grey = false;
         marker.unsettled = false;
         marker.take_work();

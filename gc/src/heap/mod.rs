@@ -10,7 +10,7 @@
 //!
 //! A cycle runs in steps (`cycle.rs`), between which the program changes the graph; write barriers (`barrier.rs`) tell the
 //! marker. `colour.rs` is what the bits of an object mean, weak pointers included. `table.rs` is what the collector knows
-//! of a type, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
+//! of a type, `parts.rs` and `remains.rs` what is traced and dropped in parts, `ephemeron.rs` what waits for others to be marked, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
 //! `verify.rs` checks it all.
 //!
 //! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
@@ -22,10 +22,14 @@
 pub(crate) mod barrier;
 mod colour;
 pub(crate) mod cycle;
+pub(crate) mod dump;
+mod ephemeron;
 mod huge;
 mod index;
 mod mark;
+mod parts;
 mod plan;
+mod remains;
 mod sweep;
 mod table;
 mod types;
@@ -34,13 +38,15 @@ pub(crate) mod verify;
 use crate::Static;
 use crate::collect::Collect;
 use crate::metrics::Metrics;
-use crate::report::CycleReport;
+use crate::report::{Barriers, CycleReport};
+use crate::trace_line;
 use crate::walk::Walk;
 use bucketmask_alloc::LentPage;
 use cycle::Phase;
 use huge::HugeList;
 use index::Index;
 use mark::Marker;
+use remains::Remains;
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -90,13 +96,25 @@ pub(crate) unsafe fn is_live(address: *const u8) -> bool {
 /// The heap and the counters of an arena; what a [`Mutation`](crate::Mutation) is a view of.
 pub(crate) struct Context {
     phase: Cell<Phase>,
+    /// Whether barriers have something to do: to tell the marker, or to be counted.
+    alert: Cell<bool>,
+    /// Whether those are counted that have not.
+    counts: Cell<bool>,
+    barriers: Cell<Barriers>,
     heap: UnsafeCell<Heap>,
     metrics: Metrics,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { phase: Cell::new(Phase::Sleep), heap: UnsafeCell::new(Heap::new()), metrics: Metrics::new() }
+        Self {
+            phase: Cell::new(Phase::Sleep),
+            alert: Cell::new(false),
+            counts: Cell::new(false),
+            barriers: Cell::default(),
+            heap: UnsafeCell::new(Heap::new()),
+            metrics: Metrics::new(),
+        }
     }
 
     #[inline]
@@ -174,12 +192,18 @@ struct Heap {
     index: Index,
     huge: HugeList,
     marker: Marker,
+    /// What is left of values that the sweep has found dead.
+    remains: Remains,
     walk: Walk,
     /// The number of the type heap whose pages are being swept.
     sweeping: usize,
     /// Of the cycle that runs, and of the last one that has ended.
     report: CycleReport,
     last: CycleReport,
+    /// Barriers up to the end of the last cycle.
+    barriers_before: Barriers,
+    /// Whether each cycle writes a line.
+    traces: bool,
 }
 
 impl Heap {
@@ -188,10 +212,13 @@ impl Heap {
             index: Index::new(),
             huge: HugeList::default(),
             marker: Marker::new(),
+            remains: Remains::default(),
             walk: Walk::default(),
             sweeping: 0,
             report: CycleReport::default(),
             last: CycleReport::default(),
+            barriers_before: Barriers::default(),
+            traces: trace_line::wanted(),
         }
     }
 
@@ -224,8 +251,8 @@ impl Heap {
     fn allocate_slow(&mut self, table: &'static TypeTable, metrics: &Metrics) -> NonNull<u8> {
         let heap = self.index.insert(table);
         // The heap sweeps pages of types without destructors only.
-        let destructors = &mut Destructors::default();
-        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors };
+        let (destructors, remains) = (&mut Destructors::default(), &mut self.remains);
+        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors, remains };
         if heap.refill(&mut sweep) {
             if let Some(slot) = heap.take(table.slot_bytes) {
                 return slot;
@@ -245,6 +272,11 @@ impl Heap {
         object
     }
 
+    /// Bytes of bucket pages and huge objects.
+    fn held_bytes(&self) -> usize {
+        self.index.heaps().map(TypeHeap::held_bytes).sum::<usize>() + self.huge.live_bytes()
+    }
+
     /// Every page of every type.
     fn pages(&self) -> impl Iterator<Item = LentPage> + '_ {
         self.index.heaps().flat_map(TypeHeap::pages)
@@ -253,9 +285,10 @@ impl Heap {
     /// Runs all destructors and gives everything back.
     fn drop_all(&mut self, destructors: &mut Destructors) {
         for heap in self.index.heaps_mut() {
-            heap.drop_all(destructors);
+            heap.drop_all(destructors, &mut self.remains);
         }
-        self.huge.drop_all(destructors);
+        self.huge.drop_all(destructors, &mut self.remains);
+        self.remains.drop_all(destructors);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sizes: of the slot for a type, and of the pages that hold its slots. Owns no memory.
 //!
-//! Invariant: a page has at most 512 slots, wastes at most an eighth of itself behind the last one (3 % once it has
+//! Invariant: a page has at most 512 slots, wastes at most an eighth of itself behind the last one (a quarter up to 2 KiB; 3 % once it has
 //! grown, where any page within bounds does), and its slots are aligned as the type asks, since its base is.
 
 use super::CHUNK_BYTES;
@@ -9,7 +9,9 @@ use super::CHUNK_BYTES;
 pub(super) const PAGE_SLOTS: usize = 512;
 /// The granule: pages above it are whole granules.
 const GRANULE_BYTES: usize = 64 << 10;
-const SMALLEST_PAGE: usize = 8 << 10;
+const SMALLEST_PAGE: usize = 1 << 10;
+/// A page up to this may waste a quarter of itself.
+const TINY_PAGE: usize = 2 << 10;
 /// Objects above this get a page each.
 const SHARED_MAX: usize = 32 << 10;
 /// Objects above this get a reserved range each.
@@ -45,12 +47,15 @@ impl PagePlan {
             let bytes = slot.next_multiple_of(GRANULE_BYTES);
             return Self { first: bytes, largest: bytes };
         }
-        let powers = (0..4).map(|step| SMALLEST_PAGE << step);
+        let powers = (0..7).map(|step| SMALLEST_PAGE << step);
         let granules = (2..=SHARED_GRANULES).map(|count| count * GRANULE_BYTES);
         let fits = |bytes: &usize| slot <= *bytes && bytes / slot <= PAGE_SLOTS;
         // At most the given part of the page behind the last slot.
         let wastes = |bytes: &usize, part: usize| bytes % slot * part <= *bytes;
-        let first = powers.clone().chain(granules.clone()).find(|bytes| fits(bytes) && wastes(bytes, 8));
+        let first = powers
+            .clone()
+            .chain(granules.clone())
+            .find(|bytes| fits(bytes) && wastes(bytes, if *bytes <= TINY_PAGE { 4 } else { 8 }));
         let grown = powers.rev().filter(fits).chain(granules).find(|bytes| fits(bytes) && wastes(bytes, 32));
         let first = first.unwrap_or(SMALLEST_PAGE);
         Self { first, largest: grown.unwrap_or(first).max(first) }
@@ -98,7 +103,10 @@ mod tests {
                     || bytes % GRANULE_BYTES == 0 && bytes <= SHARED_GRANULES * GRANULE_BYTES;
                 assert!(valid, "slot {slot}: {plan:?}");
                 assert!((1..=PAGE_SLOTS).contains(&(bytes / slot)), "slot {slot}: {plan:?}");
-                assert!(bytes % slot * 8 <= bytes, "slot {slot}: {plan:?}");
+                assert!(
+                    bytes % slot * if bytes <= TINY_PAGE { 4 } else { 8 } <= bytes,
+                    "slot {slot}: {plan:?}"
+                );
             }
             let mut held = 0;
             for _ in 0..20 {
@@ -113,9 +121,9 @@ mod tests {
 
     #[test]
     fn usual_pages() {
-        assert_eq!(PagePlan::new(16), PagePlan { first: 8 << 10, largest: 8 << 10 });
-        assert_eq!(PagePlan::new(64), PagePlan { first: 8 << 10, largest: 32 << 10 });
-        assert_eq!(PagePlan::new(128), PagePlan { first: 8 << 10, largest: 64 << 10 });
+        assert_eq!(PagePlan::new(16), PagePlan { first: 1 << 10, largest: 8 << 10 });
+        assert_eq!(PagePlan::new(64), PagePlan { first: 1 << 10, largest: 32 << 10 });
+        assert_eq!(PagePlan::new(128), PagePlan { first: 1 << 10, largest: 64 << 10 });
         assert_eq!(PagePlan::new(40 << 10), PagePlan { first: 64 << 10, largest: 64 << 10 });
     }
 }

@@ -13,9 +13,12 @@
 #![allow(unsafe_code)]
 
 use super::Heap;
+use super::colour::Place;
+use super::remains::Remains;
 use super::table::TypeTable;
 use super::types::{TypeHeap, USER_WEAK, bucket};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, UNIT_BYTES};
+use crate::parts::PART_BYTES;
 use crate::report::CycleReport;
 use crate::walk::Walk;
 use bucketmask_alloc::LentPage;
@@ -36,17 +39,31 @@ impl Destructors {
     /// # Safety
     ///
     /// The slots hold values of the table's type that nobody will use or drop again.
-    pub(super) unsafe fn run(&mut self, table: &'static TypeTable, first: NonNull<u8>, dead: u64) {
+    pub(super) unsafe fn run(
+        &mut self,
+        table: &'static TypeTable,
+        first: NonNull<u8>,
+        dead: u64,
+        remains: &mut Remains,
+    ) {
         let Some(drop_run) = table.drop else { return };
         let mut left = dead;
         while left != 0 {
             // SAFETY: as the caller promises; each bit is cleared before its destructor runs.
-            let run = catch_unwind(AssertUnwindSafe(|| unsafe { drop_run(first.as_ptr(), &mut left) }));
-            if let Err(panic) = run {
+            self.catch(|| unsafe { drop_run(first.as_ptr(), &mut left, remains) });
+        }
+    }
+
+    /// Runs what may panic. `None`: it did.
+    pub(super) fn catch<R>(&mut self, run: impl FnOnce() -> R) -> Option<R> {
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(result) => Some(result),
+            Err(panic) => {
                 match self.panic {
                     Some(_) => discard(panic),
                     None => self.panic = Some(panic),
                 }
+                None
             }
         }
     }
@@ -82,6 +99,7 @@ pub(super) struct Sweep<'a> {
     pub(super) report: &'a mut CycleReport,
     pub(super) metrics: &'a Metrics,
     pub(super) destructors: &'a mut Destructors,
+    pub(super) remains: &'a mut Remains,
 }
 
 impl Heap {
@@ -89,6 +107,8 @@ impl Heap {
     pub(super) fn start_sweep(&mut self) {
         self.report.slots_scanned = self.marker.scanned;
         self.report.slots_skipped = self.marker.skipped;
+        self.report.resurrected = self.marker.resurrected;
+        self.report.lines = self.marker.lines;
         self.sweeping = 0;
         for heap in self.index.heaps_mut() {
             heap.start_sweep();
@@ -103,17 +123,29 @@ impl Heap {
         destructors: &mut Destructors,
         mut enough: impl FnMut() -> bool,
     ) -> bool {
-        let mut sweep = Sweep { walk: self.walk, report: &mut self.report, metrics, destructors };
+        while let Some(waiter) = self.marker.ephemerons.next_dead() {
+            // SAFETY: the map was marked in this cycle, so it stays.
+            destructors.catch(|| unsafe { (Place::of(waiter.owner).table().forget)(&waiter) });
+            metrics.count_work(UNIT_BYTES);
+            if enough() {
+                return false;
+            }
+        }
+        let Self { walk, ref mut report, ref mut remains, .. } = *self;
+        let mut sweep = Sweep { walk, report, metrics, destructors, remains };
+        if !sweep.bury_remains(&mut enough) {
+            return false;
+        }
         while let Some(heap) = self.index.heap_mut(self.sweeping) {
             while heap.sweep_next(&mut sweep, false) {
-                if enough() {
+                if enough() || !sweep.bury_remains(&mut enough) {
                     return false;
                 }
             }
             self.sweeping += 1;
         }
         while self.huge.sweep_next(&mut sweep) {
-            if enough() {
+            if enough() || !sweep.bury_remains(&mut enough) {
                 return false;
             }
         }
@@ -122,9 +154,22 @@ impl Heap {
 
     /// Completes the report of a cycle.
     pub(super) fn finish_sweep(&mut self) {
-        let pages: usize = self.index.heaps().map(TypeHeap::held_bytes).sum();
-        self.report.held_bytes = pages + self.huge.live_bytes();
+        self.report.held_bytes = self.held_bytes();
         self.last = self.report;
+    }
+}
+
+impl Sweep<'_> {
+    /// Drops what takes more than a step, until `enough` says so. True: nothing of it is left.
+    fn bury_remains(&mut self, enough: &mut impl FnMut() -> bool) -> bool {
+        while !self.remains.is_empty() {
+            self.remains.drop_a_part(self.destructors);
+            self.metrics.count_work(PART_BYTES);
+            if enough() {
+                return self.remains.is_empty();
+            }
+        }
+        true
     }
 }
 
@@ -134,7 +179,7 @@ impl TypeHeap {
     pub(super) fn sweep_next(&mut self, sweep: &mut Sweep<'_>, wanted: bool) -> bool {
         let Some(page) = self.next_unswept() else { return false };
         let table = self.table();
-        let Tally { live, held, dead, freed } = sweep_page(page, table, sweep.walk, sweep.destructors);
+        let Tally { live, held, dead, freed } = sweep_page(page, table, sweep);
         let report = &mut *sweep.report;
         report.marked += live;
         report.swept += dead;
@@ -179,7 +224,7 @@ struct Tally {
 }
 
 /// Sweeps a page. Counting bits is a good part of it, and one instruction where the processor has it.
-fn sweep_page(page: LentPage, table: &'static TypeTable, walk: Walk, destructors: &mut Destructors) -> Tally {
+fn sweep_page(page: LentPage, table: &'static TypeTable, sweep: &mut Sweep<'_>) -> Tally {
     /// The same, compiled for processors that count bits.
     ///
     /// # Safety
@@ -187,27 +232,22 @@ fn sweep_page(page: LentPage, table: &'static TypeTable, walk: Walk, destructors
     /// The processor has the instruction.
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
     #[target_feature(enable = "popcnt")]
-    unsafe fn with_popcnt(
-        page: LentPage,
-        table: &'static TypeTable,
-        walk: Walk,
-        destructors: &mut Destructors,
-    ) -> Tally {
-        sweep_line(page, table, walk, destructors)
+    unsafe fn with_popcnt(page: LentPage, table: &'static TypeTable, sweep: &mut Sweep<'_>) -> Tally {
+        sweep_line(page, table, sweep)
     }
 
     #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
     if std::arch::is_x86_feature_detected!("popcnt") {
         // SAFETY: the processor has the instruction.
-        return unsafe { with_popcnt(page, table, walk, destructors) };
+        return unsafe { with_popcnt(page, table, sweep) };
     }
-    sweep_line(page, table, walk, destructors)
+    sweep_line(page, table, sweep)
 }
 
 /// Sweeps the eight words of a page: those past its slots are zero in all its masks.
 #[inline(always)]
-fn sweep_line(page: LentPage, table: &'static TypeTable, walk: Walk, destructors: &mut Destructors) -> Tally {
-    let slots = page.slots();
+fn sweep_line(page: LentPage, table: &'static TypeTable, sweep: &mut Sweep<'_>) -> Tally {
+    let (slots, walk) = (page.slots(), sweep.walk);
     let mut dead = [0; WORDS];
     // Most pages have nothing dead and hold nothing: one look at every word, without a branch, tells.
     let (mut any_dead, mut occupied_slots) = (0, 0);
@@ -227,8 +267,20 @@ fn sweep_line(page: LentPage, table: &'static TypeTable, walk: Walk, destructors
     for word in page.marked() {
         word.store(0, Relaxed);
     }
-    let dead = if any_dead == 0 { 0 } else { bury(page, table, &dead, destructors) };
+    let dead = if any_dead == 0 { 0 } else { bury(page, table, &dead, sweep) };
     Tally { live: occupied_slots - dead, held, dead, freed: dead - newly_held + let_go }
+}
+
+/// Fills dead slots, whose values are gone, with a pattern that is no pointer.
+#[cfg(feature = "checked")]
+fn poison(page: LentPage, index: usize, dead: u64) {
+    const PATTERN: u8 = 0xDB;
+    for slot in bucketmask_alloc::BucketMask::from_word(dead).occupied() {
+        // SAFETY: a slot of the page, which holds no value and is not handed out before the sweep has come past the page.
+        unsafe {
+            bucket(page, index).add(slot as usize * page.slot_size()).write_bytes(PATTERN, page.slot_size());
+        };
+    }
 }
 
 #[derive(Default)]
@@ -258,19 +310,16 @@ fn hold(page: LentPage) -> Holds {
 }
 
 /// Frees the dead slots of a page and drops what they hold. Returns their number.
-fn bury(
-    page: LentPage,
-    table: &'static TypeTable,
-    dead: &[u64; WORDS],
-    destructors: &mut Destructors,
-) -> usize {
+fn bury(page: LentPage, table: &'static TypeTable, dead: &[u64; WORDS], sweep: &mut Sweep<'_>) -> usize {
     let mut buried = 0;
     for (index, (&dead, occupied)) in dead.iter().zip(page.occupied()).enumerate() {
         occupied.store(occupied.load(Relaxed) & !dead, Relaxed);
         buried += dead.count_ones() as usize;
         if dead != 0 {
             // SAFETY: nothing reachable leads to the dead slots, and their bits are clear.
-            unsafe { destructors.run(table, bucket(page, index), dead) };
+            unsafe { sweep.destructors.run(table, bucket(page, index), dead, sweep.remains) };
+            #[cfg(feature = "checked")]
+            poison(page, index, dead);
         }
     }
     buried

@@ -7,6 +7,7 @@
 
 use super::CHUNK_BYTES;
 use super::plan::PagePlan;
+use super::remains::Remains;
 use super::sweep::{Destructors, Sweep};
 use super::table::TypeTable;
 use bucketmask_alloc::{LentPage, PageRequest, current_node, give_back, lend};
@@ -199,14 +200,14 @@ impl TypeHeap {
     }
 
     /// Drops all values and gives all pages back.
-    pub(super) fn drop_all(&mut self, destructors: &mut Destructors) {
+    pub(super) fn drop_all(&mut self, destructors: &mut Destructors, remains: &mut Remains) {
         self.close_window();
         let unswept = self.unswept.split_off(self.next_unswept);
         for page in self.pages.split_off(0).into_iter().chain(unswept) {
             for index in 0..words(page) {
                 let occupied = page.occupied()[index].swap(0, Relaxed);
                 // SAFETY: the arena goes; nobody will use the values again.
-                unsafe { destructors.run(self.table, bucket(page, index), occupied) };
+                unsafe { destructors.run(self.table, bucket(page, index), occupied, remains) };
             }
             self.return_page(page);
         }

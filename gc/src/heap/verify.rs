@@ -41,17 +41,44 @@ impl std::error::Error for VerifyError {}
 /// Collects the pointers that it is told of.
 #[derive(Default)]
 pub(super) struct Reached {
-    strong: Vec<*const u8>,
-    weak: Vec<*const u8>,
+    pub(super) strong: Vec<*const u8>,
+    /// Keys of weak maps, each with what its value leads to.
+    pub(super) ephemerons: Vec<(*const u8, Vec<*const u8>)>,
+    in_ephemeron: bool,
+    pub(super) weak: Vec<*const u8>,
+    /// What containers have found wrong with themselves.
+    fault: Option<String>,
 }
 
 impl<'gc> Trace<'gc> for Reached {
     fn trace_gc(&mut self, gc: Gc<'gc, ()>) {
-        self.strong.push(gc.ptr.as_ptr().cast());
+        let address = gc.ptr.as_ptr().cast();
+        match self.ephemerons.last_mut() {
+            Some((_, values)) if self.in_ephemeron => values.push(address),
+            _ => self.strong.push(address),
+        }
+    }
+
+    fn trace_ephemeron(&mut self, key: GcWeak<'gc, ()>, _owner: Gc<'gc, ()>, _tag: usize) -> bool {
+        self.ephemerons.push((key.inner.address(), Vec::new()));
+        self.in_ephemeron = true;
+        true
+    }
+
+    fn end_ephemeron(&mut self) {
+        self.in_ephemeron = false;
     }
 
     fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>) {
         self.weak.push(gc.inner.ptr.as_ptr().cast());
+    }
+
+    fn is_checking(&self) -> bool {
+        true
+    }
+
+    fn tell_fault(&mut self, fault: String) {
+        self.fault.get_or_insert(fault);
     }
 }
 
@@ -122,7 +149,7 @@ impl Heap {
         }
         for address in self.objects() {
             // SAFETY: a live object of this arena.
-            if unsafe { !Place::of(address).is_black() } {
+            if unsafe { !Place::of(address).is_black() } || self.marker.parts.has(address) {
                 continue;
             }
             let mut told = Reached::default();
@@ -134,7 +161,11 @@ impl Heap {
             }
             // SAFETY: targets of a live object's pointers.
             let white = |target: &&*const u8| unsafe { !Place::of(**target).marked() };
-            if let Some(target) = told.strong.iter().find(white) {
+            let settled = !self.marker.ephemerons.has_woken();
+            // SAFETY: a key is live or held.
+            let kept = |key: *const u8| unsafe { Place::of(key).marked() && Place::of(key).occupied() };
+            let kept = told.ephemerons.iter().filter(|(key, _)| settled && kept(*key));
+            if let Some(target) = told.strong.iter().chain(kept.flat_map(|(_, values)| values)).find(white) {
                 return fail(format!(
                     "{address:p} ({}) is black and leads to white {target:p}",
                     (table.name)()
@@ -150,7 +181,21 @@ impl Heap {
         let unswept: HashSet<_> =
             self.index.heaps().flat_map(|heap| heap.unswept().iter().copied()).collect();
         let mut seen = HashSet::new();
-        while let Some(address) = reached.strong.pop() {
+        loop {
+            let Some(address) = reached.strong.pop() else {
+                // What is kept by keys that were found: over and over, until nothing changes.
+                let had = reached.ephemerons.len();
+                let strong = &mut reached.strong;
+                reached.ephemerons.retain(|(key, values)| {
+                    let kept = seen.contains(key);
+                    strong.extend(values.iter().filter(|_| kept));
+                    !kept
+                });
+                if reached.ephemerons.len() == had {
+                    break;
+                }
+                continue;
+            };
             if !objects.contains(&address) {
                 return fail(format!("{address:p} is reachable, but no live object of this arena"));
             }
@@ -169,6 +214,9 @@ impl Heap {
             let table = unsafe { table_of(address) };
             // SAFETY: a live object of the table's type.
             unsafe { (table.visit)(address, &mut reached) };
+            if let Some(fault) = reached.fault.take() {
+                return fail(format!("{address:p} ({}): {fault}", (table.name)()));
+            }
         }
         for address in reached.weak {
             // SAFETY: the target of a reachable weak pointer is live or held.
@@ -180,7 +228,7 @@ impl Heap {
     }
 
     /// The addresses of all live objects.
-    fn objects(&self) -> HashSet<*const u8> {
+    pub(super) fn objects(&self) -> HashSet<*const u8> {
         let mut objects: HashSet<_> = self.huge.live().map(|(address, _)| address).collect();
         for page in self.pages() {
             for index in 0..words(page) {
@@ -200,7 +248,7 @@ impl Heap {
 /// # Safety
 ///
 /// `address` is that of a live object.
-unsafe fn table_of(address: *const u8) -> &'static TypeTable {
+pub(super) unsafe fn table_of(address: *const u8) -> &'static TypeTable {
     // SAFETY: as the caller promises.
     match unsafe { Place::of(address) } {
         Place::Huge(header) => header.table,

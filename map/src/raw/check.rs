@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::group::Head;
+#[cfg(feature = "gc")]
+use super::layout::GROUP;
 use super::layout::{Geometry, LANE_BITS, LANES, Layout, SLOTS};
 use super::passes::Passes;
 use super::table::Bare;
@@ -57,6 +59,46 @@ impl<T, L: Layout> Bare<T, L> {
     /// Bytes of the table's memory.
     pub(crate) fn bytes(&self) -> usize {
         self.storage.bytes::<T, L>(self.buckets)
+    }
+
+    /// The entry at `spot`, if there is one.
+    #[cfg(feature = "gc")]
+    pub(crate) fn entry_at(&self, spot: super::table::Spot) -> Option<&T> {
+        let is_there = spot.bucket < self.buckets && {
+            // SAFETY: an open bucket.
+            let head = unsafe { Head::load(L::Geometry::head(&self.zones, spot.bucket)) };
+            head.occupied() >> spot.slot & 1 != 0
+        };
+        // SAFETY: a live entry.
+        is_there.then(|| unsafe { self.at(spot) })
+    }
+
+    /// Whether the masks agree with the tophashes, the count of all entries with the masks, and the summary is the OR of each
+    /// of them. O(buckets).
+    #[cfg(feature = "gc")]
+    pub(crate) fn check_masks(&self) -> Result<(), String> {
+        let mut live = 0;
+        for bucket in 0..self.buckets {
+            let word = bucket / LANES;
+            // SAFETY: an open bucket, its mask word and its summary word.
+            let (heads, mask, marks) = unsafe {
+                let heads = Head::load(L::Geometry::head(&self.zones, bucket)).occupied();
+                (heads, self.word(word), *self.zones.summary.as_ptr().add(word / GROUP))
+            };
+            let lane = (mask >> (bucket % LANES * LANE_BITS)) as u16;
+            if lane != heads {
+                return Err(format!("mask {lane:x} and tophashes {heads:x} of bucket {bucket} disagree"));
+            }
+            if mask != 0 && marks >> (word % GROUP) & 1 == 0 {
+                return Err(format!("mask word {word} is {mask:x}, and the summary has no mark for it"));
+            }
+            live += lane.count_ones() as usize;
+        }
+        if live == self.len {
+            Ok(())
+        } else {
+            Err(format!("{live} bits are set, {} entries counted", self.len))
+        }
     }
 
     fn passed(&self, bucket: usize) -> Passes {

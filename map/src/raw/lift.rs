@@ -48,6 +48,7 @@ impl<T, L: Layout> Bare<T, L> {
                 let from = L::Geometry::slot(&self.zones, spot.bucket, spot.slot);
                 L::Geometry::slot(&self.zones, to.bucket, to.slot).copy_from_nonoverlapping(from, 1);
                 self.appear(to, tophash(hash));
+                self.moved_to(to);
             }
         }
         // SAFETY: the entries have been copied.

@@ -161,6 +161,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
                 let entry = self.bare.take(spot, home(hash, from));
                 let (home, spot) = self.bare.seek_open(hash);
                 self.bare.fill(hash, home, spot, entry);
+                self.bare.moved_to(spot);
             }
         };
         if shrinking {

@@ -202,6 +202,7 @@ impl<T, L: Layout> Bare<T, L> {
                 let entry = self.vacate(from);
                 self.uncount_passes(hole.bucket, from.bucket, tag);
                 self.settle(hole, tag, entry);
+                self.moved_to(hole);
             }
             hole = from;
         }

@@ -43,6 +43,10 @@ pub(crate) struct Care {
     pub(crate) promised: usize,
     /// Entries that a migration step is about to move, kept for its capacity.
     pub(crate) moves: Vec<super::migrate::Move>,
+    /// Buckets below this one were traced in the collection that is going on. A table that is rebuilt forgets it.
+    pub(crate) traced: usize,
+    /// Where entries have come to lie since among these.
+    pub(crate) fallen: Vec<super::table::Spot>,
 }
 
 impl Care {
@@ -60,12 +64,15 @@ impl Care {
             calm_until: 0,
             promised: 0,
             moves: Vec::new(),
+            traced: 0,
+            fallen: Vec::new(),
         }
     }
 
     /// The same for a copy of the table, to which nothing was promised.
     pub(crate) fn twin(&self) -> Self {
-        Self { moves: Vec::new(), closing: false, promised: 0, ..*self }
+        let (moves, fallen) = (Vec::new(), Vec::new());
+        Self { moves, fallen, traced: 0, closing: false, promised: 0, ..*self }
     }
 }
 
@@ -288,6 +295,33 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
 }
 
 impl<T, L: Layout> Bare<T, L> {
+    /// An entry was moved to `spot`. A collector that has passed that bucket may not have seen the entry.
+    #[inline(always)]
+    pub(crate) fn moved_to(&mut self, spot: super::table::Spot) {
+        if spot.bucket < self.care.traced {
+            self.note_fallen(spot);
+        }
+    }
+
+    #[cold]
+    fn note_fallen(&mut self, spot: super::table::Spot) {
+        if self.care.fallen.len() > self.len {
+            // Tracing it all again is less. (Or nobody traces any more: a collection was given up.)
+            (self.care.traced, self.care.fallen) = (0, Vec::new());
+        } else {
+            self.care.fallen.push(spot);
+        }
+    }
+
+    /// Whether the table is larger than it need be, or on its way to less.
+    #[cfg(feature = "gc")]
+    pub(crate) fn is_ebbing(&self) -> bool {
+        let idle = self.storage.is_range() && self.len < low_water(self.upper);
+        self.care.closing
+            || self.is_migrating() && self.care.shrinking
+            || idle && !self.is_migrating() && homes_shrunk(self.len.max(self.care.promised)) < self.upper
+    }
+
     /// Entries the table holds without growing again.
     pub(crate) fn capacity(&self) -> usize {
         if self.buckets == 0 { 0 } else { limit(self.homes()) }

@@ -44,6 +44,10 @@ pub(crate) enum Occupancy {
 pub(crate) struct Looked {
     pub(crate) at: usize,
     pub(crate) past: usize,
+    /// Entries that were visited.
+    pub(crate) live: usize,
+    /// The mask word at which a walk that has reached its limit goes on; none if it has reached its end.
+    pub(crate) next: Option<usize>,
 }
 
 /// Slots whose lines have been asked for.
@@ -74,7 +78,8 @@ impl<T> Ring<T> {
 }
 
 impl<T, L: Layout> Bare<T, L> {
-    /// Visits the entries of the mask words in `segment` (those that there are).
+    /// Visits the entries of the mask words in `segment` (those that there are); of not many more than it takes for `most`
+    /// entries: 3584 in one go.
     ///
     /// # Safety
     /// For [`Occupancy::Slots`]: the layout scrubs, the offset is that of an aligned `usize` in `T`, and that word is
@@ -83,6 +88,7 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) unsafe fn visit(
         &self,
         segment: Range<usize>,
+        most: usize,
         by: Occupancy,
         mut visit: impl FnMut(&T),
     ) -> Looked {
@@ -93,14 +99,14 @@ impl<T, L: Layout> Bare<T, L> {
                 Occupancy::Masks => {
                     let mut marked = self.marked(segment.clone());
                     let words = core::iter::from_fn(move || marked.next(&self.zones));
-                    self.visit_words(segment, words, |word| self.word(word), |live, _| live, &mut visit)
+                    self.visit_words(segment, most, words, |word| self.word(word), |live, _| live, &mut visit)
                 }
                 Occupancy::Slots(offset) => {
                     let test = |word: usize| {
                         let buckets = (self.buckets - word * LANES).min(LANES);
                         flat::occupied::<T, L>(&self.zones, word, buckets, offset)
                     };
-                    self.visit_words(segment.clone(), segment, test, |_, slots| slots, &mut visit)
+                    self.visit_words(segment.clone(), most, segment, test, |_, slots| slots, &mut visit)
                 }
             }
         }
@@ -114,12 +120,13 @@ impl<T, L: Layout> Bare<T, L> {
     unsafe fn visit_words(
         &self,
         segment: Range<usize>,
+        most: usize,
         mut words: impl Iterator<Item = usize>,
         occupied: impl Fn(usize) -> u64,
         looked: impl Fn(usize, usize) -> usize,
         visit: &mut impl FnMut(&T),
     ) -> Looked {
-        let slots = (segment.end * LANES).min(self.buckets).saturating_sub(segment.start * LANES) * SLOTS;
+        let mut next = None;
         let mut ring = Ring { slots: [core::ptr::null(); RING], pushed: 0 };
         let mut live = 0;
         let mut filled = [(0, 0); GROUP];
@@ -128,6 +135,7 @@ impl<T, L: Layout> Bare<T, L> {
             for word in words.by_ref().take(GROUP) {
                 let mask = occupied(word);
                 filled[len] = (word, mask);
+                next = Some(word + 1);
                 len += usize::from(mask != 0);
                 seen += 1;
             }
@@ -150,6 +158,9 @@ impl<T, L: Layout> Bare<T, L> {
                 }
             }
             if seen < GROUP {
+                next = None;
+            }
+            if seen < GROUP || live + ring.pushed >= most {
                 break;
             }
         }
@@ -158,8 +169,10 @@ impl<T, L: Layout> Bare<T, L> {
             // SAFETY: as above.
             visit(unsafe { &*slot });
         }
+        let end = next.unwrap_or(segment.end) * LANES;
+        let slots = end.min(self.buckets).saturating_sub(segment.start * LANES) * SLOTS;
         let at = looked(live, slots);
-        Looked { at, past: slots - at }
+        Looked { at, past: slots - at, live, next: next.filter(|&next| next < segment.end) }
     }
 }
 
