@@ -60,7 +60,7 @@ fn hash_of<S: BuildHasher>(build: &S, text: &str) -> u64 {
 
 /// The hash of a key in the table; a long one's is remembered.
 #[inline(always)]
-fn hash_of_key<S: BuildHasher>(build: &S, key: &StrKey) -> u64 {
+pub(crate) fn hash_of_key<S: BuildHasher>(build: &S, key: &StrKey) -> u64 {
     key.stored_hash().unwrap_or_else(|| hash_of(build, key.as_str()))
 }
 
@@ -232,7 +232,17 @@ impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
     /// The table would be larger than the address space, or there is no memory; the map is unchanged.
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), TryReserveError> {
         let build = &self.build;
-        self.table.reserve(additional, |(key, _)| hash_of_key(build, key))
+        self.table.reserve(additional, |(key, _)| hash_of_key(build, key))?;
+        let len = self.table.len + additional;
+        self.table.promise(len);
+        Ok(())
+    }
+
+    /// Makes room for `additional` more entries, of which the map may get fewer: it keeps no memory for their sake.
+    pub(crate) fn expect_more(&mut self, additional: usize) {
+        let build = &self.build;
+        let room = self.table.reserve(additional, |(key, _)| hash_of_key(build, key));
+        room.unwrap_or_else(|error| error.raise());
     }
 
     /// Does a piece of the work that growth, shrinking or repair has left to later calls, for programs that have idle time;
@@ -307,6 +317,7 @@ impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
     pub fn remove_entry(&mut self, key: &str) -> Option<(StrKey, V)> {
         let (hash, asked) = self.ask(key);
         let build = &self.build;
+        self.table.ebb(|(held, _)| hash_of_key(build, held));
         self.table.remove(hash, |(held, _)| held.is(&asked), |(held, _)| hash_of_key(build, held))
     }
 

@@ -58,7 +58,7 @@ impl<K: AsRef<str> + Into<Box<str>>, V, S: BuildHasher, A: Allocator, L: Layout>
         let entries = entries.into_iter();
         // Keys that are there already need no room: as std, count on half of them once there are some.
         let hint = entries.size_hint().0;
-        self.reserve(if self.is_empty() { hint } else { hint.div_ceil(2) });
+        self.expect_more(if self.is_empty() { hint } else { hint.div_ceil(2) });
         for (key, value) in entries {
             self.insert(key, value);
         }
