@@ -139,6 +139,16 @@ impl Range {
         ample.or_else(|| Self::reserve(least))
     }
 
+    /// Asks the kernel for huge pages in `[offset, offset + len)`, rounded outward to OS pages, wherever what is open covers
+    /// one wholly: fewer faults while it fills, fewer misses of the address translation afterwards. The kernel may pause a
+    /// first touch to make room for one. Nothing changes where there are none, and what is not open stays so.
+    pub fn prefer_huge_pages(&self, offset: usize, len: usize) {
+        let Some((start, end)) = self.checked(offset, len) else { return };
+        let (start, end) = (start & !(sys::OS_PAGE - 1), end.next_multiple_of(sys::OS_PAGE));
+        // SAFETY: inside the range, which is ours alone.
+        unsafe { sys::advise_huge(self.base.as_ptr().add(start), end - start) };
+    }
+
     /// First address of the room, aligned to 4 MiB.
     #[inline]
     pub fn base(&self) -> NonNull<u8> {

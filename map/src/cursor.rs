@@ -11,6 +11,7 @@ use crate::map::HashMap;
 use crate::raw::layout::Layout;
 use crate::raw::position;
 use crate::set::HashSet;
+use crate::str_map::{StrKey, StrMap, hash_of_key};
 use core::hash::{BuildHasher, Hash};
 use core::iter::FusedIterator;
 use std::vec;
@@ -79,6 +80,64 @@ impl Cursor {
         let found = map.table.next_group(position, |(key, _)| hash_of(&map.build, key));
         *self = Self::at(found.as_ref().and_then(|(hash, _)| hash.checked_add(1)));
         found.map(|(_, inner)| Group { inner })
+    }
+}
+
+impl Cursor {
+    /// As [`next`](Self::next), in a map of strings. A long key's hash is remembered and not asked for again.
+    pub fn next_str<'a, V, S: BuildHasher, A: Allocator, L: Layout>(
+        &mut self,
+        map: &'a StrMap<V, S, A, L>,
+    ) -> Option<StrGroup<'a, V>> {
+        let position = self.position()?;
+        let found = map.table.next_group(position, |(key, _)| hash_of_key(&map.build, key));
+        *self = Self::at(found.as_ref().and_then(|(hash, _)| hash.checked_add(1)));
+        found.map(|(_, inner)| StrGroup { inner: Group { inner } })
+    }
+}
+
+/// Entries with one hash in a map of strings: [`Cursor::next_str`]. Nearly always one.
+pub struct StrGroup<'a, V> {
+    inner: Group<'a, StrKey, V>,
+}
+
+impl<'a, V> Iterator for StrGroup<'a, V> {
+    type Item = (&'a str, &'a V);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.inner.next().map(|(key, value)| (key.as_str(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+impl<V> ExactSizeIterator for StrGroup<'_, V> {}
+impl<V> FusedIterator for StrGroup<'_, V> {}
+
+impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
+    /// A cursor before the first entry.
+    pub fn cursor(&self) -> Cursor {
+        Cursor::START
+    }
+
+    /// Up to `budget` entries from `cursor` on, and the cursor behind them: as [`HashMap::scan`].
+    ///
+    /// ```
+    /// use bucketmask_map::{Cursor, StrMap};
+    ///
+    /// let map: StrMap<usize> = (0..100).map(|number| (number.to_string(), number)).collect();
+    /// let (first, next) = map.scan(Cursor::START, 60);
+    /// let (second, end) = map.scan(next, 60);
+    /// assert_eq!((first.len(), second.len(), end.is_at_end()), (60, 40, true));
+    /// ```
+    pub fn scan(&self, cursor: Cursor, budget: usize) -> (impl ExactSizeIterator<Item = (&str, &V)>, Cursor) {
+        let (found, position) =
+            self.table.scan_from(cursor.position(), budget, |(key, _)| hash_of_key(&self.build, key));
+        let entries = Scan { entries: found.into_iter() };
+        (entries.map(|(key, value)| (key.as_str(), value)), Cursor::at(position))
     }
 }
 
@@ -166,30 +225,11 @@ impl<K: Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, A, L>
     /// assert_eq!(seen, 1000);
     /// ```
     pub fn scan(&self, cursor: Cursor, budget: usize) -> (Scan<'_, K, V>, Cursor) {
-        let mut found = Vec::new();
-        let mut position = cursor.position();
-        while let (Some(from), true) = (position, found.len() < budget) {
-            let wanted = (budget - found.len()) / self.table.entries_a_home().max(1);
-            let Some(span) = self.table.span_from(from, wanted.clamp(1, MOST_HOMES)) else {
-                position = None;
-                break;
-            };
-            self.table.sorted(&span, |(key, _)| hash_of(&self.build, key), &mut found);
-            position = span.next();
-        }
-        if let Some(&(hash, _)) = budget.checked_sub(1).and_then(|last| found.get(last)) {
-            let end = budget + found[budget..].iter().take_while(|&&(other, _)| other == hash).count();
-            if end < found.len() {
-                position = Some(found[end].0);
-                found.truncate(end);
-            }
-        }
+        let (found, position) =
+            self.table.scan_from(cursor.position(), budget, |(key, _)| hash_of(&self.build, key));
         (Scan { entries: found.into_iter() }, Cursor::at(position))
     }
 }
-
-/// Home buckets that a scan sorts at a time.
-const MOST_HOMES: usize = 64;
 
 impl<T, S, A: Allocator, L: Layout> HashSet<T, S, A, L> {
     /// A cursor before the first value.

@@ -28,10 +28,14 @@ pub(crate) fn home(hash: u64, buckets: usize) -> usize {
     ((u128::from(hash) * buckets as u128) >> 64) as usize
 }
 
-/// The byte of the hash that its tophash is made of, from bits that the home of a table below 2^24 buckets does not use.
+/// Which byte of the hash its tophash is made of, counted from the lowest: homes of a table below 2^32 buckets do not use
+/// it, and of the lower half of a vector it can be broadcast without a shift before.
+pub(crate) const TAG_BYTE: u32 = 3;
+
+/// The byte of the hash that its tophash is made of.
 #[inline(always)]
 pub(crate) fn tag_byte(hash: u64) -> u8 {
-    (hash >> 32) as u8
+    (hash >> (8 * TAG_BYTE)) as u8
 }
 
 /// What an entry of this hash leaves in its bucket's head: its tag byte, never zero.
@@ -81,7 +85,7 @@ mod tests {
     fn tophash_is_never_zero_and_uses_every_other_byte() {
         let mut seen = [0u32; 256];
         for byte in 0..256u64 {
-            seen[tophash(byte << 32) as usize] += 1;
+            seen[tophash(byte << (8 * TAG_BYTE)) as usize] += 1;
         }
         assert_eq!((seen[0], seen[1]), (0, 2));
         assert!(seen[2..].iter().all(|&n| n == 1));

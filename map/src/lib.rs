@@ -66,7 +66,7 @@ pub mod hash_set {
 
 pub use allocator_api2::alloc::{AllocError, Allocator};
 pub use batch::GetEach;
-pub use cursor::{Cursor, Group, Scan};
+pub use cursor::{Cursor, Group, Scan, StrGroup};
 pub use equivalent::Equivalent;
 #[cfg(feature = "gc")]
 pub use gc_map::GcMap;

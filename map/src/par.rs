@@ -8,11 +8,13 @@
 
 mod map;
 mod set;
+mod str_map;
 
 use crate::raw::part::Part;
 pub use map::{ParDrain, ParIntoIter, ParIter, ParIterMut, ParKeys, ParValues, ParValuesMut};
 use rayon::iter::plumbing::{Folder, UnindexedConsumer, UnindexedProducer, bridge_unindexed};
 pub use set::{ParSetDrain, ParSetIntoIter};
+pub use str_map::{ParStrDrain, ParStrIntoIter, ParStrIter, ParStrIterMut};
 
 /// A part of a table, and how its entries become a consumer's items.
 struct Producer<P, F> {

@@ -6,12 +6,14 @@
 use crate::map::HashMap;
 use crate::raw::layout::Layout;
 use crate::set::HashSet;
+use crate::str_map::{StrKey, StrMap};
 use allocator_api2::alloc::Allocator;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
+use std::borrow::Cow;
 
 /// Bytes of entries that are reserved on the word of the input alone.
 const TRUSTED_BYTES: usize = 1 << 20;
@@ -80,7 +82,79 @@ where
     L: Layout,
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MapVisitor(PhantomData))
+        deserializer.deserialize_map(MapVisitor::<Self>(PhantomData))
+    }
+}
+
+impl<V: Serialize, S, A: Allocator, L: Layout> Serialize for StrMap<V, S, A, L> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// A key as the input has it: borrowed where it can be, so that a short one costs no allocation.
+struct Text<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text)))
+    }
+}
+
+impl<'de, V, S, A, L> Visitor<'de> for MapVisitor<StrMap<V, S, A, L>>
+where
+    V: Deserialize<'de>,
+    S: BuildHasher + Default,
+    A: Allocator + Default,
+    L: Layout,
+{
+    type Value = StrMap<V, S, A, L>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map with strings as keys")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut entries: M) -> Result<Self::Value, M::Error> {
+        let room = trusted::<(StrKey, V)>(entries.size_hint());
+        let mut map = StrMap::with_capacity_and_hasher_in(room, S::default(), A::default());
+        while let Some((Text(key), value)) = entries.next_entry()? {
+            map.insert(key, value);
+        }
+        Ok(map)
+    }
+}
+
+impl<'de, V, S, A, L> Deserialize<'de> for StrMap<V, S, A, L>
+where
+    V: Deserialize<'de>,
+    S: BuildHasher + Default,
+    A: Allocator + Default,
+    L: Layout,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MapVisitor::<Self>(PhantomData))
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use bucketmask_map::{HashMap, HashSet, Inline, Layout, Pages, Split, Tiny};
+use bucketmask_map::{HashMap, HashSet, Inline, Layout, Pages, Split, StrMap, Tiny};
 use common::{By, MIXED};
 use libtest_mimic::{Arguments, Trial};
 use rayon::iter::{
@@ -123,6 +123,23 @@ fn sets_in_parallel() {
     assert!(drained.is_empty());
 }
 
+fn strings_in_parallel() {
+    let text = |number: u64| format!("{number:0width$}", width = number as usize % 40);
+    let mut map: StrMap<u64> = (0..3000u64).into_par_iter().map(|number| (text(number), number)).collect();
+    assert_eq!(map.len(), (0..3000).map(text).collect::<BTreeSet<_>>().len());
+    assert!(map.par_iter().all(|(key, value)| *key == text(*value)));
+    assert_eq!(map.par_keys().map(str::len).sum::<usize>(), map.keys().map(str::len).sum::<usize>());
+    map.par_values_mut().for_each(|value| *value += 1);
+    map.par_iter_mut().for_each(|(_, value)| *value -= 1);
+    assert_eq!(map.par_values().sum::<u64>(), map.values().sum::<u64>());
+    let (len, bytes) = (map.len(), map.allocation_size());
+    assert_eq!(map.clone().into_par_iter().filter(|(key, value)| **key == *text(*value)).count(), len);
+    map.par_extend((0..10u64).into_par_iter().map(|number| (format!("more {number}"), number)));
+    assert_eq!(map.par_drain().map(|(_, value)| value).count(), len + 10);
+    assert!(map.is_empty() && map.allocation_size() >= bytes);
+    map.check();
+}
+
 fn main() {
     let trial = |name, work: fn()| {
         Trial::test(name, move || {
@@ -137,6 +154,7 @@ fn main() {
         trial("what_is_not_taken_is_dropped_split", what_is_not_taken_is_dropped::<Tiny<Split>>),
         trial("what_is_not_taken_is_dropped_inline", what_is_not_taken_is_dropped::<Inline>),
         trial("sets_in_parallel", sets_in_parallel),
+        trial("strings_in_parallel", strings_in_parallel),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

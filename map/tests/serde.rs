@@ -2,7 +2,7 @@
 //!
 //! Invariant: what goes out comes back.
 
-use bucketmask_map::{HashMap, HashSet};
+use bucketmask_map::{HashMap, HashSet, StrMap};
 use serde::Deserialize;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 
@@ -58,4 +58,19 @@ fn a_set_in_place_is_replaced() {
     let mut text = serde_json::Deserializer::from_str("[7, 8]");
     HashSet::deserialize_in_place(&mut text, &mut set).unwrap();
     assert_eq!(set, HashSet::from([7, 8]));
+}
+
+#[test]
+fn strings_come_back_from_borrowed_and_from_escaped_text() {
+    let map: StrMap<u32> =
+        [("short", 1), ("a\"quoted\" key of more than 23 bytes", 2), ("", 3)].into_iter().collect();
+    let text = serde_json::to_string(&map).unwrap();
+    assert_eq!(serde_json::from_str::<StrMap<u32>>(&text).unwrap(), map);
+    assert_eq!(serde_json::from_reader::<_, StrMap<u32>>(text.as_bytes()).unwrap(), map);
+    let theirs: std::collections::HashMap<String, u32> = serde_json::from_str(&text).unwrap();
+    assert!(theirs.len() == 3 && theirs.iter().all(|(key, value)| map.get(key) == Some(value)));
+    assert!(serde_json::from_str::<StrMap<u32>>("[1]").is_err());
+    let entries = MapDeserializer::<_, Error>::new(Boastful((0..300u32).map(|key| (key.to_string(), key))));
+    let map = StrMap::<u32>::deserialize(entries).unwrap();
+    assert!(map.len() == 300 && map.allocation_size() < 4 << 20);
 }

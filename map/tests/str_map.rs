@@ -5,12 +5,12 @@
 mod common;
 
 use bucketmask_map::str_map::Entry;
-use bucketmask_map::{Auto, Blocks, HashMap, Inline, Layout, Pages, Split, StrMap, Tiny};
+use bucketmask_map::{Auto, Blocks, Cursor, HashMap, Inline, Layout, Pages, Split, StrMap, Tiny};
 use common::{ALL_HASHERS, By, CONSTANT, Counted, MIXED, Seeded};
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap as Model;
+use std::collections::{BTreeMap, HashMap as Model};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -408,4 +408,41 @@ fn a_map_of_strings_finds_its_keys_and_no_others() {
         }
     }
     owned.check();
+}
+
+#[test]
+fn cursors_visit_every_string_that_stays_once() {
+    let text = |number: u32| format!("{number:0width$}", width = number as usize % 40);
+    let mut map: StrMap<u32> = StrMap::new();
+    let all: BTreeMap<String, u32> = (0..5000).map(|number| (text(number), number)).collect();
+    for (key, number) in &all {
+        map.insert(key.as_str(), *number);
+    }
+    let (mut cursor, mut seen) = (map.cursor(), Vec::new());
+    let mut extra = 0;
+    while let Some(group) = cursor.next_str(&map) {
+        seen.extend(
+            group.map(|(key, value)| (key.to_owned(), *value)).filter(|(key, _)| !key.starts_with('x')),
+        );
+        // The map grows, shrinks and loses what has been seen meanwhile.
+        map.insert(format!("x{extra}"), 0);
+        extra += 1;
+        if let Some((key, _)) = seen.last().filter(|_| extra % 3 == 0) {
+            map.remove(key);
+        }
+        assert!(extra < 1_000_000);
+    }
+    let visited: BTreeMap<String, u32> = seen.iter().cloned().collect();
+    assert_eq!((seen.len(), visited), (all.len(), all));
+    map.check();
+
+    map.retain(|key, _| key.starts_with('x'));
+    let (mut cursor, mut count) = (Cursor::START, 0);
+    while !cursor.is_at_end() {
+        let (entries, next) = map.scan(cursor, 7);
+        assert!(entries.len() == 7 || next.is_at_end());
+        count += entries.inspect(|(key, _)| assert!(map.contains_key(key))).count();
+        cursor = next;
+    }
+    assert_eq!(count, map.len());
 }

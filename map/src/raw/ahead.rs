@@ -7,7 +7,6 @@
 use super::group::{Head, Tag};
 use super::layout::{Geometry, LANES, Layout, SLOTS};
 use super::table::Bare;
-use crate::hash::tophash;
 use bucketmask_alloc::prefetch;
 
 /// Tables of this many bytes of slots are in the cache by and large.
@@ -32,7 +31,7 @@ impl<T, L: Layout> Bare<T, L> {
         let home = self.home(hash);
         // SAFETY: as above; an occupied slot is one of an open bucket.
         unsafe {
-            let matches = Head::load(L::Geometry::head(&self.zones, home)).matches(Tag::new(tophash(hash)));
+            let matches = Head::load(L::Geometry::head(&self.zones, home)).matches(Tag::of(hash));
             if matches != 0 {
                 prefetch(L::Geometry::slot(&self.zones, home, matches.trailing_zeros() as usize));
             }

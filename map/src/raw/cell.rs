@@ -158,6 +158,19 @@ impl<'a, T, A: Allocator, L: Layout> Vacant<'a, T, A, L> {
     /// Puts the entry there; want of memory goes to the alloc error hook.
     #[inline(always)]
     pub(crate) fn insert(self, entry: T) -> &'a mut T {
+        let Self { table, hash, home } = self;
+        // SAFETY: the table is ready for an entry, so it has memory, and `home` is the home of the hash.
+        match unsafe { table.bare.fill_home(home, hash, entry) } {
+            // SAFETY: just written, in a table that is borrowed for 'a.
+            Ok(mut at) => unsafe { at.as_mut() },
+            Err(entry) => Self { table, hash, home }.insert_past(entry),
+        }
+    }
+
+    /// Puts the entry behind its home, which is full.
+    #[cold]
+    #[inline(never)]
+    fn insert_past(self, entry: T) -> &'a mut T {
         self.insert_at(entry).into_mut()
     }
 }

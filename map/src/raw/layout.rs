@@ -24,6 +24,18 @@ pub(crate) const LANES: usize = 4;
 pub(crate) const LANE_BITS: usize = 16;
 /// A mask word whose buckets are all full.
 pub(crate) const FULL_WORD: u64 = 0x3fff_3fff_3fff_3fff;
+/// The same without the bits that have no slot.
+pub(crate) const FULL_RANKS: u64 = (1 << (LANES * SLOTS)) - 1;
+
+/// A mask word without the bits that have no slot: bit i speaks of slot i of its buckets, counted through.
+#[inline(always)]
+pub(crate) const fn ranks(word: u64) -> u64 {
+    const GAP: usize = LANE_BITS - SLOTS;
+    let pairs = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> GAP;
+    pairs & 0x0fff_ffff | pairs >> 32 << (2 * SLOTS)
+}
+
+const_assert!(ranks(FULL_WORD) == FULL_RANKS && ranks(1 << 48) == 1 << 42 && ranks(1 << 16) == 1 << 14);
 
 const_assert!(SLOTS <= LANE_BITS && SLOTS == PASSES && PASSES + 2 == HEAD);
 const_assert!(LANES * LANE_BITS == 64);
@@ -91,11 +103,25 @@ impl<T> Zones<T> {
     }
 }
 
+impl<T> Zones<T> {
+    /// The lane of `bucket` in the mask word that governs it.
+    ///
+    /// # Safety
+    /// `bucket` lies in the table's memory.
+    #[inline(always)]
+    pub(crate) unsafe fn lane(&self, bucket: usize) -> *mut u16 {
+        // Lanes count from the lowest bits of a word.
+        let place = if cfg!(target_endian = "big") { bucket ^ (LANES - 1) } else { bucket };
+        // SAFETY: the caller's promise; there are whole words.
+        unsafe { self.masks.as_ptr().cast::<u16>().add(place) }
+    }
+}
+
 /// A part of a zone: offset from the start of the table's memory, and length, in bytes.
 pub(crate) type Extent = (usize, usize);
 
 mod sealed {
-    use super::{Block, Extent, LANE_BITS, LANES, Plan, Zones};
+    use super::{Block, Extent, LANE_BITS, LANES, NonNull, Plan, Zones};
 
     /// Address arithmetic of one way to lay out a table.
     pub trait Geometry {
@@ -112,6 +138,11 @@ mod sealed {
             let masks = (plan.masks, super::mask_bytes(buckets));
             [heads, masks, slots, (plan.summary, super::summary_bytes(buckets))]
         }
+        /// Zeroes heads, masks and summary of `buckets` buckets, in memory that may hold anything; slots stay as they are.
+        ///
+        /// # Safety
+        /// `base` starts writable memory of `plan`, which is one for these buckets.
+        unsafe fn blank(base: NonNull<u8>, entry: Block, plan: &Plan, buckets: usize);
         /// Head of `bucket`.
         ///
         /// # Safety
@@ -122,6 +153,11 @@ mod sealed {
         /// # Safety
         /// `bucket` lies in the table's memory and `slot < SLOTS`.
         unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T;
+        /// Slot `rank`, counted through, of the buckets of a mask word whose first slot is `row`.
+        ///
+        /// # Safety
+        /// The bucket lies in the table's memory; `rank < LANES * SLOTS`.
+        unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T;
         /// The slot that bit `bit` of mask word `word` speaks of.
         ///
         /// # Safety
@@ -144,15 +180,19 @@ pub trait Layout: 'static {
     /// Tables of this many bytes and more grow in place; smaller ones are copied.
     #[doc(hidden)]
     const ELASTIC_BYTES: usize = 64 << 10;
+    /// Tables that start with this many bytes lie in reserved ranges, and tables that grow to a quarter of it; smaller ones in
+    /// blocks, which allocators hand out warm. What a growing table takes along is copied in one go, hence the quarter.
+    #[doc(hidden)]
+    const RANGE_BYTES: usize = 1 << 20;
     /// Reserved room, in multiples of the size a table has when it moves in. 0: no reserved ranges at all.
     #[doc(hidden)]
     const ROOM: usize = 16;
     /// Whether vacated slots are zeroed, so that a slot's own memory tells whether it is occupied.
     #[doc(hidden)]
     const SCRUB: bool = false;
-    /// Old home buckets' worth of entries that every fourth call moves during a migration.
+    /// Entries that a call moves during a migration, or one home's more.
     #[doc(hidden)]
-    const PACE: usize = 8;
+    const BATCH: usize = super::policy::BATCH;
 }
 
 /// [`Split`] or [`Inline`], whichever suits the size of an entry. The default.
@@ -199,12 +239,14 @@ impl<L: Layout> Layout for Tiny<L> {
     const ELASTIC_BYTES: usize = 1024;
     const ROOM: usize = if L::ROOM == 0 { 0 } else { 2 };
     const SCRUB: bool = L::SCRUB;
-    const PACE: usize = 4;
+    const BATCH: usize = 8;
+    const RANGE_BYTES: usize = Self::ELASTIC_BYTES;
 }
 
 impl<L: Layout> Layout for Blocks<L> {
     type Geometry = L::Geometry;
     const ELASTIC_BYTES: usize = L::ELASTIC_BYTES;
+    const RANGE_BYTES: usize = L::RANGE_BYTES;
     const ROOM: usize = 0;
     const SCRUB: bool = L::SCRUB;
 }
@@ -212,6 +254,7 @@ impl<L: Layout> Layout for Blocks<L> {
 impl<L: Layout> Layout for Scrubbed<L> {
     type Geometry = L::Geometry;
     const ELASTIC_BYTES: usize = L::ELASTIC_BYTES;
+    const RANGE_BYTES: usize = L::RANGE_BYTES;
     const ROOM: usize = L::ROOM;
     const SCRUB: bool = true;
 }
@@ -253,6 +296,13 @@ impl Geometry for Split {
         ]
     }
 
+    unsafe fn blank(base: NonNull<u8>, _entry: Block, plan: &Plan, buckets: usize) {
+        // Heads, summary and masks lie in a row.
+        let end = plan.masks + mask_bytes(buckets);
+        // SAFETY: the caller's promise.
+        unsafe { base.add(plan.heads).write_bytes(0, end - plan.heads) };
+    }
+
     #[inline(always)]
     unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -263,6 +313,12 @@ impl Geometry for Split {
     unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T {
         // SAFETY: the caller's promise.
         unsafe { zones.slots.as_ptr().add(bucket * SLOTS + slot) }
+    }
+
+    #[inline(always)]
+    unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+        // SAFETY: the caller's promise; the slots of all buckets lie in a row.
+        unsafe { row.add(rank) }
     }
 
     #[inline(always)]
@@ -304,6 +360,16 @@ impl Geometry for Inline {
         [(plan.heads, buckets * Self::stride(entry)), masks_extent(plan, buckets), (plan.slots, 0)]
     }
 
+    unsafe fn blank(base: NonNull<u8>, entry: Block, plan: &Plan, buckets: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            base.add(plan.summary).write_bytes(0, plan.masks + mask_bytes(buckets) - plan.summary);
+            for bucket in 0..buckets {
+                base.add(plan.heads + bucket * Self::stride(entry)).write_bytes(0, HEAD);
+            }
+        }
+    }
+
     #[inline(always)]
     unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -314,6 +380,12 @@ impl Geometry for Inline {
     unsafe fn slot<T>(zones: &Zones<T>, bucket: usize, slot: usize) -> *mut T {
         // SAFETY: the caller's promise; strides are multiples of the entry's alignment.
         unsafe { zones.slots.as_ptr().byte_add(bucket * const { Self::stride(Block::new::<T>()) }).add(slot) }
+    }
+
+    #[inline(always)]
+    unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+        // SAFETY: the caller's promise; strides are multiples of the entry's alignment.
+        unsafe { row.byte_add(rank / SLOTS * const { Self::stride(Block::new::<T>()) }).add(rank % SLOTS) }
     }
 }
 
@@ -338,6 +410,17 @@ impl Geometry for Auto {
         }
     }
 
+    unsafe fn blank(base: NonNull<u8>, entry: Block, plan: &Plan, buckets: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if Self::is_inline(entry) {
+                Inline::blank(base, entry, plan, buckets);
+            } else {
+                Split::blank(base, entry, plan, buckets);
+            }
+        }
+    }
+
     #[inline(always)]
     unsafe fn head<T>(zones: &Zones<T>, bucket: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -358,6 +441,18 @@ impl Geometry for Auto {
                 Inline::slot(zones, bucket, slot)
             } else {
                 Split::slot(zones, bucket, slot)
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if const { Self::is_inline(Block::new::<T>()) } {
+                Inline::slot_of_row(row, rank)
+            } else {
+                Split::slot_of_row(row, rank)
             }
         }
     }

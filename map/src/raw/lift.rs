@@ -1,95 +1,223 @@
 //! Lifting: the common step of growth, in which entries leave a run of buckets for others that lie above all of them.
 //!
-//! Owned by `migrate`, which gathers the entries. Since nothing goes to the buckets that are left, entries need not be taken
-//! out one by one: they are copied, and then each bucket is told what stayed. Invariant: every gathered entry is copied
-//! once before its slot is free, and no user code runs in between.
+//! Owned by `migrate`. Since nothing goes to the buckets that are left, entries need not be taken out one by one: they are
+//! copied, and then each bucket is told what stayed. A run is short, so that what is remembered of it lies on the stack and
+//! nothing can fail. Invariant: every entry that leaves is copied once before its slot is free, and no user code runs in
+//! between.
 
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{Geometry, HEAD, LANE_BITS, LANES, Layout};
-use super::migrate::Move;
+use super::layout::{Geometry, HEAD, LANES, Layout, SLOTS};
 use super::passes::Passes;
 use super::table::{Bare, Spot};
 use crate::hash::{first_hash, home, tag_byte, tophash};
-use bucketmask_alloc::BucketMask;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 
+/// Buckets of the longest run that is lifted.
+const RUN: usize = 24;
+
+/// An entry that is to leave: its hash, and where it lies, counted in slots of 16 from the run's first bucket.
+#[derive(Clone, Copy)]
+struct Leaving {
+    hash: u64,
+    place: u32,
+}
+
+/// What leaves a run of buckets, and what stays there.
+struct Run {
+    buckets: Range<usize>,
+    leaving: [MaybeUninit<Leaving>; RUN * SLOTS],
+    len: usize,
+    /// The highest hash of what leaves.
+    top: u64,
+    /// Occupied slots of each bucket whose entries stay.
+    stay: [u16; RUN],
+}
+
+impl Run {
+    /// The entries that leave, in ascending order of buckets.
+    fn leaving(&self) -> &[Leaving] {
+        // SAFETY: the first `len` were written.
+        unsafe { &*(&raw const self.leaving[..self.len] as *const [Leaving]) }
+    }
+}
+
 impl<T, L: Layout> Bare<T, L> {
     /// Whether all entries of old homes from `low` on, of which the last lies in bucket `last`, go above it when the
-    /// table grows.
-    pub(crate) fn lifts(&self, low: usize, last: usize) -> bool {
-        !self.care.shrinking && home(first_hash(low, self.lower), self.care.target) > last
+    /// table grows, and are few enough to be lifted.
+    fn lifts(&self, low: usize, last: usize) -> bool {
+        !self.care.shrinking && last - low < RUN && home(first_hash(low, self.lower), self.care.target) > last
     }
 
-    /// Moves entries of `buckets` to their homes under the size grown to. What stays there passed all of the buckets before
-    /// it. O(entries).
+    /// Moves the entries whose old home is `low` or higher, all of which lie in buckets up to `last`, to their homes under
+    /// the size that the table grows to. False: they have to be moved in another way; nothing has changed. Should `hash`
+    /// panic, nothing has changed either.
+    #[inline]
+    pub(crate) fn lift(&mut self, low: usize, last: usize, hash: &impl Fn(&T) -> u64) -> bool {
+        if !self.lifts(low, last) {
+            return false;
+        }
+        let mut run = Run {
+            buckets: low..last + 1,
+            leaving: [const { MaybeUninit::uninit() }; RUN * SLOTS],
+            len: 0,
+            top: 0,
+            stay: [0; RUN],
+        };
+        self.part_run(&mut run, hash);
+        if run.len > 0 && self.lacks(home(run.top, self.care.target), run.len) > 0 {
+            return false;
+        }
+        // SAFETY: just found, and there are free slots.
+        unsafe {
+            self.raise(&run);
+            self.leave(&run);
+        }
+        true
+    }
+
+    /// Finds out what of a run leaves and what stays.
+    #[inline]
+    fn part_run(&self, run: &mut Run, hash: &impl Fn(&T) -> u64) {
+        let watermark = first_hash(run.buckets.start, self.lower);
+        for (row, bucket) in run.buckets.clone().enumerate() {
+            let mut stay = 0;
+            // SAFETY: an open bucket, and the occupied slots of it.
+            let mut left = unsafe { Head::load(L::Geometry::head(&self.zones, bucket)) }.occupied();
+            while left != 0 {
+                let slot = left.trailing_zeros() as usize;
+                let bit = left & left.wrapping_neg();
+                left ^= bit;
+                // SAFETY: as above.
+                let hash = hash(unsafe { &*L::Geometry::slot(&self.zones, bucket, slot) });
+                if hash >= watermark {
+                    // SAFETY: a run has that many slots.
+                    unsafe { run.leaving.get_unchecked_mut(run.len) }
+                        .write(Leaving { hash, place: (row << 4 | slot) as u32 });
+                    run.len += 1;
+                    run.top = run.top.max(hash);
+                } else {
+                    stay |= bit;
+                }
+            }
+            run.stay[row] = stay;
+        }
+    }
+
+    /// Copies what leaves to its new homes. O(entries).
     ///
     /// # Safety
-    /// `moves` are live entries of `buckets`, each once, in ascending order of buckets; their homes under the new size lie
-    /// above all of these, and there are free slots for all of them at or behind the highest.
-    pub(crate) unsafe fn lift(&mut self, moves: &[Move], buckets: Range<usize>) {
+    /// What leaves are live entries, each once; their homes under the new size lie above the run, and there are free slots
+    /// for all of them at or behind the highest.
+    unsafe fn raise(&mut self, run: &Run) {
+        let target = self.care.target;
+        let (mut lowest, mut highest) = (usize::MAX, 0);
         // From the far end, so that what comes later in hash order also lies later on a trail.
-        for &Move { hash, spot } in moves.iter().rev() {
-            let home = home(hash, self.care.target);
+        for &Leaving { hash, place } in run.leaving().iter().rev() {
+            let home = home(hash, target);
             let mut bucket = home;
             // SAFETY: a free slot comes before the end; source and destination are slots of different buckets.
             unsafe {
                 let mut free = Head::load(L::Geometry::head(&self.zones, bucket)).empty();
-                while free == 0 {
-                    bucket += 1;
-                    free = Head::load(L::Geometry::head(&self.zones, bucket)).empty();
+                if free == 0 {
+                    (bucket, free) = self.raise_past(home, tag_byte(hash));
                 }
-                if bucket != home {
-                    self.count_passes(home, bucket, tag_byte(hash));
-                }
-                let to = Spot { bucket, slot: free.trailing_zeros() as usize };
-                let from = L::Geometry::slot(&self.zones, spot.bucket, spot.slot);
-                L::Geometry::slot(&self.zones, to.bucket, to.slot).copy_from_nonoverlapping(from, 1);
-                self.appear(to, tophash(hash));
-                self.moved_to(to);
+                let slot = free.trailing_zeros() as usize;
+                let (row, column) = (place as usize >> 4, place as usize & 15);
+                let from = L::Geometry::slot(&self.zones, run.buckets.start + row, column);
+                L::Geometry::slot(&self.zones, bucket, slot).copy_from_nonoverlapping(from, 1);
+                *L::Geometry::head(&self.zones, bucket).add(slot) = tophash(hash);
+                self.moved_to(Spot { bucket, slot });
+            }
+            lowest = lowest.min(bucket);
+            highest = highest.max(bucket);
+        }
+        // A hasher that lies may have spread them over the table: then one by one.
+        if highest.saturating_sub(lowest) < 4 * RUN {
+            for bucket in lowest..=highest {
+                // SAFETY: open buckets, between those that were just written to.
+                unsafe { self.mask_like_head(bucket) };
+            }
+        } else {
+            for bucket in 0..self.buckets {
+                // SAFETY: open buckets.
+                unsafe { self.mask_like_head(bucket) };
             }
         }
-        // SAFETY: the entries have been copied.
-        unsafe { self.leave(moves, buckets) };
     }
 
-    /// Frees the slots of `moves`, and counts anew what passed the `buckets`.
+    /// The first bucket after the full one `home` that has a free slot, and its free slots; counts the entry as passed.
     ///
     /// # Safety
-    /// As for `lift`; the entries belong to others now.
-    unsafe fn leave(&mut self, moves: &[Move], buckets: Range<usize>) {
-        let mut left = moves.iter().rev().peekable();
-        let mut passed = Passes::NONE;
-        for bucket in buckets.clone().rev() {
-            let mut gone = 0u16;
-            while let Some(Move { spot, .. }) = left.next_if(|entry| entry.spot.bucket == bucket) {
-                gone |= 1 << spot.slot;
-                if L::SCRUB {
-                    // SAFETY: a slot of the table, free by now.
-                    unsafe { ptr::write_bytes(L::Geometry::slot(&self.zones, bucket, spot.slot), 0, 1) };
+    /// A free slot comes before the end.
+    #[cold]
+    #[inline(never)]
+    unsafe fn raise_past(&mut self, home: usize, tag: u8) -> (usize, u16) {
+        let mut bucket = home + 1;
+        // SAFETY: the caller's promise.
+        unsafe {
+            loop {
+                let free = Head::load(L::Geometry::head(&self.zones, bucket)).empty();
+                if free != 0 {
+                    self.count_passes(home, bucket, tag);
+                    return (bucket, free);
                 }
+                bucket += 1;
             }
-            // SAFETY: an open bucket.
+        }
+    }
+
+    /// Lets the mask say of `bucket` what its head says.
+    ///
+    /// # Safety
+    /// `bucket` is open.
+    #[inline(always)]
+    unsafe fn mask_like_head(&mut self, bucket: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let lane = Head::load(L::Geometry::head(&self.zones, bucket)).occupied();
+            let had = self.zones.lane(bucket).replace(lane);
+            if had == 0 && lane != 0 {
+                self.mark(bucket / LANES);
+            }
+        }
+    }
+
+    /// Frees the slots of what has left, and counts anew what passed the run's buckets: what stays in one passed all of
+    /// those before it.
+    ///
+    /// # Safety
+    /// What leaves has been copied, and belongs to others now.
+    unsafe fn leave(&mut self, run: &Run) {
+        let mut passed = Passes::NONE;
+        for (row, bucket) in run.buckets.clone().enumerate().rev() {
+            let mut stay = run.stay[row];
+            // SAFETY: an open bucket, and slots of it that are free by now.
             unsafe {
                 let head = L::Geometry::head(&self.zones, bucket);
-                let mut stay = Head::load(head).occupied() & !gone;
+                let mut gone = Head::load(head).occupied() & !stay;
                 if stay == 0 {
                     ptr::write_bytes(head, 0, HEAD);
                 }
                 self.set_passes(bucket, passed);
-                for slot in BucketMask::from_word(u64::from(if stay == 0 { 0 } else { gone })).occupied() {
-                    *head.add(slot as usize) = 0;
+                self.zones.lane(bucket).write(stay);
+                while gone != 0 && (stay != 0 || L::SCRUB) {
+                    let slot = gone.trailing_zeros() as usize;
+                    *head.add(slot) = 0;
+                    if L::SCRUB {
+                        ptr::write_bytes(L::Geometry::slot(&self.zones, bucket, slot), 0, 1);
+                    }
+                    gone &= gone - 1;
                 }
                 while stay != 0 {
                     passed = passed.more(*head.add(stay.trailing_zeros() as usize));
                     stay &= stay - 1;
                 }
-                let mask = self.zones.masks.as_ptr().add(bucket / LANES);
-                *mask &= !(u64::from(gone) << (bucket % LANES * LANE_BITS));
-                let is_first_of_word = bucket % LANES == 0 || bucket == buckets.start;
-                if is_first_of_word && *mask == 0 {
+                let is_first_of_word = bucket % LANES == 0 || bucket == run.buckets.start;
+                if is_first_of_word && self.word(bucket / LANES) == 0 {
                     self.unmark(bucket / LANES);
                 }
             }

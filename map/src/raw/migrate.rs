@@ -20,8 +20,8 @@
 #![allow(unsafe_code)]
 
 use super::group::{ALL, Head};
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, SLOTS};
-use super::policy::{FILL, STEP_BUCKETS};
+use super::layout::{Geometry, LANE_BITS, LANES, Layout, PASSES, SLOTS};
+use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
 use crate::hash::{first_hash, home};
@@ -29,6 +29,10 @@ use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
 use core::mem;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// Bytes of an OS page.
+const OS_PAGE: usize = 4096;
 
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
@@ -51,6 +55,7 @@ impl<T, L: Layout> Bare<T, L> {
         self.care.target = homes;
         self.care.shrinking = false;
         self.care.frontier = self.lower;
+        self.care.touched = [self.buckets; 2];
         self.trigger = 0;
     }
 
@@ -106,8 +111,39 @@ impl<T, L: Layout> Bare<T, L> {
         (low..frontier, last)
     }
 
+    /// Touches the next OS page that entries of old homes from `low` on will go to, if it was never touched. The system puts
+    /// memory behind a page at its first touch, which takes as long as many moves: one call does one or the other.
+    fn touches_ahead(&mut self, low: usize) -> bool {
+        let [heads, slots] = self.care.touched;
+        if self.care.shrinking || home(first_hash(low, self.lower), self.care.target) >= heads.max(slots) {
+            return false;
+        }
+        let bucket = heads.max(slots) - 1;
+        // SAFETY: an open bucket, and the first two for their addresses.
+        unsafe {
+            let head = L::Geometry::head(&self.zones, bucket);
+            if heads > bucket {
+                // A write whatever is there: a page that is read first is touched twice.
+                let passes = AtomicU8::from_ptr(head.add(PASSES));
+                let _ = passes.compare_exchange(0, 0, Relaxed, Relaxed);
+                let stride =
+                    L::Geometry::head(&self.zones, 1).addr() - L::Geometry::head(&self.zones, 0).addr();
+                self.care.touched[0] = bucket - (head.addr() % OS_PAGE / stride).min(bucket);
+            } else {
+                let first = L::Geometry::slot(&self.zones, bucket, 0);
+                if size_of::<T>() > 0 && Head::load(head).occupied() == 0 {
+                    first.cast::<u8>().write_volatile(0);
+                }
+                let stride =
+                    L::Geometry::slot(&self.zones, 1, 0).addr() - L::Geometry::slot(&self.zones, 0, 0).addr();
+                self.care.touched[1] = bucket - (first.addr() % OS_PAGE / stride.max(1)).min(bucket);
+            }
+        }
+        true
+    }
+
     /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
-    fn lacks(&self, home: usize, wanted: usize) -> usize {
+    pub(crate) fn lacks(&self, home: usize, wanted: usize) -> usize {
         let mut free = 0;
         for bucket in home..self.buckets {
             free += SLOTS - self.population(bucket);
@@ -120,12 +156,12 @@ impl<T, L: Layout> Bare<T, L> {
 }
 
 impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
-    /// Moves the entries of the next homes, `L::PACE` homes' worth of them, or of all that are left.
+    /// Moves the entries of the next homes, a batch of them, or of all that are left.
     ///
     /// # Errors
     /// There is no memory to do it; nothing has changed.
     pub(crate) fn step(&mut self, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
-        self.step_of(L::PACE * FILL, hash)
+        self.step_of(L::BATCH, hash)
     }
 
     /// As `step`, for a batch of this many entries.
@@ -134,6 +170,13 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             return Ok(());
         }
         let (homes, last) = self.next_homes(batch);
+        if batch == L::BATCH && self.storage.is_range() && self.touches_ahead(homes.start) {
+            return Ok(());
+        }
+        if self.bare.lift(homes.start, last, hash) {
+            self.move_watermark(&homes);
+            return Ok(());
+        }
         // Should a hasher panic, the list is lost and nothing else.
         let mut moves = mem::take(&mut self.care.moves);
         moves.clear();
@@ -146,13 +189,6 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         // No user code and no failure from here on.
         let (shrinking, from) = (self.care.shrinking, self.old_homes());
-        if self.lifts(homes.start, last) {
-            // SAFETY: gathered above, bucket by bucket; room was made.
-            unsafe { self.lift(&moves, homes.start..last + 1) };
-            self.move_watermark(&homes);
-            self.keep(moves);
-            return Ok(());
-        }
         self.move_watermark(&homes);
         let mut shift = |&Move { hash, spot }: &Move| {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
@@ -208,7 +244,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// Moves everything that is left to move.
     pub(crate) fn finish(&mut self, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
         while self.is_migrating() {
-            self.step_of(8 * L::PACE * FILL, hash)?;
+            self.step_of(32 * BATCH, hash)?;
         }
         Ok(())
     }

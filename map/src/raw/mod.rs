@@ -37,6 +37,8 @@ pub(crate) mod visit;
 pub(crate) mod walk;
 
 #[cfg(test)]
+mod scarce;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use cell::{Cell, Occupied, Vacant};

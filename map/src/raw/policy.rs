@@ -2,18 +2,26 @@
 //!
 //! Owned by `upkeep`. Invariant: sizes only depend on lengths, so what is promised of them can be tested without tables.
 //!
-//! A table in a range grows by 3/16 at 12 of 14 slots, so its bytes an entry stay within a factor of 1.2. Half of its
-//! growth would do for that with fuller buckets, which long trails forbid. Each entry is moved about five times on the way,
-//! in order, next to where it lay.
+//! Small tables are roomy: they double, and are ten of fourteen slots full at most, since their speed is what counts. Then
+//! comes growth by half; and from [`FLAT`] homes on by 3/16 at 12 of 14 slots, so that bytes an entry stay within a factor of
+//! 1.2. Half of that growth would do with fuller buckets, which long trails forbid. Each entry of a flat table is moved
+//! about five times on the way, in order, next to where it lay.
 
 use super::layout::SLOTS;
 
 /// Entries that a home takes before the table grows, of 14 slots: 6/7 full.
 pub(crate) const FILL: usize = 12;
-const _: () = assert!(FILL < SLOTS);
+/// The same in a roomy table: 5/7 full.
+const ROOMY_FILL: usize = 10;
+/// Homes of the largest table that is roomy.
+const ROOMY: usize = 4096;
+/// Homes from which on a table in a range grows in small steps.
+const FLAT: usize = 48 << 10;
+const _: () = assert!(ROOMY_FILL < FILL && FILL < SLOTS && ROOMY < FLAT);
 
-/// Inserts and removals from one step of a migration to the next.
-pub(crate) const TICKS: usize = 4;
+/// Entries that an insert or a removal moves while the table grows or shrinks, but for one home's more: the part that waits
+/// is full in the meantime, and a migration should end before its trails have grown long.
+pub(crate) const BATCH: usize = 16;
 /// Buckets that one step looks through for entries to move, at most, where trails are short.
 pub(crate) const STEP_BUCKETS: usize = 256;
 /// Homes whose counts one step of a repair makes exact.
@@ -25,14 +33,24 @@ pub(crate) const CLOSE_BYTES: usize = 256 << 10;
 /// A table grows early, for a long trail, only while this times its load would still be its limit.
 pub(crate) const EARLY_FLOOR: usize = 32;
 
-/// Entries that `homes` home buckets take before the table grows.
-pub(crate) fn limit(homes: usize) -> usize {
-    homes.saturating_mul(FILL)
+/// Entries that `homes` home buckets take before the table grows. Of a single bucket every slot: nothing can pass it.
+pub(crate) const fn limit(homes: usize) -> usize {
+    match homes {
+        1 => SLOTS,
+        2..=ROOMY => homes * ROOMY_FILL,
+        _ => homes.saturating_mul(FILL),
+    }
 }
 
 /// Home buckets for `len` entries.
 pub(crate) fn homes_for(len: usize) -> usize {
-    len.div_ceil(FILL).max(1)
+    if len <= SLOTS {
+        1
+    } else if len <= limit(ROOMY) {
+        len.div_ceil(ROOMY_FILL)
+    } else {
+        len.div_ceil(FILL).max(ROOMY + 1)
+    }
 }
 
 /// Buckets behind the last home, for the entries that overflow it.
@@ -40,14 +58,14 @@ pub(crate) fn spill(homes: usize) -> usize {
     if homes == 1 { 0 } else { 1 + (homes / 16).min(3) }
 }
 
-/// The next size of a table that is copied to grow: twice while tiny, half as much again later.
-pub(crate) fn next_copied(homes: usize) -> usize {
-    if homes < 8 { homes.saturating_mul(2) } else { homes.saturating_add(homes / 2) }
+/// The next size of a table in a block: twice while it is roomy, half as much again later.
+pub(crate) fn next_in_block(homes: usize) -> usize {
+    if homes < ROOMY { homes.saturating_mul(2) } else { homes.saturating_add(homes / 2) }
 }
 
-/// The next size of a table that grows in place.
-pub(crate) fn next_in_place(homes: usize) -> usize {
-    homes.saturating_add((homes / 16).saturating_mul(3).max(1))
+/// The next size of a table in a range.
+pub(crate) fn next_in_range(homes: usize) -> usize {
+    if homes < FLAT { next_in_block(homes) } else { homes.saturating_add(homes / 16 * 3) }
 }
 
 /// The length below which a table of `homes` begins to shrink.
@@ -69,25 +87,30 @@ mod tests {
         for shift in 0..45 {
             for len in [1usize << shift, (1 << shift) + 1, (1 << shift) * 3 / 2] {
                 let homes = homes_for(len);
-                assert!(limit(homes) >= len && limit(homes - 1) < len);
-                assert!(next_in_place(homes) > homes && next_copied(homes) > homes);
-                assert!(homes < 64 || next_in_place(homes) <= homes + homes / 5, "a step of growth is small");
+                assert!(limit(homes) >= len && (homes == 1 || limit(homes - 1) < len));
+                assert!(next_in_range(homes) > homes && next_in_block(homes) > homes);
+                assert!(
+                    homes < FLAT || next_in_range(homes) <= homes + homes / 5,
+                    "a step of growth is small"
+                );
                 let shrunk = homes_shrunk(len);
                 assert!(limit(shrunk) >= len && (len < 100 || low_water(shrunk) < len * 2 / 3));
             }
         }
         assert_eq!(limit(usize::MAX), usize::MAX);
-        assert_eq!(next_in_place(usize::MAX), usize::MAX);
+        assert_eq!(next_in_range(usize::MAX), usize::MAX);
+        assert_eq!((limit(0), limit(1), homes_for(0), homes_for(14), homes_for(15)), (0, 14, 1, 1, 2));
     }
 
     #[test]
     fn a_migration_ends_before_the_next_begins() {
-        // Each step moves a batch of entries or looks through its share of buckets, and `TICKS` operations pass between two.
+        // Each insert moves a batch of entries.
         for homes in (5..41).map(|shift| 1usize << shift) {
-            let (begin, end) = (limit(homes), limit(next_in_place(homes)));
-            let steps = (end - begin) / TICKS;
-            let moved = steps.saturating_mul(8 * FILL);
-            assert!(homes < 128 || moved >= end + homes, "{homes}: {moved} of {end}");
+            let (begin, end) = (limit(homes), limit(next_in_range(homes)));
+            let inserts = end - begin;
+            assert!(inserts * BATCH >= end + homes, "{homes}: {inserts} for {end}");
+            // And before its full part has overflowed everywhere: 6 % more.
+            assert!(begin / BATCH <= begin / 16, "{homes}: {begin} to move");
         }
     }
 }

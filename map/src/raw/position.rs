@@ -16,6 +16,9 @@ use crate::hash::{first_hash, home};
 use core::marker::PhantomData;
 use core::ops::{Range, RangeInclusive};
 
+/// Home buckets that a scan sorts at a time.
+const MOST_HOMES: usize = 64;
+
 /// Some neighbouring home buckets: the hashes at home there, and where their entries may lie.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
@@ -119,16 +122,40 @@ impl<T, L: Layout> Bare<T, L> {
     }
 
     /// Appends the entries of `span`, sorted by hash, to `found`.
-    pub(crate) fn sorted<'a>(&'a self, span: &Span, hash: impl Fn(&T) -> u64, found: &mut Vec<(u64, &'a T)>) {
+    fn sorted<'a>(&'a self, span: &Span, hash: impl Fn(&T) -> u64, found: &mut Vec<(u64, &'a T)>) {
         let had = found.len();
         // SAFETY: the spots are occupied, and the table is borrowed.
         self.each_of(span, hash, |hash, spot| found.push((hash, unsafe { self.at(spot) })));
         found[had..].sort_unstable_by_key(|&(hash, _)| hash);
     }
 
-    /// Entries at an average home.
-    pub(crate) fn entries_a_home(&self) -> usize {
-        self.len / self.upper.max(1)
+    /// Up to `budget` entries from `position` on, sorted by hash, those of one hash together; and the position behind them,
+    /// none at the end.
+    pub(crate) fn scan_from(
+        &self,
+        mut position: Option<u64>,
+        budget: usize,
+        hash: impl Fn(&T) -> u64,
+    ) -> (Vec<(u64, &T)>, Option<u64>) {
+        let mut found = Vec::new();
+        let entries_a_home = (self.len / self.upper.max(1)).max(1);
+        while let (Some(from), true) = (position, found.len() < budget) {
+            let wanted = (budget - found.len()) / entries_a_home;
+            let Some(span) = self.span_from(from, wanted.clamp(1, MOST_HOMES)) else {
+                position = None;
+                break;
+            };
+            self.sorted(&span, &hash, &mut found);
+            position = span.next();
+        }
+        if let Some(&(hash, _)) = budget.checked_sub(1).and_then(|last| found.get(last)) {
+            let end = budget + found[budget..].iter().take_while(|&&(other, _)| other == hash).count();
+            if end < found.len() {
+                position = Some(found[end].0);
+                found.truncate(end);
+            }
+        }
+        (found, position)
     }
 
     /// The buckets that a migration under way has not reached; none while the table rests.

@@ -8,7 +8,7 @@ use super::group::{Head, Tag};
 use super::layout::{Geometry, Layout, Zones};
 use super::passes::Passes;
 use super::table::Bare;
-use crate::hash::tophash;
+use crate::hash::tag_byte;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -17,7 +17,7 @@ use core::ptr::NonNull;
 struct Probe<T, L: Layout> {
     zones: Zones<T>,
     bucket: usize,
-    tophash: u8,
+    hash: u64,
     /// Slots of `bucket` that are still to be shown.
     matches: u16,
     marker: PhantomData<fn() -> L>,
@@ -32,17 +32,12 @@ impl<T, L: Layout> Clone for Probe<T, L> {
 impl<T, L: Layout> Probe<T, L> {
     /// No entries: at the end of a table without memory.
     fn nothing() -> Self {
-        Self { zones: Zones::nothing(), bucket: 0, tophash: 0, matches: 0, marker: PhantomData }
+        Self { zones: Zones::nothing(), bucket: 0, hash: 0, matches: 0, marker: PhantomData }
     }
 
     fn along(table: &Bare<T, L>, hash: u64) -> Self {
-        let mut probe = Self {
-            zones: table.zones,
-            bucket: table.home(hash),
-            tophash: tophash(hash),
-            matches: 0,
-            marker: PhantomData,
-        };
+        let mut probe =
+            Self { zones: table.zones, bucket: table.home(hash), hash, matches: 0, marker: PhantomData };
         // SAFETY: a home is an open bucket, or the one empty head of a table without memory.
         unsafe { probe.look() };
         probe
@@ -56,7 +51,7 @@ impl<T, L: Layout> Probe<T, L> {
     unsafe fn look(&mut self) {
         // SAFETY: the caller's promise.
         let head = unsafe { Head::load(L::Geometry::head(&self.zones, self.bucket)) };
-        self.matches = head.matches(Tag::new(self.tophash));
+        self.matches = head.matches(Tag::of(self.hash));
     }
 
     /// The next entry.
@@ -69,7 +64,7 @@ impl<T, L: Layout> Probe<T, L> {
         // live entry.
         unsafe {
             while self.matches == 0 {
-                if Passes::load::<T, L>(&self.zones, self.bucket).of(self.tophash) == 0 {
+                if Passes::load::<T, L>(&self.zones, self.bucket).of(tag_byte(self.hash)) == 0 {
                     return None;
                 }
                 self.bucket += 1;

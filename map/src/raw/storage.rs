@@ -16,6 +16,19 @@ use std::alloc::handle_alloc_error;
 
 /// Bytes of an OS page: the zones of a range start on one, so that they open apart.
 const OS_PAGE: usize = 4096;
+/// Bytes of a huge page: the zones of a large range start on one.
+const HUGE_PAGE: usize = 2 << 20;
+/// Bytes of a range from which on it is large.
+const LARGE: usize = 1 << 28;
+
+/// What a table wants memory for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To start with.
+    Start,
+    /// To grow: a range is worth more then.
+    Growth,
+}
 
 /// Why a table could not grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,39 +91,63 @@ impl Storage {
     pub(crate) fn allocate<T, A: Allocator, L: Layout>(
         alloc: &A,
         buckets: usize,
+        purpose: Purpose,
     ) -> Result<Self, TryReserveError> {
+        let least = if purpose == Purpose::Growth { L::RANGE_BYTES / 4 } else { L::RANGE_BYTES };
         let exact =
             L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
-        if has_ranges::<A>() && is_elastic::<L>(&exact) {
-            if let Some(storage) = Self::reserve::<T, L>(buckets, exact.bytes) {
+        if has_ranges::<A>() && exact.bytes >= least {
+            if let Some(storage) = Self::reserve::<T, L>(buckets, exact.bytes, purpose) {
                 return Ok(storage);
             }
         }
         let block = Block::from_size_align(exact.bytes, exact.align)
             .map_err(|_| TryReserveError::CapacityOverflow)?;
-        let base = alloc.allocate_zeroed(block).map_err(|_| TryReserveError::AllocError { layout: block })?;
-        Ok(Self { source: Source::Block(block), base: base.cast(), plan: exact, room: buckets })
+        let blank = if L::SCRUB { alloc.allocate_zeroed(block) } else { alloc.allocate(block) };
+        let base = blank.map_err(|_| TryReserveError::AllocError { layout: block })?.cast();
+        if !L::SCRUB {
+            // SAFETY: the block was made for this plan, whose parts lie inside.
+            unsafe { L::Geometry::blank(base, Block::new::<T>(), &exact, buckets) };
+        }
+        Ok(Self { source: Source::Block(block), base, plan: exact, room: buckets })
     }
 
     /// A range with as much of the wanted room as there is, opened for `buckets` buckets.
-    fn reserve<T, L: Layout>(buckets: usize, bytes: usize) -> Option<Self> {
+    fn reserve<T, L: Layout>(buckets: usize, bytes: usize, purpose: Purpose) -> Option<Self> {
         let entry = Block::new::<T>();
         let mut factor = L::ROOM;
         while factor > 0 {
             let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(3 * OS_PAGE));
             let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
             if let Some(range) = wanted.and_then(reserve) {
-                let room = if L::ROOM >= 16 { rooms::<L>(entry, range.room()) } else { buckets * factor };
-                let plan = L::Geometry::plan(entry, room, OS_PAGE)?;
+                let unit = if range.room() >= LARGE { HUGE_PAGE } else { OS_PAGE };
+                let room =
+                    if L::ROOM >= 16 { rooms::<L>(entry, range.room(), unit) } else { buckets * factor };
+                let plan = L::Geometry::plan(entry, room, unit)?;
                 let fits = room >= buckets && plan.bytes <= range.room();
                 if fits && (range.base().addr().get() & (plan.align - 1)) == 0 {
                     let mut storage = Self { base: range.base(), source: Source::Range(range), plan, room };
-                    return storage.open::<T, L>(0, buckets).then_some(storage);
+                    let opened = storage.open::<T, L>(0, buckets);
+                    if opened && purpose == Purpose::Start {
+                        storage.prefer_huge_pages::<T, L>(buckets);
+                    }
+                    return opened.then_some(storage);
                 }
             }
             factor /= 2;
         }
         None
+    }
+
+    /// Asks for huge pages behind the first `buckets` buckets. Only for tables that start large: where memory is short, the
+    /// kernel makes room for a huge page first, and a table that grows could pause for it.
+    fn prefer_huge_pages<T, L: Layout>(&self, buckets: usize) {
+        let Source::Range(range) = &self.source else { return };
+        for (start, len) in L::Geometry::extents(Block::new::<T>(), &self.plan, buckets) {
+            if len >= HUGE_PAGE {
+                range.prefer_huge_pages(start, len);
+            }
+        }
     }
 
     /// Makes buckets `from..to` usable. False: there is no room, or the system refused; nothing is lost.
@@ -204,9 +241,9 @@ pub(crate) fn is_elastic<L: Layout>(plan: &Plan) -> bool {
     plan.bytes >= L::ELASTIC_BYTES
 }
 
-/// The most buckets whose plan fits `bytes`.
-fn rooms<L: Layout>(entry: Block, bytes: usize) -> usize {
-    let fits = |room| L::Geometry::plan(entry, room, OS_PAGE).is_some_and(|plan| plan.bytes <= bytes);
+/// The most buckets whose plan, in zones that start at multiples of `unit`, fits `bytes`.
+fn rooms<L: Layout>(entry: Block, bytes: usize, unit: usize) -> usize {
+    let fits = |room| L::Geometry::plan(entry, room, unit).is_some_and(|plan| plan.bytes <= bytes);
     let (mut low, mut high) = (0, bytes / super::layout::HEAD + 1);
     while low + 1 < high {
         let middle = low + (high - low) / 2;

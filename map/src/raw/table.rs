@@ -13,9 +13,9 @@
 
 #![allow(unsafe_code)]
 
-use super::group::{Head, Tag};
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, Zones};
-use super::storage::{Storage, TryReserveError};
+use super::group::{ALL, Head, Tag};
+use super::layout::{Geometry, LANES, Layout, Zones};
+use super::storage::{Purpose, Storage, TryReserveError};
 use super::upkeep::Care;
 use crate::hash::{home, tag_byte, tophash};
 use allocator_api2::alloc::Allocator;
@@ -105,13 +105,25 @@ impl<T, L: Layout> Bare<T, L> {
         spill: usize,
         alloc: &A,
     ) -> Result<Self, TryReserveError> {
-        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
         let mut table = Self::new();
-        table.storage = Storage::allocate::<T, A, L>(alloc, buckets)?;
-        table.zones = table.storage.zones();
-        (table.upper, table.lower, table.buckets) = (homes, homes, buckets);
-        table.set_trigger();
+        table.settle_in(homes, spill, alloc)?;
         Ok(table)
+    }
+
+    /// Gets this table, which has no memory, some of `alloc`: for `homes` home buckets and `spill` more.
+    pub(crate) fn settle_in<A: Allocator>(
+        &mut self,
+        homes: usize,
+        spill: usize,
+        alloc: &A,
+    ) -> Result<(), TryReserveError> {
+        debug_assert!(self.buckets == 0 && self.len == 0);
+        let buckets = homes.checked_add(spill).ok_or(TryReserveError::CapacityOverflow)?;
+        self.storage = Storage::allocate::<T, A, L>(alloc, buckets, Purpose::Start)?;
+        self.zones = self.storage.zones();
+        (self.watermark, self.upper, self.lower, self.buckets) = (0, homes, homes, buckets);
+        self.set_trigger();
+        Ok(())
     }
 
     /// Home bucket of `hash` at present.
@@ -131,7 +143,7 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) fn find_from(&self, home: usize, hash: u64, mut eq: impl FnMut(&T) -> bool) -> Option<Spot> {
         // SAFETY: a home is an open bucket, or the one empty head of a table without memory.
         unsafe {
-            if let Some(slot) = self.search(home, Tag::new(tag_byte(hash)), &mut eq) {
+            if let Some(slot) = self.search(home, Tag::of(hash), &mut eq) {
                 return Some(Spot { bucket: home, slot });
             }
             if self.passes(home).of(tag_byte(hash)) == 0 { None } else { self.find_after(home, hash, eq) }
@@ -146,8 +158,11 @@ impl<T, L: Layout> Bare<T, L> {
         let home = self.home(hash);
         // SAFETY: as in `find_from`.
         unsafe {
-            if let Some(slot) = self.search(home, Tag::new(tag_byte(hash)), &mut eq) {
-                return Some(NonNull::new_unchecked(L::Geometry::slot(&self.zones, home, slot)));
+            if let Some(slot) = self.search(home, Tag::of(hash), &mut eq) {
+                let at = L::Geometry::slot(&self.zones, home, slot);
+                // Or callers would test it.
+                core::hint::assert_unchecked(!at.is_null());
+                return Some(NonNull::new_unchecked(at));
             }
             if self.passes(home).of(tag_byte(hash)) == 0 { None } else { self.seen_after(home, hash, eq) }
         }
@@ -179,7 +194,7 @@ impl<T, L: Layout> Bare<T, L> {
         hash: u64,
         mut eq: impl FnMut(&T) -> bool,
     ) -> Option<Spot> {
-        let tag = Tag::new(tag_byte(hash));
+        let tag = Tag::of(hash);
         loop {
             bucket += 1;
             // SAFETY: nothing has passed the last open bucket, so the walk never leaves them.
@@ -270,16 +285,42 @@ impl<T, L: Layout> Bare<T, L> {
     /// `spot` lies in an open bucket and holds an entry.
     #[inline(always)]
     pub(crate) unsafe fn appear(&mut self, spot: Spot, tag: u8) {
-        let word = spot.bucket / LANES;
         // SAFETY: the caller's promise.
         unsafe {
             *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot) = tag;
-            let mask = self.zones.masks.as_ptr().add(word);
-            let had = *mask;
-            *mask = had | 1 << (spot.bucket % LANES * LANE_BITS + spot.slot);
+            let lane = self.zones.lane(spot.bucket);
+            let had = *lane;
+            *lane = had | 1 << spot.slot;
             if had == 0 {
-                self.mark(word);
+                self.mark(spot.bucket / LANES);
             }
+        }
+    }
+
+    /// Puts an entry into its home bucket, if there is a free slot; else it comes back.
+    ///
+    /// # Safety
+    /// `home` is the home of `hash`, in a table that has memory.
+    #[inline(always)]
+    pub(crate) unsafe fn fill_home(&mut self, home: usize, hash: u64, entry: T) -> Result<NonNull<T>, T> {
+        // SAFETY: a home is open.
+        unsafe {
+            let head = L::Geometry::head(&self.zones, home);
+            let free = Head::load(head).empty();
+            if free == 0 {
+                return Err(entry);
+            }
+            let slot = free.trailing_zeros() as usize;
+            let at = L::Geometry::slot(&self.zones, home, slot);
+            at.write(entry);
+            *head.add(slot) = tophash(hash);
+            // Masks say what heads say, so the lane need not be read.
+            *self.zones.lane(home) = ALL ^ (free & (free - 1));
+            if free == ALL {
+                self.mark(home / LANES);
+            }
+            self.len += 1;
+            Ok(NonNull::new_unchecked(at))
         }
     }
 
@@ -321,9 +362,9 @@ impl<T, L: Layout> Bare<T, L> {
         // SAFETY: the caller's promise; the entry is read once and its slot is free from here on.
         unsafe {
             *L::Geometry::head(&self.zones, bucket).add(slot) = 0;
-            let mask = self.zones.masks.as_ptr().add(bucket / LANES);
-            *mask &= !(1 << (bucket % LANES * LANE_BITS + slot));
-            if *mask == 0 {
+            let lane = self.zones.lane(bucket);
+            *lane &= !(1 << slot);
+            if *lane == 0 && self.word(bucket / LANES) == 0 {
                 self.unmark(bucket / LANES);
             }
             let at = L::Geometry::slot(&self.zones, bucket, slot);

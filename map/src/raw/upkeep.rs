@@ -12,8 +12,8 @@
 
 use super::group::Head;
 use super::layout::{Geometry, Layout};
-use super::policy::{TICKS, homes_for, homes_shrunk, limit, low_water, next_copied, next_in_place, spill};
-use super::storage::{Storage, TryReserveError, is_elastic};
+use super::policy::{homes_for, homes_shrunk, limit, low_water, next_in_block, next_in_range, spill};
+use super::storage::{Purpose, Storage, TryReserveError, is_elastic};
 use super::table::{Bare, RawTable};
 use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
@@ -27,12 +27,12 @@ pub(crate) struct Care {
     pub(crate) shrinking: bool,
     /// Old homes that have not been moved: growing all below this one, shrinking all from this one on.
     pub(crate) frontier: usize,
+    /// While growing: heads and slots of buckets from these on have been touched, so that there is memory behind them.
+    pub(crate) touched: [usize; 2],
     /// Whether there are empty buckets at the end to give back, after shrinking.
     pub(crate) closing: bool,
     /// Buckets whose counts a repair has still to make exact: all below this one.
     pub(crate) unswept: usize,
-    /// Calls seen while migrating.
-    ticks: usize,
     /// Removals that left counts too high.
     pub(crate) stale: usize,
     /// Home of an entry that was placed far away.
@@ -56,9 +56,9 @@ impl Care {
             target: 0,
             shrinking: false,
             frontier: 0,
+            touched: [0; 2],
             closing: false,
             unswept: 0,
-            ticks: 0,
             stale: 0,
             crowded: None,
             calm_until: 0,
@@ -90,11 +90,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// Gets a table without memory its first: for `len` entries.
     fn first_memory(&mut self, len: usize) -> Result<(), TryReserveError> {
         let homes = homes_for(len);
-        let mut fresh = Bare::allocate(homes, spill(homes), &self.alloc)?;
-        fresh.care.promised = self.care.promised;
-        self.bare = fresh;
-        self.set_trigger();
-        Ok(())
+        self.bare.settle_in(homes, spill(homes), &self.alloc)
     }
 
     /// Whether the table can take one more entry as it is, and has nothing to do.
@@ -124,10 +120,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         if self.buckets == 0 {
             return self.first_memory(1);
         }
-        self.care.ticks += 1;
-        if !self.is_migrating() || self.care.ticks % TICKS == 0 {
-            self.work(hash)?;
-        }
+        self.work(hash)?;
         if self.len >= limit(self.homes()) {
             self.grow_to(self.next_homes_up(), hash)?;
         } else if let Some(home) = self.care.crowded.take() {
@@ -142,13 +135,12 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     #[cold]
     #[inline(never)]
     fn ebb_by_a_piece(&mut self, hash: &impl Fn(&T) -> u64) {
-        self.care.ticks += 1;
         if self.is_resting() {
             // What `clear` kept is for who fills it anew; who removes one by one began to shrink before.
             if self.len > 0 {
                 self.begin_ebb(hash);
             }
-        } else if !self.is_migrating() || self.care.ticks % TICKS == 0 {
+        } else {
             // Want of memory for the list of moves: the next call tries again.
             let _ = self.work(hash);
         }
@@ -258,7 +250,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         let had = self.buckets;
         if !self.storage.open::<T, L>(had, buckets) {
-            let mut storage = Storage::allocate::<T, A, L>(&self.alloc, buckets)?;
+            let mut storage = Storage::allocate::<T, A, L>(&self.alloc, buckets, Purpose::Growth)?;
             // SAFETY: our buckets are open in both. The old memory is given back without dropping what moved.
             unsafe { storage.copy_from::<T, L>(&self.storage, had) };
             self.zones = storage.zones();
@@ -335,7 +327,7 @@ impl<T, L: Layout> Bare<T, L> {
     /// The size after the present one.
     fn next_homes_up(&self) -> usize {
         let homes = self.homes();
-        if self.storage.is_range() { next_in_place(homes) } else { next_copied(homes) }
+        if self.storage.is_range() { next_in_range(homes) } else { next_in_block(homes) }
     }
 
     /// The table holds `len` entries without growing, and keeps room for them when it shrinks by itself.

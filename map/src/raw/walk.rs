@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use super::layout::{FULL_WORD, Geometry, LANE_BITS, LANES, Layout, SLOTS, Zones};
+use super::layout::{FULL_RANKS, Geometry, LANES, Layout, SLOTS, Zones, ranks};
 use super::summary::{AHEAD, Marked};
 use super::table::{Bare, RawTable, Spot};
 use allocator_api2::alloc::Allocator;
@@ -26,9 +26,11 @@ const NEAR: usize = 128 << 10;
 /// The occupied slots of a table, in hash order, as pointers.
 pub(crate) struct Walk<T, L: Layout> {
     zones: Zones<T>,
-    /// Entries of `word` that are still to come.
+    /// Entries of `word` that are still to come, a bit for each slot of its buckets, counted through.
     mask: BucketMask,
     word: usize,
+    /// The first slot of the buckets of `word`.
+    row: NonNull<T>,
     /// The words after `word`.
     ahead: Marked,
     /// The words after those whose slots were asked for; none left where nobody asks.
@@ -53,6 +55,7 @@ impl<T, L: Layout> Walk<T, L> {
             zones: Zones::nothing(),
             mask: BucketMask::EMPTY,
             word: 0,
+            row: NonNull::dangling(),
             ahead: Marked::NONE,
             scout: Marked::NONE,
             left: 0,
@@ -79,6 +82,7 @@ impl<T, L: Layout> Walk<T, L> {
             zones: table.zones,
             mask: BucketMask::EMPTY,
             word: 0,
+            row: NonNull::dangling(),
             ahead,
             scout: Marked::NONE,
             left: table.len,
@@ -86,7 +90,7 @@ impl<T, L: Layout> Walk<T, L> {
             marker: PhantomData,
         };
         let slots = table.buckets * SLOTS;
-        if table.len < slots / SPARSE && slots * size_of::<T>() > NEAR {
+        if slots * size_of::<T>() > NEAR && table.len < slots / SPARSE {
             walk.send_scout();
         }
         walk
@@ -139,7 +143,8 @@ impl<T, L: Layout> Walk<T, L> {
             unsafe {
                 let Some(word) = self.ahead.next(&self.zones) else { return false };
                 self.word = word;
-                self.mask = BucketMask::from_word(*self.zones.masks.as_ptr().add(word));
+                self.row = NonNull::new_unchecked(L::Geometry::slot(&self.zones, word * LANES, 0));
+                self.mask = BucketMask::from_word(ranks(*self.zones.masks.as_ptr().add(word)));
                 self.look_ahead();
             }
             if !self.mask.is_empty() {
@@ -159,11 +164,11 @@ impl<T, L: Layout> Walk<T, L> {
             return None;
         }
         self.left = self.left.wrapping_sub(1);
-        let bit = self.mask.word().trailing_zeros() as usize;
+        let rank = self.mask.word().trailing_zeros() as usize;
         self.mask = BucketMask::from_word(self.mask.word() & (self.mask.word() - 1));
         // SAFETY: a set bit speaks of a slot of an open bucket.
-        let at = unsafe { NonNull::new_unchecked(L::Geometry::slot_of_bit(&self.zones, self.word, bit)) };
-        Some((at, Spot { bucket: self.word * LANES + bit / LANE_BITS, slot: bit % LANE_BITS }))
+        let at = unsafe { NonNull::new_unchecked(L::Geometry::slot_of_row(self.row.as_ptr(), rank)) };
+        Some((at, Spot { bucket: self.word * LANES + rank / SLOTS, slot: rank % SLOTS }))
     }
 
     /// Folds all entries that are still to come.
@@ -174,19 +179,17 @@ impl<T, L: Layout> Walk<T, L> {
     unsafe fn fold<R>(mut self, first: R, mut fold: impl FnMut(R, NonNull<T>) -> R) -> R {
         let mut all = first;
         loop {
-            let (word, mask) = (self.word, self.mask);
+            let (row, mask) = (self.row.as_ptr(), self.mask);
             // SAFETY: the caller's promise; set bits speak of slots of open buckets.
             unsafe {
-                if mask.word() == FULL_WORD {
-                    for bucket in word * LANES..word * LANES + LANES {
-                        for slot in 0..SLOTS {
-                            let at = L::Geometry::slot(&self.zones, bucket, slot);
-                            all = fold(all, NonNull::new_unchecked(at));
-                        }
+                if mask.word() == FULL_RANKS {
+                    for rank in 0..LANES * SLOTS {
+                        let at = L::Geometry::slot_of_row(row, rank);
+                        all = fold(all, NonNull::new_unchecked(at));
                     }
                 } else {
-                    for bit in mask.occupied() {
-                        let at = L::Geometry::slot_of_bit(&self.zones, word, bit as usize);
+                    for rank in mask.occupied() {
+                        let at = L::Geometry::slot_of_row(row, rank as usize);
                         all = fold(all, NonNull::new_unchecked(at));
                     }
                 }

@@ -8,7 +8,7 @@ use crate::raw::layout::Layout;
 use allocator_api2::alloc::Allocator;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
-use core::ops::{BitAnd, BitOr, BitXor, Sub};
+use core::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign, Sub, SubAssign};
 
 impl<T, S: Default, A: Allocator + Default, L: Layout> Default for HashSet<T, S, A, L> {
     fn default() -> Self {
@@ -119,4 +119,65 @@ operator! {
     BitAnd bitand intersection: "A new set of the values of both, cloned.";
     BitXor bitxor symmetric_difference: "A new set of the values of one of them but not the other, cloned.";
     Sub sub difference: "A new set of the values of the first but not the second, cloned.";
+}
+
+/// An operator that changes its left side: the trait, its method, what it does for each set.
+macro_rules! assignment {
+    ($($operator:ident $method:ident $what:literal: $change:expr;)*) => {$(
+        impl<T, S, A, L> $operator<&Self> for HashSet<T, S, A, L>
+        where
+            T: Eq + Hash + Clone,
+            S: BuildHasher,
+            A: Allocator,
+            L: Layout,
+        {
+            #[doc = $what]
+            fn $method(&mut self, other: &Self) {
+                $change(self, other);
+            }
+        }
+    )*};
+}
+
+assignment! {
+    BitOrAssign bitor_assign "Takes in clones of the other's values. O(other).":
+        |ours: &mut Self, theirs: &Self| theirs.iter().for_each(|value| if !ours.contains(value) {
+            ours.insert(value.clone());
+        });
+    BitAndAssign bitand_assign "Keeps the values that the other has, too. O(self).":
+        |ours: &mut Self, theirs: &Self| ours.retain(|value| theirs.contains(value));
+    BitXorAssign bitxor_assign "Takes in clones of the values that only the other has, and gives up those of both. O(other).":
+        |ours: &mut Self, theirs: &Self| theirs.iter().for_each(|value| if !ours.remove(value) {
+            ours.insert(value.clone());
+        });
+    SubAssign sub_assign "Gives up the values that the other has. O(the smaller).":
+        |ours: &mut Self, theirs: &Self| if theirs.len() < ours.len() {
+            theirs.iter().for_each(|value| _ = ours.remove(value));
+        } else {
+            ours.retain(|value| !theirs.contains(value));
+        };
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::HashSet;
+
+    #[test]
+    fn assignments_are_the_operators() {
+        let ranges = [0..0, 0..100, 50..60, 50..3000, 200..300];
+        let sets: Vec<HashSet<u32>> = ranges.into_iter().map(Iterator::collect).collect();
+        for ours in &sets {
+            for theirs in &sets {
+                let change = |change: fn(&mut HashSet<u32>, &HashSet<u32>)| {
+                    let mut ours = ours.clone();
+                    change(&mut ours, theirs);
+                    ours
+                };
+                assert_eq!(change(|ours, theirs| *ours |= theirs), ours | theirs);
+                assert_eq!(change(|ours, theirs| *ours &= theirs), ours & theirs);
+                assert_eq!(change(|ours, theirs| *ours ^= theirs), ours ^ theirs);
+                assert_eq!(change(|ours, theirs| *ours -= theirs), ours - theirs);
+            }
+        }
+    }
 }

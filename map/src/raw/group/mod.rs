@@ -30,6 +30,7 @@ pub(crate) const ALL: u16 = (1 << SLOTS) - 1;
 #[cfg(test)]
 mod tests {
     use super::{ALL, SLOTS};
+    use crate::hash::TAG_BYTE;
 
     #[repr(align(16))]
     struct Bytes([u8; 16]);
@@ -56,7 +57,7 @@ mod tests {
                     assert_eq!(head.empty(), naive(&bytes.0, 0));
                     assert_eq!(head.occupied(), ALL & !naive(&bytes.0, 0));
                     for tag in [1, 2, 127, 128, 129, 255] {
-                        assert_eq!(head.matches(super::$name::Tag::new(tag)), naive(&bytes.0, tag));
+                        assert_eq!(head.matches(super::$name::Tag::of(u64::from(tag) << (8 * TAG_BYTE))), naive(&bytes.0, tag));
                     }
                 }
             }

@@ -3,6 +3,7 @@
 //! Invariant: as in `group`.
 
 use super::ALL;
+use crate::hash::tag_byte;
 use core::arch::aarch64::{
     uint8x16_t, vaddv_u8, vandq_u8, vceqq_u8, vceqzq_u8, vdupq_n_u8, vget_high_u8, vget_low_u8, vld1q_u8,
     vmaxq_u8,
@@ -13,11 +14,11 @@ use core::arch::aarch64::{
 pub(crate) struct Tag(uint8x16_t);
 
 impl Tag {
-    /// The tophash made of this byte of a hash: 0, which means an empty slot, becomes 1.
+    /// The tophash of a hash: its tag byte, which becomes 1 if it is 0, that means an empty slot.
     #[inline(always)]
-    pub(crate) fn new(byte: u8) -> Self {
+    pub(crate) fn of(hash: u64) -> Self {
         // SAFETY: NEON is part of aarch64.
-        Self(unsafe { vmaxq_u8(vdupq_n_u8(byte), vdupq_n_u8(1)) })
+        Self(unsafe { vmaxq_u8(vdupq_n_u8(tag_byte(hash)), vdupq_n_u8(1)) })
     }
 }
 

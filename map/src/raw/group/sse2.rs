@@ -3,9 +3,13 @@
 //! Invariant: as in `group`; loads need 16-byte alignment.
 
 use super::ALL;
+use crate::hash::TAG_BYTE;
 use core::arch::x86_64::{
-    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_set1_epi8,
+    __m128i, _mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_load_si128, _mm_max_epu8, _mm_movemask_epi8,
+    _mm_shuffle_epi32, _mm_shufflelo_epi16, _mm_unpacklo_epi8,
 };
+
+const _: () = assert!(TAG_BYTE < 4, "of the lower half of a hash");
 
 /// A vector of these bytes.
 const fn bytes(bytes: [u8; 16]) -> __m128i {
@@ -18,14 +22,21 @@ const fn bytes(bytes: [u8; 16]) -> __m128i {
 pub(crate) struct Tag(__m128i);
 
 impl Tag {
-    /// The tophash made of this byte of a hash: 0, which means an empty slot, becomes 1; and 0xff, which is never there,
-    /// for the bytes that hold counts.
+    /// The tophash of a hash: its tag byte, which becomes 1 if it is 0, that means an empty slot; and 0xff, which is never
+    /// there, for the bytes that hold counts.
     #[inline(always)]
-    pub(crate) fn new(byte: u8) -> Self {
+    #[expect(clippy::cast_possible_wrap, reason = "64 bits as they are")]
+    pub(crate) fn of(hash: u64) -> Self {
         // One instruction for both. A constant of equal bytes would be moved before the broadcast, where it costs three.
         const LEAST: __m128i = bytes([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0xff, 0xff]);
+        const PICK: i32 = 0b01_01_01_01 * TAG_BYTE as i32;
         // SAFETY: SSE2 is part of x86_64.
-        Self(unsafe { _mm_max_epu8(_mm_set1_epi8(i8::from_ne_bytes([byte])), LEAST) })
+        Self(unsafe {
+            let hash = _mm_cvtsi64_si128(hash as i64);
+            // Every byte twice, then the four copies of a pair, then the other half.
+            let pairs = _mm_shufflelo_epi16::<PICK>(_mm_unpacklo_epi8(hash, hash));
+            _mm_max_epu8(_mm_shuffle_epi32::<0>(pairs), LEAST)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: exact, no false positives: a zero byte is found without carries between bytes.
 
 use super::ALL;
+use crate::hash::tophash;
 
 const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -14,10 +15,10 @@ const GATHER: u64 = 0x0102_0408_1020_4080;
 pub(crate) struct Tag(u64);
 
 impl Tag {
-    /// The tophash made of this byte of a hash: 0, which means an empty slot, becomes 1.
+    /// The tophash of a hash: its tag byte, which becomes 1 if it is 0, that means an empty slot.
     #[inline(always)]
-    pub(crate) fn new(byte: u8) -> Self {
-        Self(ONES * u64::from(byte.max(1)))
+    pub(crate) fn of(hash: u64) -> Self {
+        Self(ONES * u64::from(tophash(hash)))
     }
 }
 
