@@ -7,6 +7,8 @@
     reason = "huge objects are what is tested; they get a stack that holds them"
 )]
 
+use bucketmask_gc::arena::CollectionPhase;
+use bucketmask_gc::collect::Trace;
 use bucketmask_gc::{Arena, Budget, Collect, Gc, Lock, RefLock, Rootable, unsize};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -199,4 +201,57 @@ fn a_deadline_ends_a_step() {
     assert_eq!((cycle.cycle, cycle.marked), (2, 100_000));
     assert!(steps >= 2 && cycle.steps <= steps, "{steps} {cycle:?}");
     arena.mutate(|_, root| assert_eq!(root.expect("there").value, 99_999));
+}
+
+/// Counts how often it is traced.
+struct Traced(Rc<Cell<usize>>);
+
+// SAFETY: it holds no pointers.
+unsafe impl<'gc> Collect<'gc> for Traced {
+    fn trace<T: Trace<'gc>>(&self, _: &mut T) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[derive(Collect)]
+#[collect(no_drop)]
+struct Node<'gc> {
+    next: Option<Gc<'gc, Node<'gc>>>,
+}
+
+type Written<'gc> = Gc<'gc, RefLock<(Traced, Vec<Gc<'gc, u64>>)>>;
+
+#[test]
+fn a_container_that_is_written_to_between_steps_is_traced_a_few_times() {
+    const ENTRIES: u64 = 4000;
+    let traced = Rc::new(Cell::new(0));
+    let counted = Traced(Rc::clone(&traced));
+    let mut arena = Arena::<Rootable![(Option<Gc<'_, Node<'_>>>, Written<'_>)]>::new(|mc| {
+        let list = (0..ENTRIES).fold(None, |next, _| Some(Gc::new(mc, Node { next })));
+        let entries = (0..ENTRIES).map(|entry| Gc::new(mc, entry)).collect();
+        (list, Gc::new(mc, RefLock::new((counted, entries))))
+    });
+    arena.finish_cycle();
+    traced.set(0);
+    let mut steps = 0;
+    loop {
+        arena.mutate(|mc, root| {
+            root.1.borrow_mut(mc).1[steps % ENTRIES as usize] = Gc::new(mc, steps as u64);
+        });
+        arena.collect_debt();
+        let phase = arena.collection_phase();
+        let marks = phase == CollectionPhase::Marking || phase == CollectionPhase::Marked;
+        steps += usize::from(marks);
+        if steps > 0 && !marks {
+            break;
+        }
+    }
+    assert!(steps > 100, "{steps} steps");
+    assert!(traced.get() < 20, "traced {} times in {steps} steps", traced.get());
+    arena.finish_cycle();
+    arena.verify().unwrap();
+    arena.mutate(|_, root| {
+        assert_eq!(*root.1.borrow().1[steps % ENTRIES as usize], steps as u64);
+        assert_eq!(std::iter::successors(root.0, |node| node.next).count(), ENTRIES as usize);
+    });
 }

@@ -16,7 +16,7 @@
 //! traced, what lies on it is marked without the granule map, and needs no queue. (Pages in a queue, with the objects marked
 //! meanwhile piling up on them, is the idea of Go's Green Tea collector.) Large containers of this library are traced in parts
 //! (`parts.rs`), first of all, so that few are under way at a time. Marking may stop after any bucket or part and go on
-//! later; write barriers make objects grey again meanwhile.
+//! later; write barriers make objects grey again meanwhile, which are traced when all else is.
 //! Invariant: an object that is marked and not scanned, and of a type that is traced, lies on a page that is in the queue,
 //! or that is being traced; what a black object points to is marked, whenever no callback runs.
 #![allow(unsafe_code)]
@@ -58,6 +58,10 @@ pub(crate) struct Marker {
     queue: VecDeque<(LentPage, *const u8)>,
     /// Huge objects to trace.
     huge: Vec<*const u8>,
+    /// What barriers made grey again, traced when nothing else is left: the pages, and the huge objects. A container that the
+    /// program writes to between any two steps would be traced in each otherwise.
+    again: VecDeque<LentPage>,
+    huge_again: Vec<*const u8>,
     /// Objects that are being traced in parts.
     pub(super) parts: Parts,
     /// What waits for objects to be marked, and whether there was any in this cycle.
@@ -90,6 +94,8 @@ impl Marker {
             freshest: std::ptr::null(),
             queue: VecDeque::new(),
             huge: Vec::new(),
+            again: VecDeque::new(),
+            huge_again: Vec::new(),
             parts: Parts::default(),
             ephemerons: Ephemerons::default(),
             waits: false,
@@ -210,13 +216,17 @@ impl Marker {
             Place::Slot { page, slot, .. } => {
                 self.parts.expect_again();
                 clear(page.scanned(), slot);
-                self.queue_for(page, slot as u32, address);
+                let queued = &page.user()[USER_QUEUED];
+                if queued.load(Relaxed) == NOT_QUEUED {
+                    self.again.push_back(page);
+                }
+                queued.store(QUEUED_FOR_MORE, Relaxed);
                 page.slot_size()
             }
             Place::Huge(header) if header.table.needs_trace => {
                 self.parts.expect_again();
                 header.scanned.set(false);
-                self.huge.push(address);
+                self.huge_again.push(address);
                 header.table.trace_bytes
             }
             Place::Huge(_) => 0,
@@ -229,6 +239,8 @@ impl Marker {
             || self.unsettled
             || !self.queue.is_empty()
             || !self.huge.is_empty()
+            || !self.again.is_empty()
+            || !self.huge_again.is_empty()
             || !self.parts.is_empty()
             || self.ephemerons.has_grey()
     }
@@ -258,12 +270,13 @@ impl Marker {
                 }
                 self.leave();
             } else if let Some(object) = self.huge.pop() {
-                // SAFETY: a marked huge object, so it is live.
-                let header = unsafe { huge::header(object) };
-                header.scanned.set(true);
-                self.traced_bytes += header.table.trace_bytes;
-                // SAFETY: as above.
-                unsafe { (header.table.trace)(object, 1, self) };
+                self.trace_huge(object);
+            } else if let Some(page) = self.again.pop_front() {
+                self.enter(page);
+                self.trace_page(page, end);
+                self.leave();
+            } else if let Some(object) = self.huge_again.pop() {
+                self.trace_huge(object);
             } else if self.root_is_grey {
                 self.trace(root);
                 self.root_is_grey = false;
@@ -277,6 +290,16 @@ impl Marker {
                 return !self.has_grey();
             }
         }
+    }
+
+    /// Traces a grey huge object.
+    fn trace_huge(&mut self, object: *const u8) {
+        // SAFETY: a marked huge object, so it is live.
+        let header = unsafe { huge::header(object) };
+        header.scanned.set(true);
+        self.traced_bytes += header.table.trace_bytes;
+        // SAFETY: as above.
+        unsafe { (header.table.trace)(object, 1, self) };
     }
 
     /// Saves one object for a finalizer queue, or traces one value whose key has been marked. False: there is none.
@@ -493,6 +516,8 @@ impl Heap {
         let marker = &mut self.marker;
         marker.queue.clear();
         marker.huge.clear();
+        marker.again.clear();
+        marker.huge_again.clear();
         marker.parts.clear();
         marker.ephemerons.clear();
         marker.root_is_grey = false;
