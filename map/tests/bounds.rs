@@ -147,6 +147,28 @@ fn removals_shrink_what_was_reserved_once_that_is_taken_back() {
     assert!(map.allocation_size() * 5 < full, "{} of {full}", map.allocation_size());
 }
 
+#[test]
+fn a_table_that_grew_early_does_not_shrink_at_the_first_removal() {
+    let mut source = HashMap::with_hasher(MIXED);
+    (0..400_000u64).for_each(|key| _ = source.insert(key, key));
+    let keys: Vec<u64> = source.keys().copied().take(20_000).collect();
+    // All hashes lie in a twentieth of the range, so that only a table with room for twenty times as many has short trails.
+    let mut part = HashMap::with_hasher(MIXED);
+    keys.iter().for_each(|&key| _ = part.insert(key, key));
+    while part.migrate_step() {}
+    let homes = part.stats().homes;
+    assert!(homes > 20_000 / 4, "{homes} homes: it did not grow early");
+    for key in &keys[..8000] {
+        part.remove(key);
+        part.insert(*key, *key);
+    }
+    assert!(part.stats().homes >= homes, "{:?}", part.stats());
+    keys.iter().take(19_500).for_each(|key| _ = part.remove(key));
+    while part.migrate_step() {}
+    part.check();
+    assert!(part.stats().homes < homes / 4, "{} homes for 500 entries", part.stats().homes);
+}
+
 /// Bytes an entry, over three octaves of sizes, of entries of 16 bytes: where tables are flat, and below, where they buy
 /// speed with memory and still take no more than twice as much.
 #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Care {
     pub(crate) crowded: Option<usize>,
     /// Length below which early growth is not considered: it could not help the last time.
     pub(crate) calm_until: usize,
+    /// Length from which on the table does not shrink: it grew early, and in fewer homes the trails would be long again.
+    pub(crate) sparse_from: usize,
     /// Entries that the user has reserved room for: the table shrinks no further by itself.
     pub(crate) promised: usize,
     /// Entries that a migration step is about to move, kept for its capacity.
@@ -62,6 +64,7 @@ impl Care {
             stale: 0,
             crowded: None,
             calm_until: 0,
+            sparse_from: usize::MAX,
             promised: 0,
             moves: Vec::new(),
             traced: 0,
@@ -123,9 +126,11 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         self.work(hash)?;
         if self.len >= limit(self.homes()) {
             self.grow_to(self.next_homes_up(), hash)?;
+            self.care.sparse_from = usize::MAX;
         } else if let Some(home) = self.care.crowded.take() {
             if let Some(homes) = self.early_homes(home, hash) {
                 self.grow_to(homes, hash)?;
+                self.care.sparse_from = self.len / 2;
             }
         }
         self.set_trigger();
@@ -231,9 +236,10 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     /// Begins to shrink: in place, or a small table into a block of its own.
     fn begin_ebb(&mut self, hash: &impl Fn(&T) -> u64) {
         let homes = homes_shrunk(self.len.max(self.care.promised));
-        if homes >= self.upper {
+        if homes >= self.upper || self.len >= self.care.sparse_from {
             return;
         }
+        self.care.sparse_from = usize::MAX;
         let small = L::Geometry::plan(Block::new::<T>(), homes + spill(homes), 64)
             .is_some_and(|plan| plan.bytes < L::ELASTIC_BYTES / 2);
         if small {
@@ -351,7 +357,7 @@ impl<T, L: Layout> Bare<T, L> {
         } else if !rests {
             usize::MAX
         } else if homes_shrunk(self.care.promised) < self.upper {
-            low_water(self.upper)
+            low_water(self.upper).min(self.care.sparse_from)
         } else {
             0
         };
