@@ -138,7 +138,9 @@ fn channel_keeps_order<O: Orders + 'static>(each: u32) {
             thread::yield_now();
         }
     }
-    producers.into_iter().for_each(|producer| producer.join().unwrap());
+    for producer in producers {
+        producer.join().unwrap();
+    }
     assert!(end.receive().is_none());
     assert_eq!(seen, [each; 2]);
 }
