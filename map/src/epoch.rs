@@ -22,7 +22,6 @@ use core::ptr;
 use core::sync::atomic::fence;
 use core::time::Duration;
 use parking_lot::Mutex;
-use std::sync::OnceLock;
 use std::thread::{Thread, ThreadId};
 use std::time::Instant;
 
@@ -145,10 +144,19 @@ impl Record {
     }
 }
 
-/// Whether barriers for all threads are to be had; asked once.
+/// Whether barriers for all threads are to be had: 0 not asked yet, 1 no, 2 yes. The answer is the kernel's, always the same, and
+/// orders nothing.
+static ASYMMETRIC: AtomicUsize = AtomicUsize::new(0);
+
 fn is_asymmetric() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(asymmetric::heavy)
+    match ASYMMETRIC.load(Ordering::Relaxed) {
+        0 => {
+            let answer = asymmetric::heavy();
+            ASYMMETRIC.store(1 + usize::from(answer), Ordering::Relaxed);
+            answer
+        }
+        answer => answer == 2,
+    }
 }
 
 /// A guard of this thread: what was linked while it lives is not freed.
@@ -299,8 +307,8 @@ fn records() -> impl Iterator<Item = &'static Record> {
 
 /// Milliseconds since the first call.
 fn milliseconds() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_millis() as u64
+    static START: Mutex<Option<Instant>> = Mutex::new(None);
+    START.lock().get_or_insert_with(Instant::now).elapsed().as_millis() as u64
 }
 
 /// A guard that keeps garbage from being freed.

@@ -58,6 +58,17 @@ fn sum(key: u64, number: u64) -> u64 {
     (key ^ number.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
+/// Runs `work` on so many threads, numbered, and joins each: a sanitizer does not see what a scope waits for.
+fn on_threads(count: u64, work: impl Fn(u64) + Sync) {
+    thread::scope(|threads| {
+        let work = &work;
+        let running: Vec<_> = (0..count).map(|number| threads.spawn(move || work(number))).collect();
+        for thread in running {
+            thread.join().expect("it does not panic");
+        }
+    });
+}
+
 /// One of a few threads that do everything to a few hundred keys.
 fn churn<R: Rules>(map: &ConcurrentMap<u64, Checked, By, R>, alive: &Arc<AtomicUsize>, seed: u64) {
     let mut random = Seeded(seed);
@@ -97,12 +108,7 @@ fn churn<R: Rules>(map: &ConcurrentMap<u64, Checked, By, R>, alive: &Arc<AtomicU
 fn values_stay_whole<R: Rules>(by: By) {
     let alive = Arc::default();
     let map = ConcurrentMap::<u64, Checked, By, R>::with_rules(0, by);
-    thread::scope(|threads| {
-        for seed in 0..4 {
-            let (map, alive) = (&map, &alive);
-            threads.spawn(move || churn(map, alive, seed));
-        }
-    });
+    on_threads(4, |seed| churn(&map, &alive, seed));
     let guard = map.pin();
     let shown: BTreeSet<u64> = guard
         .iter()
@@ -126,26 +132,16 @@ fn values_stay_whole<R: Rules>(by: By) {
 fn growing_from_nothing_loses_nothing() {
     let map = ConcurrentMap::<u64, u64, By>::with_hasher(MIXED);
     let each = steps();
-    thread::scope(|threads| {
-        for thread in 0..3 {
-            let map = &map;
-            threads.spawn(move || {
-                for nth in 0..each {
-                    let key = nth * 3 + thread;
-                    assert!(!map.insert(key, !key));
-                    assert_eq!(map.get_cloned(&key), Some(!key), "a thread's own write");
-                }
-            });
+    on_threads(3, |thread| {
+        for nth in 0..each {
+            let key = nth * 3 + thread;
+            assert!(!map.insert(key, !key));
+            assert_eq!(map.get_cloned(&key), Some(!key), "a thread's own write");
         }
     });
     assert_eq!(map.len() as u64, 3 * each);
     assert!((0..3 * each).all(|key| map.get_cloned(&key) == Some(!key)));
-    thread::scope(|threads| {
-        for thread in 0..3 {
-            let map = &map;
-            threads.spawn(move || (0..each).for_each(|nth| assert!(map.remove(&(nth * 3 + thread)))));
-        }
-    });
+    on_threads(3, |thread| (0..each).for_each(|nth| assert!(map.remove(&(nth * 3 + thread)))));
     assert!(map.is_empty() && map.pin().iter().next().is_none());
 }
 
@@ -153,19 +149,15 @@ fn growing_from_nothing_loses_nothing() {
 fn no_update_is_lost() {
     let map = ConcurrentMap::<u64, u64, By>::with_hasher(MIXED);
     let each = steps() / 4;
-    thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                for nth in 0..each {
-                    if nth % 2 == 0 || !map.update(&(nth % 5), |count| count + 1) {
-                        map.pin().compute(nth % 5, |count| Change::Put(count.copied().unwrap_or(0) + 1));
-                    }
-                    if nth % 64 == 0 {
-                        map.begin_migration((nth % 300) as usize);
-                    }
-                    map.migrate_step(1);
-                }
-            });
+    on_threads(4, |_| {
+        for nth in 0..each {
+            if nth % 2 == 0 || !map.update(&(nth % 5), |count| count + 1) {
+                map.pin().compute(nth % 5, |count| Change::Put(count.copied().unwrap_or(0) + 1));
+            }
+            if nth % 64 == 0 {
+                map.begin_migration((nth % 300) as usize);
+            }
+            map.migrate_step(1);
         }
     });
     assert_eq!(map.pin().values().sum::<u64>(), 4 * each);
@@ -176,8 +168,8 @@ fn iteration_shows_what_stays() {
     let map = ConcurrentMap::<u64, u64, By>::with_hasher(MIXED);
     (0..300).for_each(|key| assert!(!map.insert(key, key)));
     let done = AtomicBool::new(false);
-    thread::scope(|threads| {
-        threads.spawn(|| {
+    on_threads(2, |thread| {
+        if thread == 0 {
             let mut random = Seeded(1);
             while !done.load(Ordering::Relaxed) {
                 let key = 300 + random.below(2000);
@@ -190,7 +182,8 @@ fn iteration_shows_what_stays() {
                 map.insert(random.below(300), 0);
                 map.begin_migration(random.below(3000) as usize);
             }
-        });
+            return;
+        }
         for _ in 0..steps() / 200 {
             let guard = map.pin();
             let mut seen = BTreeSet::new();
@@ -211,21 +204,19 @@ fn a_guard_keeps_what_it_saw() {
     let guard = map.pin_owned();
     let seen = guard.get(&1).expect("it was inserted");
     let removed = 2000;
-    thread::scope(|threads| {
-        threads.spawn(|| {
-            for number in 0..removed {
-                map.insert(1, Checked::new(1, number, &alive));
-            }
-            map.remove(&1);
-            map.collect_garbage();
-        });
+    on_threads(1, |_| {
+        for number in 0..removed {
+            map.insert(1, Checked::new(1, number, &alive));
+        }
+        map.remove(&1);
+        map.collect_garbage();
     });
     assert_eq!(alive.load(Ordering::Relaxed) as u64, removed + 1, "something was dropped under a guard");
     seen.check(1);
     assert!(map.pending_bytes() >= removed as usize * size_of::<Checked>());
     assert!(map.oldest_guard().is_some(), "the guard that holds it back is not shown");
     // The guard goes to another thread, and ends there.
-    thread::scope(|threads| drop(threads.spawn(move || drop(guard))));
+    thread::scope(|threads| threads.spawn(move || drop(guard)).join().expect("it does not panic"));
     while map.collect_garbage() > 0 {
         thread::yield_now();
     }
@@ -418,11 +409,9 @@ fn an_owned_guard_is_sent() {
     let map = ConcurrentMap::<u64, String, By>::with_hasher(MIXED);
     map.insert(1, "one".to_owned());
     let guard = sendable(map.pin_owned());
-    thread::scope(|threads| {
-        threads.spawn(|| {
-            assert_eq!(guard.get(&1).map(String::as_str), Some("one"));
-            guard.insert(2, "two".to_owned());
-        });
+    on_threads(1, |_| {
+        assert_eq!(guard.get(&1).map(String::as_str), Some("one"));
+        guard.insert(2, "two".to_owned());
     });
     assert_eq!(guard.get(&2).map(String::as_str), Some("two"));
 }

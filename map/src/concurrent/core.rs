@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::bucket::{Entry, Locked};
+use super::clock::is_flipped;
 use super::garbage::{Garbage, SHARDS};
 use super::rules::{Fault, Rules};
 use super::table::Table;
@@ -104,7 +105,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
         loop {
             let home = table.home(hash);
             let read_ts = table.read_ts::<R>();
-            if home >= read_ts && !(Self::is_off_by_one(table) && home == read_ts) {
+            if !is_flipped::<R>(home, read_ts) || Self::has_no_next(table) {
                 return table.look(home, hash, &mut wanted);
             }
             table = table.behind::<R>();
@@ -122,8 +123,8 @@ impl<K, V, R: Rules> Core<K, V, R> {
     }
 
     #[inline(always)]
-    fn is_off_by_one(table: &Table<K, V>) -> bool {
-        matches!(R::FAULT, Fault::OffByOne) && !table.next::<R>().is_null()
+    fn has_no_next(table: &Table<K, V>) -> bool {
+        matches!(R::FAULT, Fault::OffByOne) && table.next::<R>().is_null()
     }
 
     fn find_naively(

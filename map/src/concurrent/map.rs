@@ -221,6 +221,14 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
         self.core.begin(homes_for(len))
     }
 
+    /// The home of `key` in the first table, that table's homes, and how many of them are flipped: for experiments.
+    #[doc(hidden)]
+    pub fn mark_of(&self, key: &K) -> (usize, usize, usize) {
+        let _pin = epoch::pin();
+        let table = self.core.first();
+        (table.home(self.hash(key)), table.homes, table.read_ts::<R>())
+    }
+
     /// Moves up to `buckets` buckets of a migration that is under way. `false`: there is none left, or another thread is at it.
     pub fn migrate_step(&self, buckets: usize) -> bool {
         let pin = epoch::pin();

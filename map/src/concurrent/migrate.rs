@@ -32,9 +32,8 @@ pub(crate) const FILL: usize = 10;
 const LOW: usize = 3;
 /// Entries a home gets, on average, by shrinking.
 const SHRUNK: usize = 7;
-/// Buckets that a writer moves after its own work, at most; more where the next table is full already.
-const PIECE: usize = 2;
-const URGENT_PIECE: usize = 16;
+/// How many times as many buckets a writer moves where the next table is full already.
+const URGENT: usize = 8;
 /// Tables of fewer homes grow by doubling, larger ones by half.
 const SMALL: usize = 16;
 
@@ -84,7 +83,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
 
     fn piece(&self, table: &Table<K, V>) -> usize {
         let full = table.behind::<R>().homes * FILL;
-        if self.is_time_to_count(0, table) && self.len() > full { URGENT_PIECE } else { PIECE }
+        if self.is_time_to_count(0, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
     }
 
     /// Begins to move to a table of `homes`, unless a migration is under way. `false`: one is, or its end is not over yet.

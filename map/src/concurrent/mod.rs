@@ -9,6 +9,7 @@
 
 mod block;
 mod bucket;
+mod clock;
 mod core;
 mod garbage;
 mod guard;

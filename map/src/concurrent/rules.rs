@@ -4,6 +4,8 @@
 //! shows that each is found (`bucketmask visibility`, `tests/concurrent_*`): they are switches in the shipped code, not a copy of it.
 //! Invariant: a map with a fault frees no entry and no table, so that a broken protocol shows wrong values, never wild memory.
 
+pub use super::clock::{Clock, Word, is_flipped};
+
 /// A way to break the protocol. `None` is how the map works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -29,8 +31,9 @@ pub enum Fault {
     RelaxedTable,
 }
 
-/// The faults of the visibility experiment.
-pub const MUTANTS: [Fault; 8] = [
+/// Nothing broken, and then the faults of the visibility experiment.
+pub const FAULTS: [Fault; 9] = [
+    Fault::None,
     Fault::CachedReadTs,
     Fault::OldFirst,
     Fault::NoExclusion,
@@ -62,6 +65,8 @@ pub trait Rules: 'static {
     const FAULT: Fault = Fault::None;
     /// Whether a guard keeps one `read_ts` over all its reads, and writes go to both tables until a grace period has passed.
     const MIRRORED: bool = false;
+    /// Buckets that a writer moves after its own work, at most.
+    const PIECE: usize = 2;
     /// Called at each gap, by the thread that works there.
     #[inline(always)]
     fn gap(gap: Gap, bucket: usize) {

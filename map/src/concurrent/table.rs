@@ -14,6 +14,7 @@
 
 use super::block::Block;
 use super::bucket::{Bucket, Entry};
+use super::clock::Clock;
 use super::rules::{Fault, Rules};
 use crate::hash;
 use crate::raw::group::Tag;
@@ -26,9 +27,8 @@ use std::sync::Arc;
 pub(crate) struct Table<K, V> {
     base: NonNull<Bucket<K, V>>,
     pub(crate) homes: usize,
-    /// `sync_offset`: buckets flipped to the next table, in order: the clock of flips. Stored with release by the copier while it
-    /// holds the bucket's lock; loaded with acquire by readers (`read_ts`), so that the copies and `next` are seen.
-    flipped: AtomicUsize,
+    /// `sync_offset`: buckets flipped to the next table, in order.
+    flipped: Clock<AtomicUsize>,
     /// Where the entries go. Stored with release before the first flip; loaded with acquire.
     next: AtomicPtr<Self>,
     /// The tag of the migration's end: the mode that mirrors keeps the table until it is over. 0: not ended.
@@ -47,7 +47,7 @@ impl<K, V> Table<K, V> {
         Self {
             base: block.base(),
             homes,
-            flipped: AtomicUsize::new(0),
+            flipped: Clock::new(AtomicUsize::new(0)),
             next: AtomicPtr::new(core::ptr::null_mut()),
             ended: AtomicU64::new(0),
             block,
@@ -67,17 +67,15 @@ impl<K, V> Table<K, V> {
         unsafe { self.base.add(home).as_ref() }
     }
 
-    /// `sync_offset`, as a reader or a writer loads it. Pairs with `flip`.
+    /// `sync_offset`, as a reader or a writer loads it.
     #[inline(always)]
     pub(crate) fn read_ts<R: Rules>(&self) -> usize {
-        let relaxed = matches!(R::FAULT, Fault::RelaxedMark);
-        self.flipped.load(if relaxed { Ordering::Relaxed } else { Ordering::Acquire })
+        self.flipped.read_ts::<R>()
     }
 
-    /// Stores the mark behind `home`. Pairs with `read_ts`.
+    /// Stores the mark behind `home`.
     pub(crate) fn flip<R: Rules>(&self, home: usize) {
-        let relaxed = matches!(R::FAULT, Fault::RelaxedMark);
-        self.flipped.store(home + 1, if relaxed { Ordering::Relaxed } else { Ordering::Release });
+        self.flipped.flip::<R>(home);
     }
 
     /// The table that entries go to; null: none. Pairs with `begin`.
