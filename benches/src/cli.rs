@@ -8,10 +8,12 @@ use clap::{Args, Parser, Subcommand};
 mod contest;
 mod map;
 mod record;
+mod visibility;
 
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
 pub use map::MapArgs;
 pub use record::RecordArgs;
+pub use visibility::VisibilityArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +26,7 @@ Examples:
   bucketmask table --record scan.jsonl        that record as the README's table
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
+  bucketmask visibility --quick               histories of the concurrent map, checked for linearizability
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
@@ -65,6 +68,8 @@ pub enum Command {
     Frag(FragArgs),
     /// Time maps of many sizes and entries against other hash maps: operations, the worst insert, bytes an entry
     Map(MapArgs),
+    /// Check what readers of the concurrent map see while its table moves, and that eight broken variants are found out
+    Visibility(VisibilityArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {

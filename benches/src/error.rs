@@ -39,6 +39,16 @@ pub enum Error {
         /// The line and what is wrong with it.
         fault: crate::record::Fault,
     },
+    /// The concurrent map showed something it must not, or a broken one did not.
+    #[error("{violations} histories have no order; {rejected} of {seeded} broken variants were rejected")]
+    Visibility {
+        /// Histories of the map as it is that have no order.
+        violations: u64,
+        /// Mutants that were rejected.
+        rejected: usize,
+        /// Mutants that were tried.
+        seeded: usize,
+    },
     /// The README has no table markers.
     #[error("{0} has no `<!-- figures: scan -->` ... `<!-- /figures -->` markers")]
     NoMarkers(PathBuf),
@@ -91,7 +101,11 @@ impl Error {
             | Self::Record { .. }
             | Self::NoSuchWorkload { .. }
             | Self::NoMarkers(_) => 2,
-            Self::StaleTable { .. } | Self::NotLocal { .. } | Self::Child { .. } | Self::Disagreement(_) => 1,
+            Self::Visibility { .. }
+            | Self::StaleTable { .. }
+            | Self::NotLocal { .. }
+            | Self::Child { .. }
+            | Self::Disagreement(_) => 1,
         }
     }
 }

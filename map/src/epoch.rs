@@ -130,6 +130,7 @@ impl Record {
     }
 
     /// Announces with a fence of this thread's own, where there is none for all threads; elsewhere without.
+    #[inline(always)]
     fn enter(&self, fenced: bool) {
         let depth = self.depth.get();
         self.depth.set(depth + 1);
