@@ -30,7 +30,7 @@
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
 //!                                                gate                which keep mimalloc out
 //!                                                site                where blocks were made (`checked`)
-//! mask         BucketMask, the ground floor
+//! mask         BucketMask, the ground floor      sync                orderings as types, ring and channel
 //! ```
 //!
 //! The cfg `bucketmask_portable` turns everything off that needs a certain processor or kernel: no
@@ -78,7 +78,7 @@ mod site;
 mod site;
 mod slot;
 mod span;
-mod sync;
+pub mod sync;
 mod sys;
 mod sysfs;
 mod thread;

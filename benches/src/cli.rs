@@ -9,11 +9,13 @@ mod collector;
 mod contest;
 mod map;
 mod record;
+mod visibility;
 
 pub use collector::{GcArgs, ScanArgs};
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
 pub use map::MapArgs;
 pub use record::RecordArgs;
+pub use visibility::VisibilityArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +30,7 @@ Examples:
   bucketmask compare before.json after.json   what changed beyond noise between two records
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
+  bucketmask visibility --quick               histories of the concurrent map, checked for linearizability
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
@@ -79,6 +82,8 @@ pub enum Command {
         /// Which
         side: crate::gc::child::Side,
     },
+    /// Check what readers of the concurrent map see while its table moves, and that eight broken variants are found out
+    Visibility(VisibilityArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {

@@ -39,6 +39,16 @@ pub enum Error {
         /// The line and what is wrong with it.
         fault: crate::record::Fault,
     },
+    /// The concurrent map showed something it must not, or a broken one did not.
+    #[error("{violations} histories have no order; {rejected} of {seeded} broken variants were rejected")]
+    Visibility {
+        /// Histories of the map as it is that have no order.
+        violations: u64,
+        /// Mutants that were rejected.
+        rejected: usize,
+        /// Mutants that were tried.
+        seeded: usize,
+    },
     /// A page has no table markers, or a start without an end.
     #[error("{0} has no `<!-- figures: NAME -->` ... `<!-- /figures -->` markers")]
     NoMarkers(PathBuf),
@@ -110,7 +120,8 @@ impl Error {
             | Self::NoMarkers(_)
             | Self::NoSuchTable { .. }
             | Self::NoRecord { .. } => 2,
-            Self::StaleTable(_)
+            Self::Visibility { .. }
+            | Self::StaleTable(_)
             | Self::NotLocal { .. }
             | Self::Child { .. }
             | Self::Worse { .. }

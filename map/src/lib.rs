@@ -9,17 +9,20 @@
 //! - [`HashMap`], [`HashSet`]: std's interface, modules [`hash_map`] and [`hash_set`] as std has them.
 //! - [`HashTable`]: the table with the hashes in the caller's hand.
 //! - [`StrMap`]: a map from strings whose short keys lie in the table.
+//! - [`ConcurrentMap`], module [`concurrent`]: a map that many threads use at once, read without locks.
 //! - `GcMap` (feature `gc`): a map that lives in a collector's arena, traced by its masks.
 //!
-//! Invariant: unsafe code lives in `raw/` alone, and no user code runs while a table is between two valid states.
+//! Invariant: unsafe code lives in `raw/`, `concurrent/` and what that stands on alone, and no user code runs while a table is between two valid states.
 
 #![deny(unsafe_code)]
 
 mod batch;
+pub mod concurrent;
 mod cursor;
 mod disjoint;
 mod entry;
 mod entry_ref;
+mod epoch;
 #[cfg(feature = "gc")]
 mod gc_body;
 #[cfg(feature = "gc")]
@@ -41,6 +44,7 @@ mod raw;
 mod serde;
 mod set;
 pub mod str_map;
+mod sync;
 mod traits;
 #[cfg(feature = "gc")]
 mod weak_map;
@@ -66,6 +70,7 @@ pub mod hash_set {
 
 pub use allocator_api2::alloc::{AllocError, Allocator};
 pub use batch::GetEach;
+pub use concurrent::ConcurrentMap;
 pub use cursor::{Cursor, Group, Scan, StrGroup};
 pub use equivalent::Equivalent;
 #[cfg(feature = "gc")]

@@ -154,7 +154,7 @@ fn a_table_that_grew_early_does_not_shrink_at_the_first_removal() {
     let keys: Vec<u64> = source.keys().copied().take(20_000).collect();
     // All hashes lie in a twentieth of the range, so that only a table with room for twenty times as many has short trails.
     let mut part = HashMap::with_hasher(MIXED);
-    keys.iter().for_each(|&key| _ = part.insert(key, key));
+    part.extend(keys.iter().map(|&key| (key, key)));
     while part.migrate_step() {}
     let homes = part.stats().homes;
     assert!(homes > 20_000 / 4, "{homes} homes: it did not grow early");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use bucketmask_map::{HashMap, HashSet, Inline, Layout, Pages, Split, StrMap, Tiny};
+use bucketmask_map::{ConcurrentMap, HashMap, HashSet, Inline, Layout, Pages, Split, StrMap, Tiny};
 use common::{By, MIXED};
 use libtest_mimic::{Arguments, Trial};
 use rayon::iter::{
@@ -140,6 +140,28 @@ fn strings_in_parallel() {
     map.check();
 }
 
+/// A shared map: filled from all threads, and walked by parts while it moves to another table.
+fn shared_maps() {
+    let mut map = &ConcurrentMap::<u64, u64, By>::with_hasher(MIXED);
+    map.par_extend((0..5000u64).into_par_iter().map(|key| (key, !key)));
+    assert_eq!(map.len(), 5000);
+    while map.migrate_step(1000) {}
+    assert!(map.begin_migration(20_000));
+    for _ in 0..6 {
+        map.migrate_step(100);
+        let guard = map.pin_owned();
+        let keys: Vec<u64> = guard
+            .into_par_iter()
+            .inspect(|(key, value)| assert_eq!(**value, !**key))
+            .map(|(key, _)| *key)
+            .collect();
+        assert_eq!(keys.len(), 5000);
+        assert!(keys.into_iter().collect::<BTreeSet<_>>().into_iter().eq(0..5000));
+    }
+    let copy: ConcurrentMap<u64, u64, By> = (0..100u64).into_par_iter().map(|key| (key, key)).collect();
+    assert!((0..100).all(|key| copy.get_cloned(&key) == Some(key)));
+}
+
 fn main() {
     let trial = |name, work: fn()| {
         Trial::test(name, move || {
@@ -155,6 +177,7 @@ fn main() {
         trial("what_is_not_taken_is_dropped_inline", what_is_not_taken_is_dropped::<Inline>),
         trial("sets_in_parallel", sets_in_parallel),
         trial("strings_in_parallel", strings_in_parallel),
+        trial("shared_maps", shared_maps),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

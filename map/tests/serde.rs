@@ -2,7 +2,7 @@
 //!
 //! Invariant: what goes out comes back.
 
-use bucketmask_map::{HashMap, HashSet, StrMap};
+use bucketmask_map::{ConcurrentMap, HashMap, HashSet, StrMap};
 use serde::Deserialize;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 
@@ -73,4 +73,20 @@ fn strings_come_back_from_borrowed_and_from_escaped_text() {
     let entries = MapDeserializer::<_, Error>::new(Boastful((0..300u32).map(|key| (key.to_string(), key))));
     let map = StrMap::<u32>::deserialize(entries).unwrap();
     assert!(map.len() == 300 && map.allocation_size() < 4 << 20);
+}
+
+#[test]
+fn a_shared_map_comes_back() {
+    let map: ConcurrentMap<u32, String> = (0..300).map(|key| (key, key.to_string())).collect();
+    let text = serde_json::to_string(&map).unwrap();
+    let theirs: std::collections::BTreeMap<u32, String> = serde_json::from_str(&text).unwrap();
+    assert!(
+        theirs.iter().all(|(key, value)| map.get_cloned(key).as_ref() == Some(value)) && theirs.len() == 300
+    );
+    let back: ConcurrentMap<u32, String> = serde_json::from_str(&text).unwrap();
+    assert!(theirs.into_iter().all(|(key, value)| back.get_cloned(&key) == Some(value)) && back.len() == 300);
+    assert!(serde_json::from_str::<ConcurrentMap<u32, u32>>("[1]").is_err());
+    let entries = MapDeserializer::<_, Error>::new(Boastful((0..300u32).map(|key| (key, key))));
+    let map = ConcurrentMap::<u32, u32>::deserialize(entries).unwrap();
+    assert!(map.len() == 300 && map.table_bytes() < 4 << 20);
 }

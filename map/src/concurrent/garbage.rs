@@ -1,0 +1,162 @@
+//! What was unlinked and may still be seen: a map's own list, freed as epochs pass, or with the map.
+//!
+//! Writers put garbage into one of a few shards; a shard that has collected [`BAG`] pieces closes the bag with a tag, tries to move the
+//! epoch on, and frees what is over. So pending garbage is bounded by the shards and the bags of three epochs, while no
+//! guard is held long; how much it is, and which guard holds it, can be asked.
+//! Invariant: user code (drops) runs with no lock held.
+
+#![allow(unsafe_code)]
+
+use super::block::Block;
+use super::bucket::{Bucket, Entry};
+use super::table::Table;
+use crate::epoch;
+use crate::sync::{AtomicUsize, Mutex, Ordering};
+use bucketmask_alloc::sync::Padded;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Shards of a map's lists and counters.
+pub(crate) const SHARDS: usize = 16;
+/// Pieces that a shard collects before it looks for what may be freed.
+const BAG: usize = 64;
+
+/// A piece of garbage, whose drop frees it.
+pub(crate) enum Retired<K, V> {
+    Entry(#[expect(dead_code, reason = "kept for its drop")] Owned<Entry<K, V>>),
+    Overflow(#[expect(dead_code, reason = "kept for its drop")] Owned<Bucket<K, V>>),
+    /// The segment of the block that begins at this bucket.
+    Segment(Arc<Block<K, V>>, usize),
+    Table(#[expect(dead_code, reason = "kept for its drop")] Owned<Table<K, V>>),
+}
+
+/// A box that readers may still look into.
+pub(crate) struct Owned<T>(*mut T);
+
+impl<T> Owned<T> {
+    /// # Safety
+    /// `pointer` came from a box, is unlinked, and is given to one `Owned` only.
+    pub(crate) unsafe fn new(pointer: *mut T) -> Self {
+        Self(pointer)
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: from a box, and the only owner; who drops garbage vouches that its grace period is over.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
+impl<K, V> Retired<K, V> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Entry(_) => size_of::<Entry<K, V>>(),
+            Self::Overflow(_) => size_of::<Bucket<K, V>>(),
+            Self::Segment(..) => super::block::SEGMENT * size_of::<Bucket<K, V>>(),
+            Self::Table(_) => size_of::<Table<K, V>>(),
+        }
+    }
+
+    /// Frees it. Not in a drop: the list of a map that is dropped must not close segments of a block that goes as a whole.
+    fn free(self) {
+        if let Self::Segment(block, first) = &self {
+            block.close(*first);
+        }
+    }
+}
+
+struct Bags<K, V> {
+    open: Vec<Retired<K, V>>,
+    closed: VecDeque<(u64, Vec<Retired<K, V>>)>,
+}
+
+struct Shard<K, V> {
+    bags: Mutex<Bags<K, V>>,
+    /// Bytes in the bags. A figure: it orders nothing.
+    bytes: AtomicUsize,
+}
+
+pub(crate) struct Garbage<K, V> {
+    shards: [Padded<Shard<K, V>>; SHARDS],
+}
+
+// SAFETY: garbage is owned, and given from thread to thread under the shards' locks; drops need `Send`.
+unsafe impl<K: Send, V: Send> Send for Garbage<K, V> {}
+// SAFETY: as above.
+unsafe impl<K: Send, V: Send> Sync for Garbage<K, V> {}
+
+impl<K, V> Garbage<K, V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: core::array::from_fn(|_| {
+                let bags = Bags { open: Vec::new(), closed: VecDeque::new() };
+                Padded(Shard { bags: Mutex::new(bags), bytes: AtomicUsize::new(0) })
+            }),
+        }
+    }
+
+    /// Takes `piece`, which is unlinked, and may free what others left. No lock of the map may be held.
+    pub(crate) fn retire(&self, shard: usize, piece: Retired<K, V>) {
+        let shard = &self.shards[shard % SHARDS].0;
+        shard.bytes.fetch_add(piece.bytes(), Ordering::Relaxed);
+        let full = {
+            let mut bags = shard.bags.lock();
+            bags.open.push(piece);
+            bags.open.len() >= BAG && bags.close()
+        };
+        if full {
+            epoch::advance();
+            shard.free_what_is_over();
+        }
+    }
+
+    /// Frees all that is over, of all shards, moving the epoch on as far as guards allow. Returns the bytes that are left.
+    pub(crate) fn collect(&self) -> usize {
+        for shard in &self.shards {
+            shard.0.bags.lock().close();
+        }
+        for _ in 0..=epoch::GRACE {
+            epoch::advance();
+        }
+        for shard in &self.shards {
+            shard.0.free_what_is_over();
+        }
+        self.bytes()
+    }
+
+    /// Bytes that wait, without what entries own elsewhere.
+    pub(crate) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.0.bytes.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl<K, V> Bags<K, V> {
+    /// Closes the open bag with the present tag: always `true`.
+    fn close(&mut self) -> bool {
+        if !self.open.is_empty() {
+            let bag = core::mem::take(&mut self.open);
+            self.closed.push_back((epoch::tag(), bag));
+        }
+        true
+    }
+}
+
+impl<K, V> Shard<K, V> {
+    fn free_what_is_over(&self) {
+        loop {
+            let bag = {
+                let mut bags = self.bags.lock();
+                match bags.closed.front() {
+                    Some(&(tag, _)) if epoch::is_over(tag) => bags.closed.pop_front(),
+                    _ => return,
+                }
+            };
+            if let Some((_, bag)) = bag {
+                let bytes = bag.iter().map(Retired::bytes).sum();
+                self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                bag.into_iter().for_each(Retired::free);
+            }
+        }
+    }
+}

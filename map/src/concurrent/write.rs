@@ -1,0 +1,148 @@
+//! What a writer does with the trail that it holds: find, store, unlock, and leave to the garbage what it took out.
+//!
+//! Comparisons of keys are the only user code that runs under a lock; if one panics, nothing has changed.
+//! Owned by `core.rs`. Invariant: an entry is retired once, after it is unlinked wherever it was linked, and no lock is held then.
+
+#![allow(unsafe_code)]
+
+use super::bucket::{Entry, Locked, Spot};
+use super::core::{Core, Held};
+use super::garbage::{Owned, Retired, SHARDS};
+use super::rules::{Fault, Gap, Rules};
+use crate::hash::tophash;
+use crate::raw::group::Tag;
+use crate::sync::Ordering;
+use core::ptr::{self, NonNull};
+
+/// What an insertion may find.
+pub(crate) enum Expect<K, V> {
+    /// Whatever there is: it is replaced.
+    Any,
+    /// Nothing: an entry that is there stays.
+    Absent,
+    /// This very entry.
+    Present(NonNull<Entry<K, V>>),
+}
+
+/// What came of an insertion.
+pub(crate) enum Put<K, V> {
+    Inserted(NonNull<Entry<K, V>>),
+    /// What was there before, and what is there now.
+    Replaced(NonNull<Entry<K, V>>, NonNull<Entry<K, V>>),
+    /// Something else was there than was expected: that, and the entry that was to go in.
+    Refused(Option<NonNull<Entry<K, V>>>, Box<Entry<K, V>>),
+}
+
+impl<K, V, R: Rules> Core<K, V, R> {
+    /// Puts `entry` in, if what is there is what is expected. The caller is pinned, and uses `shard` of the counters.
+    pub(crate) fn put(
+        &self,
+        shard: usize,
+        hash: u64,
+        entry: Box<Entry<K, V>>,
+        expect: &Expect<K, V>,
+        same: impl Fn(&K, &K) -> bool,
+    ) -> Put<K, V> {
+        let held = self.hold(hash);
+        let spot = held.find(hash, |found| match expect {
+            Expect::Present(wanted) => ptr::eq(wanted.as_ptr(), found),
+            _ => same(&found.key, &entry.key),
+        });
+        let found = spot.as_ref().and_then(|spot| NonNull::new(spot.entry));
+        match (expect, found) {
+            (Expect::Absent, Some(_)) | (Expect::Present(_), None) => return Put::Refused(found, entry),
+            _ => {}
+        }
+        let entry = NonNull::from(Box::leak(entry));
+        Self::commit(held, hash, spot.as_ref(), entry.as_ptr());
+        if let Some(old) = found {
+            self.retire_entry(shard, old);
+            return Put::Replaced(old, entry);
+        }
+        self.count(shard, 1);
+        Put::Inserted(entry)
+    }
+
+    /// Takes the entry out that `wanted` says yes to. It lives while the caller is pinned.
+    pub(crate) fn take(
+        &self,
+        shard: usize,
+        hash: u64,
+        wanted: impl FnMut(&Entry<K, V>) -> bool,
+    ) -> Option<NonNull<Entry<K, V>>> {
+        let held = self.hold(hash);
+        let spot = held.find(hash, wanted)?;
+        let found = NonNull::new(spot.entry)?;
+        Self::commit(held, hash, Some(&spot), ptr::null_mut());
+        self.retire_entry(shard, found);
+        self.count(shard, -1);
+        Some(found)
+    }
+
+    /// Stores `new` (null: nothing) in the place of `spot`, or somewhere if there is none, wherever the trail is kept, and unlocks.
+    fn commit(held: Held<'_, K, V>, hash: u64, spot: Option<&Spot<'_, K, V>>, new: *mut Entry<K, V>) {
+        let Held { mut truth, mirror } = held;
+        let Some(mut mirror) = mirror else {
+            edit(&mut truth, hash, spot, new);
+            return;
+        };
+        let twin = spot.and_then(|spot| mirror.find(tag(hash), |found| ptr::eq(found, spot.entry)));
+        // The new table first: who reads the old one by a kept view never sees what a later guard does not.
+        if matches!(R::FAULT, Fault::OldFirst) {
+            edit(&mut mirror, hash, twin.as_ref(), new);
+            drop(mirror);
+            R::gap(Gap::HalfWritten, 0);
+            edit(&mut truth, hash, spot, new);
+        } else {
+            edit(&mut truth, hash, spot, new);
+            drop(truth);
+            R::gap(Gap::HalfWritten, 0);
+            edit(&mut mirror, hash, twin.as_ref(), new);
+        }
+    }
+
+    fn retire_entry(&self, shard: usize, entry: NonNull<Entry<K, V>>) {
+        // SAFETY: entries are boxes; this one was unlinked under its trail's lock, by this thread.
+        self.retire(shard, Retired::Entry(unsafe { Owned::new(entry.as_ptr()) }));
+    }
+
+    /// Leaves `piece` to the garbage, or for ever, where the rules are broken on purpose.
+    pub(crate) fn retire(&self, shard: usize, piece: Retired<K, V>) {
+        if matches!(R::FAULT, Fault::None) {
+            self.garbage.retire(shard, piece);
+        } else {
+            core::mem::forget(piece);
+        }
+    }
+
+    fn count(&self, shard: usize, change: isize) {
+        // Relaxed: a count, which publishes nothing.
+        self.counts[shard % SHARDS].0.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// Entries: exact while nobody writes.
+    pub(crate) fn len(&self) -> usize {
+        let sum: isize = self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
+        sum.max(0).unsigned_abs()
+    }
+}
+
+impl<'t, K, V> Held<'t, K, V> {
+    fn find(&self, hash: u64, mut wanted: impl FnMut(&Entry<K, V>) -> bool) -> Option<Spot<'t, K, V>> {
+        // SAFETY: entries of a locked trail are linked, and the caller is pinned; null only where rules are broken.
+        self.truth.find(tag(hash), |found| unsafe { found.as_ref() }.is_some_and(&mut wanted))
+    }
+}
+
+fn tag(hash: u64) -> Tag {
+    Tag::of(hash)
+}
+
+fn edit<K, V>(trail: &mut Locked<'_, K, V>, hash: u64, spot: Option<&Spot<'_, K, V>>, new: *mut Entry<K, V>) {
+    match spot {
+        Some(spot) if new.is_null() => trail.remove(spot),
+        Some(spot) => trail.replace(spot, new),
+        None if new.is_null() => {}
+        None => trail.put(tophash(hash), new),
+    }
+}

@@ -1,0 +1,405 @@
+//! Epochs: how long memory must live that readers may still see.
+//!
+//! Each thread has a record. A reader stores the present epoch in it, once for all the guards it nests, and zero when the
+//! last is gone: two plain stores, no fence. Who wants to free something unlinks it, takes the epoch as its **tag**, and
+//! frees it once the epoch is [`GRACE`] further. The epoch moves on when every record is idle or has seen the present
+//! one, which is asked after a barrier on all threads (`membarrier`), so that no announcement is still in a store buffer.
+//! After Fraser's epochs and crossbeam-epoch; the asymmetric fence as in folly's hazard pointers.
+//!
+//! Why a tag's garbage is unreachable at `tag + GRACE`: the tag is read by a read-modify-write after the unlinking, so
+//! whoever loads a later epoch sees the unlinking. A reader that announced `tag + 1` or less holds the epoch at `tag + 2`;
+//! one that announced more has loaded an epoch stored after the tag was read. One whose announcement the advancing
+//! thread did not see made it after the barrier, and reads what is linked after it.
+//!
+//! Owned by `concurrent`. Invariant: while a record announces `e`, the epoch is at most `e + 1`.
+
+#![allow(unsafe_code)]
+
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use bucketmask_alloc::sync::{Padded, asymmetric};
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::fence;
+use core::time::Duration;
+use parking_lot::Mutex;
+use std::thread::{Thread, ThreadId};
+use std::time::Instant;
+
+/// Epochs between the tag of garbage and its end.
+pub(crate) const GRACE: u64 = 3;
+
+/// The present epoch. Moved by a compare-and-swap (release), which pairs with the acquire load of who pins, and with the
+/// read-modify-write of who tags.
+static EPOCH: Padded<AtomicU64> = Padded(AtomicU64::new(1));
+/// All records ever made, newest first. Pushed with release; walks load with acquire.
+static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+/// Records made so far.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+/// Whether a thread is trying to move the epoch on. One at a time is enough.
+static ADVANCING: AtomicBool = AtomicBool::new(false);
+/// When the last epochs began, in milliseconds of [`milliseconds`], by epoch. Shown only.
+static BEGAN: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+static WARN: Mutex<Option<(Duration, WarnHook)>> = Mutex::new(None);
+
+/// Told of a guard held too long; see [`warn_of_old_guards`].
+pub type WarnHook = fn(&OldGuard);
+
+/// What a thread, or an owned guard, announces. Never freed: taken again by another.
+#[repr(align(128))]
+pub(crate) struct Record {
+    /// The epoch that its guards may have seen; 0: it has no guard. Stored by its owner with release: the store that
+    /// ends a guard pairs with the acquire load in `is_clear`, so that freeing comes after the guard's last read.
+    announced: AtomicU64,
+    /// Guards alive. The owner's alone.
+    depth: Cell<usize>,
+    /// Number among the records.
+    index: usize,
+    /// Whether somebody owns it. Claimed with acquire, which pairs with the release of who gave it back.
+    owned: AtomicBool,
+    /// The epoch that was warned of last.
+    warned: AtomicU64,
+    thread: Mutex<Option<Thread>>,
+    next: *const Record,
+}
+
+// SAFETY: `depth` is touched by the owner alone, which claims decide; `next` never changes; the rest is atomic or locked.
+unsafe impl Sync for Record {}
+
+thread_local! {
+    /// The thread's record, where announcing takes no fence: the fast path. Null before the first guard and where the kernel
+    /// has no barrier for all threads.
+    static FAST: Cell<*const Record> = const { Cell::new(ptr::null()) };
+    static OWNER: Owner = Owner(Record::claim());
+}
+
+/// Gives the record back when its thread ends.
+struct Owner(&'static Record);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        FAST.set(ptr::null());
+        // Where a guard outlives the thread's locals, the record is never used again.
+        if self.0.depth.get() == 0 {
+            self.0.give_back();
+        }
+    }
+}
+
+impl Record {
+    fn claim() -> &'static Self {
+        let mut record = RECORDS.load(Ordering::Acquire);
+        // SAFETY: records are never freed.
+        while let Some(free) = unsafe { record.as_ref() } {
+            // Acquire: pairs with the release in `give_back`.
+            if !free.owned.load(Ordering::Relaxed) && !free.owned.swap(true, Ordering::Acquire) {
+                *free.thread.lock() = Some(std::thread::current());
+                return free;
+            }
+            record = free.next.cast_mut();
+        }
+        let made = Box::leak(Box::new(Self {
+            announced: AtomicU64::new(0),
+            depth: Cell::new(0),
+            index: MADE.fetch_add(1, Ordering::Relaxed),
+            owned: AtomicBool::new(true),
+            warned: AtomicU64::new(0),
+            thread: Mutex::new(Some(std::thread::current())),
+            next: RECORDS.load(Ordering::Relaxed),
+        }));
+        // Release: pairs with the acquire load of walks.
+        while let Err(now) =
+            RECORDS.compare_exchange_weak(made.next.cast_mut(), made, Ordering::Release, Ordering::Relaxed)
+        {
+            made.next = now;
+        }
+        made
+    }
+
+    fn give_back(&self) {
+        *self.thread.lock() = None;
+        self.owned.store(false, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn leave(&self) {
+        let depth = self.depth.get() - 1;
+        self.depth.set(depth);
+        if depth == 0 {
+            self.announced.store(0, Ordering::Release);
+        }
+    }
+
+    /// Announces with a fence of this thread's own, where there is none for all threads; elsewhere without.
+    #[inline(always)]
+    fn enter(&self, fenced: bool) {
+        let depth = self.depth.get();
+        self.depth.set(depth + 1);
+        if depth == 0 {
+            self.announced.store(EPOCH.0.load(Ordering::Acquire), Ordering::Release);
+            if fenced {
+                fence(Ordering::SeqCst);
+            } else {
+                asymmetric::light();
+            }
+        }
+    }
+}
+
+/// Whether barriers for all threads are to be had: 0 not asked yet, 1 no, 2 yes. The answer is the kernel's, always the same, and
+/// orders nothing.
+static ASYMMETRIC: AtomicUsize = AtomicUsize::new(0);
+
+fn is_asymmetric() -> bool {
+    match ASYMMETRIC.load(Ordering::Relaxed) {
+        0 => {
+            let answer = asymmetric::heavy();
+            ASYMMETRIC.store(1 + usize::from(answer), Ordering::Relaxed);
+            answer
+        }
+        answer => answer == 2,
+    }
+}
+
+/// A guard of this thread: what was linked while it lives is not freed.
+pub struct Pin {
+    record: &'static Record,
+    marker: core::marker::PhantomData<*mut ()>,
+}
+
+/// Announces this thread.
+#[inline(always)]
+pub(crate) fn pin() -> Pin {
+    let record = FAST.get();
+    // SAFETY: null, or a record of this thread's, which is never freed.
+    match unsafe { record.as_ref() } {
+        Some(record) => {
+            record.enter(false);
+            Pin { record, marker: core::marker::PhantomData }
+        }
+        None => pin_slow(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn pin_slow() -> Pin {
+    let asymmetric = is_asymmetric();
+    let record = OWNER.try_with(|owner| {
+        if asymmetric {
+            FAST.set(owner.0);
+        }
+        owner.0
+    });
+    let record = record.unwrap_or_else(|_| late_record());
+    record.enter(!asymmetric);
+    Pin { record, marker: core::marker::PhantomData }
+}
+
+/// The record of a thread whose locals are gone: it keeps that one for ever.
+fn late_record() -> &'static Record {
+    thread_local!(static LATE: Cell<*const Record> = const { Cell::new(ptr::null()) });
+    // SAFETY: null, or a record of this thread's, which is never freed.
+    unsafe { LATE.get().as_ref() }.unwrap_or_else(|| {
+        let record = Record::claim();
+        LATE.set(record);
+        record
+    })
+}
+
+impl Pin {
+    /// A small number that tells threads apart that are alive at once.
+    #[inline(always)]
+    pub(crate) fn index(&self) -> usize {
+        self.record.index
+    }
+}
+
+impl Drop for Pin {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.record.leave();
+    }
+}
+
+/// A guard that may move to another thread: it has a record of its own.
+pub struct OwnedPin(&'static Record);
+
+// SAFETY: the record belongs to whoever has the guard.
+unsafe impl Send for OwnedPin {}
+// SAFETY: the record is written when the guard is made and dropped, by who owns it.
+unsafe impl Sync for OwnedPin {}
+
+impl OwnedPin {
+    pub(crate) fn new() -> Self {
+        let record = Record::claim();
+        record.enter(!is_asymmetric());
+        Self(record)
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.0.index
+    }
+}
+
+impl Drop for OwnedPin {
+    fn drop(&mut self) {
+        self.0.leave();
+        self.0.give_back();
+    }
+}
+
+/// The tag of what was unlinked before: it may be freed once [`is_over`] says so.
+pub(crate) fn tag() -> u64 {
+    // A read-modify-write, so that whoever moves the epoch on after this one sees what came before (release), and this
+    // sees the newest epoch.
+    EPOCH.0.fetch_add(0, Ordering::AcqRel)
+}
+
+/// Whether no reader can reach any more what has this tag.
+pub(crate) fn is_over(tag: u64) -> bool {
+    // Acquire: pairs with the swap that moved the epoch on, after all records were looked at.
+    EPOCH.0.load(Ordering::Acquire) >= tag + GRACE
+}
+
+/// Moves the epoch on if no record holds it back; costs a barrier on all threads then.
+pub(crate) fn advance() {
+    if ADVANCING.swap(true, Ordering::Acquire) {
+        return;
+    }
+    let now = EPOCH.0.load(Ordering::Acquire);
+    // A look before the barrier saves it where a record is behind anyway.
+    if is_clear(now) && barrier() && is_clear(now) {
+        BEGAN[(now as usize + 1) % BEGAN.len()].store(milliseconds(), Ordering::Relaxed);
+        // Nobody else swaps: this is a compare-and-swap so that it continues the chain of read-modify-writes of tags.
+        let moved = EPOCH.0.compare_exchange(now, now + 1, Ordering::AcqRel, Ordering::Relaxed);
+        debug_assert!(moved.is_ok());
+    }
+    ADVANCING.store(false, Ordering::Release);
+}
+
+fn barrier() -> bool {
+    if is_asymmetric() {
+        return asymmetric::heavy();
+    }
+    fence(Ordering::SeqCst);
+    true
+}
+
+/// Whether every record is idle or has seen the epoch `now`.
+fn is_clear(now: u64) -> bool {
+    let mut clear = true;
+    for record in records() {
+        // Acquire: pairs with the release stores of its owner.
+        let announced = record.announced.load(Ordering::Acquire);
+        if announced != 0 && announced != now {
+            clear = false;
+            warn(record, announced);
+        }
+    }
+    clear
+}
+
+fn records() -> impl Iterator<Item = &'static Record> {
+    // SAFETY: records are never freed, and are written before they are pushed.
+    let first = unsafe { RECORDS.load(Ordering::Acquire).as_ref() };
+    // SAFETY: as above.
+    core::iter::successors(first, |record| unsafe { record.next.as_ref() })
+}
+
+/// Milliseconds since the first call.
+fn milliseconds() -> u64 {
+    static START: Mutex<Option<Instant>> = Mutex::new(None);
+    START.lock().get_or_insert_with(Instant::now).elapsed().as_millis() as u64
+}
+
+/// A guard that keeps garbage from being freed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OldGuard {
+    /// How long it has been held, at least: since the epoch after its own began.
+    pub age: Duration,
+    /// The thread that made it, or that an owned guard was made by.
+    pub thread: ThreadId,
+    /// That thread's name.
+    pub name: Option<String>,
+}
+
+fn old_guard(record: &Record, announced: u64) -> Option<OldGuard> {
+    let since = BEGAN[(announced as usize + 1) % BEGAN.len()].load(Ordering::Relaxed);
+    let thread = record.thread.lock().clone()?;
+    let age = Duration::from_millis(milliseconds().saturating_sub(since));
+    Some(OldGuard { age, thread: thread.id(), name: thread.name().map(str::to_owned) })
+}
+
+fn warn(record: &Record, announced: u64) {
+    let Some((limit, hook)) = *WARN.lock() else { return };
+    let Some(guard) = old_guard(record, announced) else { return };
+    // Once a guard: the epoch that it announced tells guards of a record apart.
+    if guard.age >= limit && record.warned.swap(announced, Ordering::Relaxed) != announced {
+        hook(&guard);
+    }
+}
+
+/// The guard that holds the epoch back longest, of all maps and threads; `None` while none does.
+///
+/// Costs a look at each thread's record.
+pub(crate) fn oldest_guard() -> Option<OldGuard> {
+    let now = EPOCH.0.load(Ordering::Acquire);
+    records()
+        .filter_map(|record| {
+            let announced = record.announced.load(Ordering::Acquire);
+            (announced != 0 && announced < now).then(|| old_guard(record, announced))?
+        })
+        .max_by_key(|guard| guard.age)
+}
+
+/// Has `hook` called of each guard that has held reclamation back for `limit` or longer, once a guard, by the writer that
+/// notices. The hook must not use a concurrent map. `None` ends it.
+pub fn warn_of_old_guards(warn: Option<(Duration, WarnHook)>) {
+    *WARN.lock() = warn;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_holds_the_epoch_within_one() {
+        let guard = pin();
+        let tag = tag();
+        for _ in 0..20 {
+            advance();
+        }
+        assert!(!is_over(tag), "the epoch passed a guard");
+        let inner = pin();
+        drop(guard);
+        (0..20).for_each(|_| advance());
+        assert!(!is_over(tag), "the inner guard holds it, too");
+        drop(inner);
+        // Other tests' threads pin for moments only.
+        let start = Instant::now();
+        while !is_over(tag) {
+            advance();
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "nothing holds the epoch, and it does not move"
+            );
+        }
+    }
+
+    #[test]
+    fn an_owned_guard_holds_it_from_another_thread() {
+        let guard = OwnedPin::new();
+        let tag = tag();
+        let guard = std::thread::spawn(move || {
+            (0..20).for_each(|_| advance());
+            guard
+        })
+        .join()
+        .unwrap();
+        assert!(!is_over(tag));
+        let oldest = oldest_guard().expect("it is behind by now");
+        assert!(oldest.age < Duration::from_secs(600));
+        drop(guard);
+    }
+}
