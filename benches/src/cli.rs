@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod concurrent;
 mod contest;
 mod map;
 mod record;
 mod visibility;
 
+pub use concurrent::ConcurrentArgs;
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
 pub use map::MapArgs;
 pub use record::RecordArgs;
@@ -26,6 +28,7 @@ Examples:
   bucketmask table --record scan.jsonl        that record as the README's table
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
+  bucketmask concurrent --quick               the concurrent map against papaya, dashmap, scc and locks
   bucketmask visibility --quick               histories of the concurrent map, checked for linearizability
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
 
@@ -68,6 +71,8 @@ pub enum Command {
     Frag(FragArgs),
     /// Time maps of many sizes and entries against other hash maps: operations, the worst insert, bytes an entry
     Map(MapArgs),
+    /// Time maps that threads share: reads, mixes, growth, against papaya, dashmap, scc and locks
+    Concurrent(ConcurrentArgs),
     /// Check what readers of the concurrent map see while its table moves, and that eight broken variants are found out
     Visibility(VisibilityArgs),
     /// One workload, in a process of its own

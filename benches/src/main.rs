@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
-use bucketmask_bench::{alloc, classic, frag, map, numa, readme, report, scan, visibility, worker, workload};
+use bucketmask_bench::{
+    alloc, classic, concurrent, frag, map, numa, readme, report, scan, visibility, worker, workload,
+};
 use clap::Parser;
 
 #[global_allocator]
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Alloc(args)) => alloc::run(&args),
         Some(Command::Frag(args)) => frag::run(&args),
         Some(Command::Map(args)) => map::run(&args, &INSTALLED),
+        Some(Command::Concurrent(args)) => concurrent::run(&args),
         Some(Command::Visibility(args)) => visibility::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())
