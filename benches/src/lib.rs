@@ -4,7 +4,7 @@
 //! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
 //! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection
 //! costs); `classic.rs` (one entry a line against records); `numa.rs` (where memory is); `alloc.rs` and `frag.rs` over `contest.rs` (rounds on several allocators),
-//! `workload.rs` (what is run) and `peer.rs` (on what); `map.rs` (our map against others); `visibility.rs` (what readers of the concurrent map see); `record.rs` and `sample.rs` (figures); `pages.rs` (the tables made from records); `compare.rs` (two records). `installed.rs` is the allocator
+//! `workload.rs` (what is run) and `peer.rs` (on what); `map.rs` (our map against others); `concurrent.rs` (the concurrent map against others), `visibility.rs` (what readers of the concurrent map see); `record.rs` and `sample.rs` (figures); `pages.rs` (the tables made from records); `compare.rs` (two records). `installed.rs` is the allocator
 //! under it all.
 #![deny(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod child;
 pub mod classic;
 pub mod cli;
 pub mod compare;
+pub mod concurrent;
 pub mod contest;
 pub mod cpu;
 pub mod dialogue;

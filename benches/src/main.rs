@@ -9,7 +9,8 @@ use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
 use bucketmask_bench::{
-    alloc, classic, compare, frag, gc, map, numa, pages, report, scan, visibility, worker, workload,
+    alloc, classic, compare, concurrent, frag, gc, map, numa, pages, report, scan, visibility, worker,
+    workload,
 };
 use clap::Parser;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Map(args)) => map::run(&args, &INSTALLED),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::GcSide { side }) => gc::child::answer(side).map(|()| Outcome::default()),
+        Some(Command::Concurrent(args)) => concurrent::run(&args),
         Some(Command::Visibility(args)) => visibility::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())

@@ -232,9 +232,9 @@ fn garbage_is_bounded() {
         map.insert(number % 16, Checked::new(number % 16, number, &alive));
         most = most.max(map.pending_bytes());
     }
-    // One shard; bags of 64, one open and one for each epoch of the grace period.
+    // One shard; bags of 1024 pieces, one open and one for each epoch of the grace period.
     let entry = size_of::<(u64, Checked)>();
-    assert!(most >= 64 * entry && most <= 5 * 64 * entry, "{most} bytes were pending");
+    assert!(most >= 1024 * entry && most <= 5 * 1024 * entry, "{most} bytes were pending");
 }
 
 fn an_old_guard_is_warned_of() {

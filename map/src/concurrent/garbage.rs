@@ -1,6 +1,6 @@
 //! What was unlinked and may still be seen: a map's own list, freed as epochs pass, or with the map.
 //!
-//! Writers put garbage into one of a few shards; a shard that has collected [`BAG`] pieces closes the bag with a tag, tries to move the
+//! Writers put garbage into one of a few shards; a shard that has collected [`BAG`] pieces, or [`BAG_BYTES`], closes the bag with a tag, tries to move the
 //! epoch on, and frees what is over. So pending garbage is bounded by the shards and the bags of three epochs, while no
 //! guard is held long; how much it is, and which guard holds it, can be asked.
 //! Invariant: user code (drops) runs with no lock held.
@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 /// Shards of a map's lists and counters.
 pub(crate) const SHARDS: usize = 16;
-/// Pieces that a shard collects before it looks for what may be freed.
-const BAG: usize = 64;
+/// Pieces, or bytes, that a shard collects before it looks for what may be freed: that takes a barrier on all threads, which
+/// interrupts each of them.
+const BAG: usize = 1024;
+const BAG_BYTES: usize = 256 << 10;
 
 /// A piece of garbage, whose drop frees it.
 pub(crate) enum Retired<K, V> {
@@ -68,6 +70,7 @@ impl<K, V> Retired<K, V> {
 
 struct Bags<K, V> {
     open: Vec<Retired<K, V>>,
+    open_bytes: usize,
     closed: VecDeque<(u64, Vec<Retired<K, V>>)>,
 }
 
@@ -90,7 +93,7 @@ impl<K, V> Garbage<K, V> {
     pub(crate) fn new() -> Self {
         Self {
             shards: core::array::from_fn(|_| {
-                let bags = Bags { open: Vec::new(), closed: VecDeque::new() };
+                let bags = Bags { open: Vec::new(), open_bytes: 0, closed: VecDeque::new() };
                 Padded(Shard { bags: Mutex::new(bags), bytes: AtomicUsize::new(0) })
             }),
         }
@@ -99,11 +102,13 @@ impl<K, V> Garbage<K, V> {
     /// Takes `piece`, which is unlinked, and may free what others left. No lock of the map may be held.
     pub(crate) fn retire(&self, shard: usize, piece: Retired<K, V>) {
         let shard = &self.shards[shard % SHARDS].0;
-        shard.bytes.fetch_add(piece.bytes(), Ordering::Relaxed);
+        let bytes = piece.bytes();
+        shard.bytes.fetch_add(bytes, Ordering::Relaxed);
         let full = {
             let mut bags = shard.bags.lock();
             bags.open.push(piece);
-            bags.open.len() >= BAG && bags.close()
+            bags.open_bytes += bytes;
+            (bags.open.len() >= BAG || bags.open_bytes >= BAG_BYTES) && bags.close()
         };
         if full {
             epoch::advance();
@@ -136,6 +141,7 @@ impl<K, V> Bags<K, V> {
     fn close(&mut self) -> bool {
         if !self.open.is_empty() {
             let bag = core::mem::take(&mut self.open);
+            self.open_bytes = 0;
             self.closed.push_back((epoch::tag(), bag));
         }
         true

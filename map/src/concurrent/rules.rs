@@ -66,7 +66,7 @@ pub trait Rules: 'static {
     /// Whether a guard keeps one `read_ts` over all its reads, and writes go to both tables until a grace period has passed.
     const MIRRORED: bool = false;
     /// Buckets that a writer moves after its own work, at most.
-    const PIECE: usize = 2;
+    const PIECE: usize = 1;
     /// Called at each gap, by the thread that works there.
     #[inline(always)]
     fn gap(gap: Gap, bucket: usize) {
