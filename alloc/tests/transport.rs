@@ -1,4 +1,6 @@
 //! The ring and the channel with real threads: every value arrives once, in order, and is dropped once.
+//!
+//! Invariant: threads are joined one by one, since a sanitizer does not see what a scope waits for.
 
 use bucketmask_alloc::sync::channel::Channel;
 use bucketmask_alloc::sync::ordered::{Orders, Published, ReleaseAcquire, Sequential};
@@ -36,7 +38,7 @@ fn ring_against_a_queue() {
 fn ring_between_threads<O: Orders>() {
     let ring = Ring::<[u64; 2], 64, O>::new();
     thread::scope(|threads| {
-        threads.spawn(|| {
+        let producer = threads.spawn(|| {
             let mut end = ring.producer().unwrap();
             for value in 0..VALUES {
                 while end.push([value, !value]).is_err() {
@@ -55,6 +57,7 @@ fn ring_between_threads<O: Orders>() {
             assert_eq!(value, [expected, !expected]);
         }
         assert_eq!(end.pop(), None);
+        producer.join().unwrap();
     });
 }
 
@@ -62,7 +65,7 @@ fn channel_between_threads() {
     const PRODUCERS: u64 = 3;
     let channel = Channel::<[u64; 2], 64>::new();
     thread::scope(|threads| {
-        for producer in 0..PRODUCERS {
+        let producers = [0, 1, 2].map(|producer| {
             let end = channel.sender();
             threads.spawn(move || {
                 for nth in 0..VALUES / PRODUCERS {
@@ -70,8 +73,8 @@ fn channel_between_threads() {
                         thread::yield_now();
                     }
                 }
-            });
-        }
+            })
+        });
         let mut end = channel.receiver().unwrap();
         assert!(channel.receiver().is_none(), "there is one receiver at a time");
         let mut next = [0; PRODUCERS as usize];
@@ -85,6 +88,9 @@ fn channel_between_threads() {
             }
         }
         assert_eq!(end.receive(), None);
+        for producer in producers {
+            producer.join().unwrap();
+        }
     });
 }
 
@@ -93,7 +99,7 @@ fn channel_keeps_the_order_of_cause_and_effect() {
     let channel = Channel::<u64, 4>::new();
     let sent = Published::<AtomicU64>::new(AtomicU64::new(0));
     thread::scope(|threads| {
-        threads.spawn(|| {
+        let first = threads.spawn(|| {
             for round in 0..20_000 {
                 while channel.sender().send(round * 2).is_err() {
                     thread::yield_now();
@@ -101,7 +107,7 @@ fn channel_keeps_the_order_of_cause_and_effect() {
                 sent.writer().store(round + 1);
             }
         });
-        threads.spawn(|| {
+        let second = threads.spawn(|| {
             for round in 0..20_000 {
                 while sent.reader().load() <= round {
                     thread::yield_now();
@@ -125,6 +131,8 @@ fn channel_keeps_the_order_of_cause_and_effect() {
             }
             assert!(value / 2 < causes, "an effect overtook its cause");
         }
+        first.join().unwrap();
+        second.join().unwrap();
     });
 }
 
@@ -161,7 +169,7 @@ fn published_words_carry_what_came_before() {
     static BEFORE: AtomicUsize = AtomicUsize::new(0);
     static WORD: Published<AtomicU64> = Published::new(AtomicU64::new(0));
     thread::scope(|threads| {
-        threads.spawn(|| {
+        let writer = threads.spawn(|| {
             let mut end = WORD.writer();
             for round in 1..=10_000 {
                 BEFORE.store(round, Ordering::Relaxed);
@@ -178,6 +186,7 @@ fn published_words_carry_what_came_before() {
             }
             thread::yield_now();
         }
+        writer.join().unwrap();
     });
 }
 

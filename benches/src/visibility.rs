@@ -110,19 +110,11 @@ fn describe(fault: Fault) -> &'static str {
 pub fn run(args: &VisibilityArgs) -> Result<Outcome, Error> {
     let wanted = args.histories.unwrap_or(if args.quick { 20_000 } else { 1_100_000 });
     let progress = Progress::new(wanted / 80);
-    // loom tells of what it finds by panics, which are its answer here and nobody's concern.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|panic| {
-        if std::thread::current().name().is_some_and(|name| name == "main") || panic.location().is_none() {
-            eprintln!("{panic}");
-        }
-    }));
     let loom = model::passes::<Probe<0, false>>();
     let fresh = check::<Probe<0, false>>(args.seed, wanted / 10 * 9, false, &progress);
     let mirrored = check::<Probe<0, true>>(args.seed, wanted / 10 + 1, false, &progress);
     let mutants: Vec<_> =
         (1..FAULTS.len()).map(|number| (FAULTS[number], mutant(number, args.seed, &progress))).collect();
-    std::panic::set_hook(hook);
     drop(progress);
 
     let mut outcome = Outcome::default();

@@ -131,3 +131,8 @@ pub use self::{
     stress::Stress,
     unpublished::{Pool, Unpublished},
 };
+
+/// The examples of the collector's page, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/gc.md")]
+struct Page;

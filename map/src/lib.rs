@@ -1,6 +1,6 @@
 //! Bucketmask's hash map: sorted by hash, growing in place, walked by its masks.
 //!
-//! Entries lie in buckets of 15 slots. A bucket's head holds one byte of each entry's hash and the number of entries
+//! Entries lie in buckets of 14 slots. A bucket's head holds one byte of each entry's hash and the number of entries
 //! that did not fit and went further; one bit a slot, packed out of band, says what is occupied. A lookup reads one
 //! head, an iteration reads masks, and nobody reads empty buckets. The home of an entry is the high half of
 //! `hash * buckets`, so a table of any size is sorted by hash and can grow by any factor, within one reserved range,

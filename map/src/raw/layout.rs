@@ -1,8 +1,8 @@
 //! How heads, masks and slots lie in a table's memory: the one module that knows.
 //!
 //! Owned by `storage` (which asks for a plan) and `table` (which asks for addresses). Three zones, each growing at its
-//! own end: heads (16 bytes a bucket), masks (one 16-bit lane a bucket, four lanes a word, bit 15 never set; before the
-//! first of them the summary, one bit a mask word, for all the room there is), slots (15 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket instead.
+//! own end: heads (16 bytes a bucket), masks (one 16-bit lane a bucket, four lanes a word, bits 14 and 15 never set; before the
+//! first of them the summary, one bit a mask word, for all the room there is), slots (14 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket instead.
 //! Invariant: a bucket's addresses depend on the zone bases and its index alone, so zones move as plain bytes.
 
 #![allow(unsafe_code)]
