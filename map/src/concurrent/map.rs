@@ -218,7 +218,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
     #[doc(hidden)]
     pub fn begin_migration(&self, len: usize) -> bool {
         let _pin = epoch::pin();
-        self.core.begin(homes_for(len))
+        let begun = self.core.begin(homes_for(len));
+        self.core.garbage.relieve(0);
+        begun
     }
 
     /// The home of `key` in the first table, that table's homes, and how many of them are flipped: for experiments.
@@ -232,7 +234,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
     /// Moves up to `buckets` buckets of a migration that is under way. `false`: there is none left, or another thread is at it.
     pub fn migrate_step(&self, buckets: usize) -> bool {
         let pin = epoch::pin();
-        self.core.step(pin.index(), buckets, &|key| self.hash(key))
+        let more = self.core.step(pin.index(), buckets, &|key| self.hash(key));
+        self.core.garbage.relieve(pin.index());
+        more
     }
 }
 
