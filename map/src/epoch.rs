@@ -145,16 +145,18 @@ impl Record {
     }
 }
 
-/// Whether barriers for all threads are to be had: 0 not asked yet, 1 no, 2 yes. The answer is the kernel's, always the same, and
+/// Whether barriers for all threads are to be had: 0 not asked yet, 1 no, 2 yes. The first answer that is stored holds for ever; it
 /// orders nothing.
 static ASYMMETRIC: AtomicUsize = AtomicUsize::new(0);
 
 fn is_asymmetric() -> bool {
     match ASYMMETRIC.load(Ordering::Relaxed) {
         0 => {
-            let answer = asymmetric::heavy();
-            ASYMMETRIC.store(1 + usize::from(answer), Ordering::Relaxed);
-            answer
+            let answer = 1 + usize::from(asymmetric::heavy());
+            // Two threads that ask at once could be answered differently, the one for want of memory, say. Some must not fence while
+            // others rely on fences, so all go by the answer that was stored first.
+            let stored = ASYMMETRIC.compare_exchange(0, answer, Ordering::Relaxed, Ordering::Relaxed);
+            stored.map_or_else(|first| first, |_| answer) == 2
         }
         answer => answer == 2,
     }
@@ -261,20 +263,40 @@ pub(crate) fn is_over(tag: u64) -> bool {
     EPOCH.0.load(Ordering::Acquire) >= tag + GRACE
 }
 
-/// Moves the epoch on if no record holds it back; costs a barrier on all threads then.
+/// The right to move the epoch on; given back on unwinding too.
+struct Advancing;
+
+impl Drop for Advancing {
+    fn drop(&mut self) {
+        // Release: pairs with the acquire of the next claim.
+        ADVANCING.store(false, Ordering::Release);
+    }
+}
+
+/// Moves the epoch on if no record holds it back; costs a barrier on all threads then. Calls the hook of old guards as the last
+/// thing: it may panic.
 pub(crate) fn advance() {
+    let mut old = Vec::new();
+    try_to_advance(&mut old);
+    for (hook, guard) in &old {
+        hook(guard);
+    }
+}
+
+/// [`advance`] without the calls of the hook: those that are due are left in `old`.
+fn try_to_advance(old: &mut Vec<(WarnHook, OldGuard)>) {
     if ADVANCING.swap(true, Ordering::Acquire) {
         return;
     }
+    let _advancing = Advancing;
     let now = EPOCH.0.load(Ordering::Acquire);
     // A look before the barrier saves it where a record is behind anyway.
-    if is_clear(now) && barrier() && is_clear(now) {
+    if is_clear(now, old) && barrier() && is_clear(now, old) {
         BEGAN[(now as usize + 1) % BEGAN.len()].store(milliseconds(), Ordering::Relaxed);
         // Nobody else swaps: this is a compare-and-swap so that it continues the chain of read-modify-writes of tags.
         let moved = EPOCH.0.compare_exchange(now, now + 1, Ordering::AcqRel, Ordering::Relaxed);
         debug_assert!(moved.is_ok());
     }
-    ADVANCING.store(false, Ordering::Release);
 }
 
 fn barrier() -> bool {
@@ -285,15 +307,15 @@ fn barrier() -> bool {
     true
 }
 
-/// Whether every record is idle or has seen the epoch `now`.
-fn is_clear(now: u64) -> bool {
+/// Whether every record is idle or has seen the epoch `now`. Adds the guards to `old` that are to be warned of.
+fn is_clear(now: u64, old: &mut Vec<(WarnHook, OldGuard)>) -> bool {
     let mut clear = true;
     for record in records() {
         // Acquire: pairs with the release stores of its owner.
         let announced = record.announced.load(Ordering::Acquire);
         if announced != 0 && announced != now {
             clear = false;
-            warn(record, announced);
+            old.extend(to_warn_of(record, announced));
         }
     }
     clear
@@ -331,13 +353,13 @@ fn old_guard(record: &Record, announced: u64) -> Option<OldGuard> {
     Some(OldGuard { age, thread: thread.id(), name: thread.name().map(str::to_owned) })
 }
 
-fn warn(record: &Record, announced: u64) {
-    let Some((limit, hook)) = *WARN.lock() else { return };
-    let Some(guard) = old_guard(record, announced) else { return };
+/// The guard of `record`, where it is old and has not been warned of, and the hook to call.
+fn to_warn_of(record: &Record, announced: u64) -> Option<(WarnHook, OldGuard)> {
+    let (limit, hook) = (*WARN.lock())?;
+    let guard = old_guard(record, announced)?;
     // Once a guard: the epoch that it announced tells guards of a record apart.
-    if guard.age >= limit && record.warned.swap(announced, Ordering::Relaxed) != announced {
-        hook(&guard);
-    }
+    (guard.age >= limit && record.warned.swap(announced, Ordering::Relaxed) != announced)
+        .then_some((hook, guard))
 }
 
 /// The guard that holds the epoch back longest, of all maps and threads; `None` while none does.
@@ -354,7 +376,8 @@ pub(crate) fn oldest_guard() -> Option<OldGuard> {
 }
 
 /// Has `hook` called of each guard that has held reclamation back for `limit` or longer, once a guard, by the writer that
-/// notices. The hook must not use a concurrent map. `None` ends it.
+/// notices, after its own work. The hook must not use a concurrent map. If it panics, that comes out of the writer's call, and nothing
+/// else is lost. `None` ends it.
 pub fn warn_of_old_guards(warn: Option<(Duration, WarnHook)>) {
     *WARN.lock() = warn;
 }

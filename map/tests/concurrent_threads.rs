@@ -482,6 +482,36 @@ fn drops_that_write_do_not_nest() {
     assert_eq!(DEPTH.get(), (0, 1), "a drop ran within a drop");
 }
 
+/// A hook that panics is the writer's; the epoch moves on afterwards.
+fn a_panicking_hook_is_the_writers() {
+    fn hook(_: &OldGuard) {
+        panic!("told to");
+    }
+    warn_of_old_guards(Some((Duration::from_millis(1), hook)));
+    let map = ConcurrentMap::<u64, u64, By>::with_hasher(MIXED);
+    let old = map.pin_owned();
+    map.insert(1, 1);
+    let mut panics = 0;
+    for _ in 0..1000 {
+        thread::sleep(Duration::from_millis(1));
+        map.insert(1, 2);
+        panics += u32::from(catch_unwind(AssertUnwindSafe(|| map.collect_garbage())).is_err());
+        if panics > 0 {
+            break;
+        }
+    }
+    warn_of_old_guards(None);
+    assert_eq!(panics, 1, "the hook was not called");
+    drop(old);
+    for _ in 0..1000 {
+        if map.collect_garbage() == 0 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("no guard is held, and {} bytes are not freed", map.pending_bytes());
+}
+
 /// Closures and drops may use the map themselves: no lock is held.
 fn closures_may_use_the_map() {
     struct Last(Arc<ConcurrentMap<u64, u64, By>>);
@@ -554,6 +584,7 @@ fn main() {
         ("a_panicking_drop_ends_no_migration_halfway", a_panicking_drop_ends_no_migration_halfway),
         ("a_panicking_gap_ends_no_migration_halfway", a_panicking_gap_ends_no_migration_halfway),
         ("a_panicking_drop_is_counted", a_panicking_drop_is_counted),
+        ("a_panicking_hook_is_the_writers", a_panicking_hook_is_the_writers),
         ("drops_that_write_do_not_nest", drops_that_write_do_not_nest),
         ("closures_may_use_the_map", closures_may_use_the_map),
         ("an_owned_guard_is_sent", an_owned_guard_is_sent),
