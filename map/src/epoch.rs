@@ -50,7 +50,7 @@ pub(crate) struct Record {
     /// The epoch that its guards may have seen; 0: it has no guard. Stored by its owner with release: the store that
     /// ends a guard pairs with the acquire load in `is_clear`, so that freeing comes after the guard's last read.
     announced: AtomicU64,
-    /// Guards alive. The owner's alone.
+    /// Guards alive, and [`LATE`]. The owner's alone.
     depth: Cell<usize>,
     /// Number among the records.
     index: usize,
@@ -72,15 +72,27 @@ thread_local! {
     static OWNER: Owner = Owner(Record::claim());
 }
 
+/// In `depth`: the thread's locals are gone, so that its last guard gives the record back.
+const LATE: usize = 1 << (usize::BITS - 1);
+
+thread_local! {
+    /// The record of a thread whose locals are gone, while it has guards. Not dropped, so it can be asked to the end.
+    static LAST: Cell<*const Record> = const { Cell::new(ptr::null()) };
+}
+
 /// Gives the record back when its thread ends.
 struct Owner(&'static Record);
 
 impl Drop for Owner {
     fn drop(&mut self) {
         FAST.set(ptr::null());
-        // Where a guard outlives the thread's locals, the record is never used again.
-        if self.0.depth.get() == 0 {
+        let depth = self.0.depth.get();
+        if depth == 0 {
             self.0.give_back();
+        } else {
+            // A guard outlives the thread's locals.
+            self.0.depth.set(depth | LATE);
+            LAST.set(self.0);
         }
     }
 }
@@ -124,9 +136,21 @@ impl Record {
     fn leave(&self) {
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
-        if depth == 0 {
+        if depth & !LATE == 0 {
             self.announced.store(0, Ordering::Release);
+            if depth != 0 {
+                self.end();
+            }
         }
+    }
+
+    /// The last guard of a thread whose locals are gone has ended.
+    #[cold]
+    #[inline(never)]
+    fn end(&self) {
+        LAST.set(ptr::null());
+        self.depth.set(0);
+        self.give_back();
     }
 
     /// Announces with a fence of this thread's own, where there is none for all threads; elsewhere without.
@@ -194,16 +218,18 @@ fn pin_slow() -> Pin {
     });
     let record = record.unwrap_or_else(|_| late_record());
     record.enter(!asymmetric);
+    if LAST.get() == ptr::from_ref(record) {
+        record.depth.set(record.depth.get() | LATE);
+    }
     Pin { record, marker: core::marker::PhantomData }
 }
 
-/// The record of a thread whose locals are gone: it keeps that one for ever.
+/// The record of a thread whose locals are gone: it has one only while it has guards.
 fn late_record() -> &'static Record {
-    thread_local!(static LATE: Cell<*const Record> = const { Cell::new(ptr::null()) });
     // SAFETY: null, or a record of this thread's, which is never freed.
-    unsafe { LATE.get().as_ref() }.unwrap_or_else(|| {
+    unsafe { LAST.get().as_ref() }.unwrap_or_else(|| {
         let record = Record::claim();
-        LATE.set(record);
+        LAST.set(record);
         record
     })
 }
@@ -407,6 +433,39 @@ mod tests {
                 start.elapsed() < Duration::from_secs(20),
                 "nothing holds the epoch, and it does not move"
             );
+        }
+    }
+
+    #[test]
+    fn threads_that_pin_to_their_very_end_leave_no_record() {
+        struct Late(Option<Pin>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                let (outer, inner) = (pin(), pin());
+                assert_eq!(outer.index(), inner.index());
+                drop((self.0.take(), inner, outer));
+                drop(pin());
+            }
+        }
+        // Made before the record, so dropped after it was given back.
+        thread_local!(static END: Cell<Option<Late>> = const { Cell::new(None) });
+        let made = || MADE.load(Ordering::Relaxed);
+        let before = made();
+        for nth in 0..200 {
+            let thread = std::thread::spawn(move || {
+                END.set(Some(Late(None)));
+                let guard = pin();
+                // Some threads take a guard with them.
+                END.set(Some(Late((nth % 2 == 0).then_some(guard))));
+            });
+            thread.join().unwrap();
+        }
+        assert!(made() - before < 100, "{} records for one thread at a time", made() - before);
+        let tag = tag();
+        let start = Instant::now();
+        while !is_over(tag) {
+            advance();
+            assert!(start.elapsed() < Duration::from_secs(20), "a thread that ended still announces");
         }
     }
 
