@@ -237,6 +237,18 @@ fn garbage_is_bounded() {
     assert!(most >= 1024 * entry && most <= 5 * 1024 * entry, "{most} bytes were pending");
 }
 
+/// Nor does filling a map hold anything back: neither what was replaced nor the tables that it grew out of.
+fn filling_holds_nothing_back() {
+    let map = ConcurrentMap::<u64, u64, By>::with_hasher(MIXED);
+    let (mut most, entry) = (0, size_of::<(u64, u64)>());
+    let entries = (0..100_000).map(|number| {
+        most = most.max(map.pending_bytes());
+        (number % 16, number)
+    });
+    (&map).extend(entries);
+    assert!(most >= 1024 * entry && most <= 5 * 1024 * entry, "{most} bytes were pending");
+}
+
 fn an_old_guard_is_warned_of() {
     static WARNED: AtomicUsize = AtomicUsize::new(0);
     fn hook(guard: &OldGuard) {
@@ -577,6 +589,7 @@ fn main() {
         ("iteration_shows_what_stays", iteration_shows_what_stays),
         ("a_guard_keeps_what_it_saw", a_guard_keeps_what_it_saw),
         ("garbage_is_bounded", garbage_is_bounded),
+        ("filling_holds_nothing_back", filling_holds_nothing_back),
         ("an_old_guard_is_warned_of", an_old_guard_is_warned_of),
         ("panics_leave_the_map_whole", || panics_leave_the_map_whole(MIXED)),
         ("panics_leave_a_trail_whole", || panics_leave_the_map_whole(CONSTANT)),
