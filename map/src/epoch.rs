@@ -7,11 +7,24 @@
 //! After Fraser's epochs and crossbeam-epoch; the asymmetric fence as in folly's hazard pointers.
 //!
 //! Why a tag's garbage is unreachable at `tag + GRACE`: the tag is read by a read-modify-write after the unlinking, so
-//! whoever loads a later epoch sees the unlinking. A reader that announced `tag + 1` or less holds the epoch at `tag + 2`;
-//! one that announced more has loaded an epoch stored after the tag was read. One whose announcement the advancing
-//! thread did not see made it after the barrier, and reads what is linked after it.
+//! whoever loads a later epoch sees the unlinking. A reader may sleep between loading the epoch and announcing it, and so
+//! announce one that is long past. Let the step from `n` to `n + 1` be the last one that did not see its announcement.
+//! It was then stored after that step's barrier, so the reader's loads see all that the stepping thread had seen: every unlinking
+//! whose tag is below `n`. What the reader can reach has a tag of `n` or more. Later steps see the announcement, and are made
+//! only from the epoch that it announces: one at most, from `n + 1`. So the epoch stays at `n + 2` or below while the guard
+//! lives, and what has the tag `n` is freed at `n + 3`. (No step missed it: it loaded `e`, sees what has a tag below
+//! `e`, and holds the epoch at `e + 1` or below.)
 //!
-//! Owned by `concurrent`. Invariant: while a record announces `e`, the epoch is at most `e + 1`.
+//! One thread at a time moves the epoch on. While it is preempted there, nobody else can, and what is retired meanwhile waits: as
+//! much as writers retire in that time.
+//!
+//! `fork`: a child has the records of all its parent's threads, and none of the threads but one. One that was pinned, or moving the epoch
+//! on, at that moment is so for ever in the child, which then never frees garbage of concurrent maps (it reads and writes them
+//! correctly otherwise, where no other thread held a lock). A child that goes on to use such maps must be forked while no other
+//! thread has a guard or writes.
+//!
+//! Owned by `concurrent`. Invariant: what a guard can reach has a tag no smaller than the epoch that the last step was made from that
+//! missed it, and the epoch is at most two above that while the guard lives.
 
 #![allow(unsafe_code)]
 
