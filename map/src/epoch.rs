@@ -63,12 +63,13 @@ pub(crate) struct Record {
     /// The epoch that its guards may have seen; 0: it has no guard. Stored by its owner with release: the store that
     /// ends a guard pairs with the acquire load in `is_clear`, so that freeing comes after the guard's last read.
     announced: AtomicU64,
-    /// Guards alive, and [`LATE`]. The owner's alone.
+    /// Guards alive. The owner's alone.
     depth: Cell<usize>,
     /// Number among the records.
     index: usize,
-    /// Whether somebody owns it. Claimed with acquire, which pairs with the release of who gave it back.
-    owned: AtomicBool,
+    /// [`FREE`], [`OWNED`], or the [`token`] of a thread whose locals are gone: then it is anybody's as soon as it announces nothing.
+    /// Claimed with acquire, which pairs with the release of who gave it back.
+    state: AtomicUsize,
     /// The epoch that was warned of last.
     warned: AtomicU64,
     thread: Mutex<Option<Thread>>,
@@ -85,11 +86,9 @@ thread_local! {
     static OWNER: Owner = Owner(Record::claim());
 }
 
-/// In `depth`: the thread's locals are gone, so that its last guard gives the record back.
-const LATE: usize = 1 << (usize::BITS - 1);
-
 thread_local! {
-    /// The record of a thread whose locals are gone, while it has guards. Not dropped, so it can be asked to the end.
+    /// The last record of a thread whose locals are gone: its own as long as it has the thread's token. Not dropped, so it can be
+    /// asked to the end.
     static LAST: Cell<*const Record> = const { Cell::new(ptr::null()) };
 }
 
@@ -99,15 +98,21 @@ struct Owner(&'static Record);
 impl Drop for Owner {
     fn drop(&mut self) {
         FAST.set(ptr::null());
-        let depth = self.0.depth.get();
-        if depth == 0 {
+        if self.0.depth.get() == 0 {
             self.0.give_back();
         } else {
             // A guard outlives the thread's locals.
-            self.0.depth.set(depth | LATE);
-            LAST.set(self.0);
+            self.0.keep_while_guarded();
         }
     }
+}
+
+const FREE: usize = 0;
+const OWNED: usize = 1;
+
+/// What tells this thread from all others that are alive: an address of its own.
+fn token() -> usize {
+    LAST.with(|last| ptr::from_ref(last).addr())
 }
 
 impl Record {
@@ -115,8 +120,7 @@ impl Record {
         let mut record = RECORDS.load(Ordering::Acquire);
         // SAFETY: records are never freed.
         while let Some(free) = unsafe { record.as_ref() } {
-            // Acquire: pairs with the release in `give_back`.
-            if !free.owned.load(Ordering::Relaxed) && !free.owned.swap(true, Ordering::Acquire) {
+            if free.take() {
                 *free.thread.lock() = Some(std::thread::current());
                 return free;
             }
@@ -126,7 +130,7 @@ impl Record {
             announced: AtomicU64::new(0),
             depth: Cell::new(0),
             index: MADE.fetch_add(1, Ordering::Relaxed),
-            owned: AtomicBool::new(true),
+            state: AtomicUsize::new(OWNED),
             warned: AtomicU64::new(0),
             thread: Mutex::new(Some(std::thread::current())),
             next: RECORDS.load(Ordering::Relaxed),
@@ -140,30 +144,43 @@ impl Record {
         made
     }
 
+    /// Takes it if it is nobody's, or was that of a thread that is ending and has no guard any more.
+    fn take(&self) -> bool {
+        let state = self.state.load(Ordering::Relaxed);
+        if state == OWNED || state != FREE && self.announced.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        // Acquire: pairs with the release in `give_back` and `keep_while_guarded`.
+        if self.state.compare_exchange(state, OWNED, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        // Looked at again: that thread may have pinned meanwhile, and announced before it stored its token. Acquire: pairs with the
+        // store that ended the guard, which comes after the last use of `depth`.
+        if self.announced.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        self.state.store(state, Ordering::Release);
+        false
+    }
+
+    /// The thread's locals are gone: nothing will be called when it ends, so its last guard must be enough.
+    fn keep_while_guarded(&self) {
+        LAST.set(self);
+        self.state.store(token(), Ordering::Release);
+    }
+
     fn give_back(&self) {
         *self.thread.lock() = None;
-        self.owned.store(false, Ordering::Release);
+        self.state.store(FREE, Ordering::Release);
     }
 
     #[inline(always)]
     fn leave(&self) {
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
-        if depth & !LATE == 0 {
+        if depth == 0 {
             self.announced.store(0, Ordering::Release);
-            if depth != 0 {
-                self.end();
-            }
         }
-    }
-
-    /// The last guard of a thread whose locals are gone has ended.
-    #[cold]
-    #[inline(never)]
-    fn end(&self) {
-        LAST.set(ptr::null());
-        self.depth.set(0);
-        self.give_back();
     }
 
     /// Announces with a fence of this thread's own, where there is none for all threads; elsewhere without.
@@ -229,22 +246,24 @@ fn pin_slow() -> Pin {
         }
         owner.0
     });
+    let late = record.is_err();
     let record = record.unwrap_or_else(|_| late_record());
     record.enter(!asymmetric);
-    if LAST.get() == ptr::from_ref(record) {
-        record.depth.set(record.depth.get() | LATE);
+    if late {
+        record.keep_while_guarded();
     }
     Pin { record, marker: core::marker::PhantomData }
 }
 
-/// The record of a thread whose locals are gone: it has one only while it has guards.
+/// The record of a thread whose locals are gone, owned: the last one, with its guards, unless another thread has taken it.
 fn late_record() -> &'static Record {
-    // SAFETY: null, or a record of this thread's, which is never freed.
-    unsafe { LAST.get().as_ref() }.unwrap_or_else(|| {
-        let record = Record::claim();
-        LAST.set(record);
-        record
-    })
+    // SAFETY: null, or a record, which is never freed.
+    let last = unsafe { LAST.get().as_ref() };
+    // Acquire: as in `take`. With this thread's token, nobody has touched it since this thread stored that.
+    let mine = |last: &&Record| {
+        last.state.compare_exchange(token(), OWNED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    };
+    last.filter(mine).unwrap_or_else(Record::claim)
 }
 
 impl Pin {
@@ -464,16 +483,21 @@ mod tests {
         thread_local!(static END: Cell<Option<Late>> = const { Cell::new(None) });
         let made = || MADE.load(Ordering::Relaxed);
         let before = made();
-        for nth in 0..200 {
-            let thread = std::thread::spawn(move || {
-                END.set(Some(Late(None)));
-                let guard = pin();
-                // Some threads take a guard with them.
-                END.set(Some(Late((nth % 2 == 0).then_some(guard))));
+        for _ in 0..60 {
+            // Four at once, so that they take each other's.
+            let threads = [true, false, true, false].map(|keeps| {
+                std::thread::spawn(move || {
+                    END.set(Some(Late(None)));
+                    let guard = pin();
+                    // Some threads take a guard with them.
+                    END.set(Some(Late(keeps.then_some(guard))));
+                })
             });
-            thread.join().unwrap();
+            for thread in threads {
+                thread.join().unwrap();
+            }
         }
-        assert!(made() - before < 100, "{} records for one thread at a time", made() - before);
+        assert!(made() - before < 100, "{} records for a few threads at a time", made() - before);
         let tag = tag();
         let start = Instant::now();
         while !is_over(tag) {
