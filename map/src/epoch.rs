@@ -7,11 +7,24 @@
 //! After Fraser's epochs and crossbeam-epoch; the asymmetric fence as in folly's hazard pointers.
 //!
 //! Why a tag's garbage is unreachable at `tag + GRACE`: the tag is read by a read-modify-write after the unlinking, so
-//! whoever loads a later epoch sees the unlinking. A reader that announced `tag + 1` or less holds the epoch at `tag + 2`;
-//! one that announced more has loaded an epoch stored after the tag was read. One whose announcement the advancing
-//! thread did not see made it after the barrier, and reads what is linked after it.
+//! whoever loads a later epoch sees the unlinking. A reader may sleep between loading the epoch and announcing it, and so
+//! announce one that is long past. Let the step from `n` to `n + 1` be the last one that did not see its announcement.
+//! It was then stored after that step's barrier, so the reader's loads see all that the stepping thread had seen: every unlinking
+//! whose tag is below `n`. What the reader can reach has a tag of `n` or more. Later steps see the announcement, and are made
+//! only from the epoch that it announces: one at most, from `n + 1`. So the epoch stays at `n + 2` or below while the guard
+//! lives, and what has the tag `n` is freed at `n + 3`. (No step missed it: it loaded `e`, sees what has a tag below
+//! `e`, and holds the epoch at `e + 1` or below.)
 //!
-//! Owned by `concurrent`. Invariant: while a record announces `e`, the epoch is at most `e + 1`.
+//! One thread at a time moves the epoch on. While it is preempted there, nobody else can, and what is retired meanwhile waits: as
+//! much as writers retire in that time.
+//!
+//! `fork`: a child has the records of all its parent's threads, and none of the threads but one. One that was pinned, or moving the epoch
+//! on, at that moment is so for ever in the child, which then never frees garbage of concurrent maps (it reads and writes them
+//! correctly otherwise, where no other thread held a lock). A child that goes on to use such maps must be forked while no other
+//! thread has a guard or writes.
+//!
+//! Owned by `concurrent`. Invariant: what a guard can reach has a tag no smaller than the epoch that the last step was made from that
+//! missed it, and the epoch is at most two above that while the guard lives.
 
 #![allow(unsafe_code)]
 
@@ -54,8 +67,9 @@ pub(crate) struct Record {
     depth: Cell<usize>,
     /// Number among the records.
     index: usize,
-    /// Whether somebody owns it. Claimed with acquire, which pairs with the release of who gave it back.
-    owned: AtomicBool,
+    /// [`FREE`], [`OWNED`], or the [`token`] of a thread whose locals are gone: then it is anybody's as soon as it announces nothing.
+    /// Claimed with acquire, which pairs with the release of who gave it back.
+    state: AtomicUsize,
     /// The epoch that was warned of last.
     warned: AtomicU64,
     thread: Mutex<Option<Thread>>,
@@ -72,17 +86,33 @@ thread_local! {
     static OWNER: Owner = Owner(Record::claim());
 }
 
+thread_local! {
+    /// The last record of a thread whose locals are gone: its own as long as it has the thread's token. Not dropped, so it can be
+    /// asked to the end.
+    static LAST: Cell<*const Record> = const { Cell::new(ptr::null()) };
+}
+
 /// Gives the record back when its thread ends.
 struct Owner(&'static Record);
 
 impl Drop for Owner {
     fn drop(&mut self) {
         FAST.set(ptr::null());
-        // Where a guard outlives the thread's locals, the record is never used again.
         if self.0.depth.get() == 0 {
             self.0.give_back();
+        } else {
+            // A guard outlives the thread's locals.
+            self.0.keep_while_guarded();
         }
     }
+}
+
+const FREE: usize = 0;
+const OWNED: usize = 1;
+
+/// What tells this thread from all others that are alive: an address of its own.
+fn token() -> usize {
+    LAST.with(|last| ptr::from_ref(last).addr())
 }
 
 impl Record {
@@ -90,8 +120,7 @@ impl Record {
         let mut record = RECORDS.load(Ordering::Acquire);
         // SAFETY: records are never freed.
         while let Some(free) = unsafe { record.as_ref() } {
-            // Acquire: pairs with the release in `give_back`.
-            if !free.owned.load(Ordering::Relaxed) && !free.owned.swap(true, Ordering::Acquire) {
+            if free.take() {
                 *free.thread.lock() = Some(std::thread::current());
                 return free;
             }
@@ -101,7 +130,7 @@ impl Record {
             announced: AtomicU64::new(0),
             depth: Cell::new(0),
             index: MADE.fetch_add(1, Ordering::Relaxed),
-            owned: AtomicBool::new(true),
+            state: AtomicUsize::new(OWNED),
             warned: AtomicU64::new(0),
             thread: Mutex::new(Some(std::thread::current())),
             next: RECORDS.load(Ordering::Relaxed),
@@ -115,9 +144,34 @@ impl Record {
         made
     }
 
+    /// Takes it if it is nobody's, or was that of a thread that is ending and has no guard any more.
+    fn take(&self) -> bool {
+        let state = self.state.load(Ordering::Relaxed);
+        if state == OWNED || state != FREE && self.announced.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        // Acquire: pairs with the release in `give_back` and `keep_while_guarded`.
+        if self.state.compare_exchange(state, OWNED, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        // Looked at again: that thread may have pinned meanwhile, and announced before it stored its token. Acquire: pairs with the
+        // store that ended the guard, which comes after the last use of `depth`.
+        if self.announced.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        self.state.store(state, Ordering::Release);
+        false
+    }
+
+    /// The thread's locals are gone: nothing will be called when it ends, so its last guard must be enough.
+    fn keep_while_guarded(&self) {
+        LAST.set(self);
+        self.state.store(token(), Ordering::Release);
+    }
+
     fn give_back(&self) {
         *self.thread.lock() = None;
-        self.owned.store(false, Ordering::Release);
+        self.state.store(FREE, Ordering::Release);
     }
 
     #[inline(always)]
@@ -145,16 +199,18 @@ impl Record {
     }
 }
 
-/// Whether barriers for all threads are to be had: 0 not asked yet, 1 no, 2 yes. The answer is the kernel's, always the same, and
+/// Whether barriers for all threads are to be had: 0 not asked yet, 1 no, 2 yes. The first answer that is stored holds for ever; it
 /// orders nothing.
 static ASYMMETRIC: AtomicUsize = AtomicUsize::new(0);
 
 fn is_asymmetric() -> bool {
     match ASYMMETRIC.load(Ordering::Relaxed) {
         0 => {
-            let answer = asymmetric::heavy();
-            ASYMMETRIC.store(1 + usize::from(answer), Ordering::Relaxed);
-            answer
+            let answer = 1 + usize::from(asymmetric::heavy());
+            // Two threads that ask at once could be answered differently, the one for want of memory, say. Some must not fence while
+            // others rely on fences, so all go by the answer that was stored first.
+            let stored = ASYMMETRIC.compare_exchange(0, answer, Ordering::Relaxed, Ordering::Relaxed);
+            stored.map_or_else(|first| first, |_| answer) == 2
         }
         answer => answer == 2,
     }
@@ -190,20 +246,24 @@ fn pin_slow() -> Pin {
         }
         owner.0
     });
+    let late = record.is_err();
     let record = record.unwrap_or_else(|_| late_record());
     record.enter(!asymmetric);
+    if late {
+        record.keep_while_guarded();
+    }
     Pin { record, marker: core::marker::PhantomData }
 }
 
-/// The record of a thread whose locals are gone: it keeps that one for ever.
+/// The record of a thread whose locals are gone, owned: the last one, with its guards, unless another thread has taken it.
 fn late_record() -> &'static Record {
-    thread_local!(static LATE: Cell<*const Record> = const { Cell::new(ptr::null()) });
-    // SAFETY: null, or a record of this thread's, which is never freed.
-    unsafe { LATE.get().as_ref() }.unwrap_or_else(|| {
-        let record = Record::claim();
-        LATE.set(record);
-        record
-    })
+    // SAFETY: null, or a record, which is never freed.
+    let last = unsafe { LAST.get().as_ref() };
+    // Acquire: as in `take`. With this thread's token, nobody has touched it since this thread stored that.
+    let mine = |last: &&Record| {
+        last.state.compare_exchange(token(), OWNED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    };
+    last.filter(mine).unwrap_or_else(Record::claim)
 }
 
 impl Pin {
@@ -261,20 +321,40 @@ pub(crate) fn is_over(tag: u64) -> bool {
     EPOCH.0.load(Ordering::Acquire) >= tag + GRACE
 }
 
-/// Moves the epoch on if no record holds it back; costs a barrier on all threads then.
+/// The right to move the epoch on; given back on unwinding too.
+struct Advancing;
+
+impl Drop for Advancing {
+    fn drop(&mut self) {
+        // Release: pairs with the acquire of the next claim.
+        ADVANCING.store(false, Ordering::Release);
+    }
+}
+
+/// Moves the epoch on if no record holds it back; costs a barrier on all threads then. Calls the hook of old guards as the last
+/// thing: it may panic.
 pub(crate) fn advance() {
+    let mut old = Vec::new();
+    try_to_advance(&mut old);
+    for (hook, guard) in &old {
+        hook(guard);
+    }
+}
+
+/// [`advance`] without the calls of the hook: those that are due are left in `old`.
+fn try_to_advance(old: &mut Vec<(WarnHook, OldGuard)>) {
     if ADVANCING.swap(true, Ordering::Acquire) {
         return;
     }
+    let _advancing = Advancing;
     let now = EPOCH.0.load(Ordering::Acquire);
     // A look before the barrier saves it where a record is behind anyway.
-    if is_clear(now) && barrier() && is_clear(now) {
+    if is_clear(now, old) && barrier() && is_clear(now, old) {
         BEGAN[(now as usize + 1) % BEGAN.len()].store(milliseconds(), Ordering::Relaxed);
         // Nobody else swaps: this is a compare-and-swap so that it continues the chain of read-modify-writes of tags.
         let moved = EPOCH.0.compare_exchange(now, now + 1, Ordering::AcqRel, Ordering::Relaxed);
         debug_assert!(moved.is_ok());
     }
-    ADVANCING.store(false, Ordering::Release);
 }
 
 fn barrier() -> bool {
@@ -285,15 +365,15 @@ fn barrier() -> bool {
     true
 }
 
-/// Whether every record is idle or has seen the epoch `now`.
-fn is_clear(now: u64) -> bool {
+/// Whether every record is idle or has seen the epoch `now`. Adds the guards to `old` that are to be warned of.
+fn is_clear(now: u64, old: &mut Vec<(WarnHook, OldGuard)>) -> bool {
     let mut clear = true;
     for record in records() {
         // Acquire: pairs with the release stores of its owner.
         let announced = record.announced.load(Ordering::Acquire);
         if announced != 0 && announced != now {
             clear = false;
-            warn(record, announced);
+            old.extend(to_warn_of(record, announced));
         }
     }
     clear
@@ -331,13 +411,13 @@ fn old_guard(record: &Record, announced: u64) -> Option<OldGuard> {
     Some(OldGuard { age, thread: thread.id(), name: thread.name().map(str::to_owned) })
 }
 
-fn warn(record: &Record, announced: u64) {
-    let Some((limit, hook)) = *WARN.lock() else { return };
-    let Some(guard) = old_guard(record, announced) else { return };
+/// The guard of `record`, where it is old and has not been warned of, and the hook to call.
+fn to_warn_of(record: &Record, announced: u64) -> Option<(WarnHook, OldGuard)> {
+    let (limit, hook) = (*WARN.lock())?;
+    let guard = old_guard(record, announced)?;
     // Once a guard: the epoch that it announced tells guards of a record apart.
-    if guard.age >= limit && record.warned.swap(announced, Ordering::Relaxed) != announced {
-        hook(&guard);
-    }
+    (guard.age >= limit && record.warned.swap(announced, Ordering::Relaxed) != announced)
+        .then_some((hook, guard))
 }
 
 /// The guard that holds the epoch back longest, of all maps and threads; `None` while none does.
@@ -354,7 +434,8 @@ pub(crate) fn oldest_guard() -> Option<OldGuard> {
 }
 
 /// Has `hook` called of each guard that has held reclamation back for `limit` or longer, once a guard, by the writer that
-/// notices. The hook must not use a concurrent map. `None` ends it.
+/// notices, after its own work. The hook must not use a concurrent map. If it panics, that comes out of the writer's call, and nothing
+/// else is lost. `None` ends it.
 pub fn warn_of_old_guards(warn: Option<(Duration, WarnHook)>) {
     *WARN.lock() = warn;
 }
@@ -384,6 +465,44 @@ mod tests {
                 start.elapsed() < Duration::from_secs(20),
                 "nothing holds the epoch, and it does not move"
             );
+        }
+    }
+
+    #[test]
+    fn threads_that_pin_to_their_very_end_leave_no_record() {
+        struct Late(Option<Pin>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                let (outer, inner) = (pin(), pin());
+                assert_eq!(outer.index(), inner.index());
+                drop((self.0.take(), inner, outer));
+                drop(pin());
+            }
+        }
+        // Made before the record, so dropped after it was given back.
+        thread_local!(static END: Cell<Option<Late>> = const { Cell::new(None) });
+        let made = || MADE.load(Ordering::Relaxed);
+        let before = made();
+        for _ in 0..60 {
+            // Four at once, so that they take each other's.
+            let threads = [true, false, true, false].map(|keeps| {
+                std::thread::spawn(move || {
+                    END.set(Some(Late(None)));
+                    let guard = pin();
+                    // Some threads take a guard with them.
+                    END.set(Some(Late(keeps.then_some(guard))));
+                })
+            });
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        }
+        assert!(made() - before < 100, "{} records for a few threads at a time", made() - before);
+        let tag = tag();
+        let start = Instant::now();
+        while !is_over(tag) {
+            advance();
+            assert!(start.elapsed() < Duration::from_secs(20), "a thread that ended still announces");
         }
     }
 

@@ -6,8 +6,9 @@ mod common;
 
 use bucketmask_map::ConcurrentMap;
 use bucketmask_map::concurrent::Change;
-use bucketmask_map::concurrent::rules::{Fresh, Mirrored, Rules};
+use bucketmask_map::concurrent::rules::{Fresh, Gap, Mirrored, Rules};
 use common::{ALL_HASHERS, By, IDENTITY, MIXED, Seeded};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -242,6 +243,67 @@ fn iteration_goes_on_while_tables_come_and_go() {
             map.migrate_step(hops);
         }
         assert!((0..500).all(|key| seen.contains(&key)), "an entry that was there throughout was not shown");
+    }
+}
+
+/// What happens while an iteration looks at the slots of a trail: at the gap before the nth of them.
+type Meanwhile = Box<dyn FnMut(usize)>;
+
+thread_local! {
+    static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
+}
+
+enum Meddled {}
+
+impl Rules for Meddled {
+    fn gap(gap: Gap, slot: usize) {
+        if gap != Gap::Seen {
+            return;
+        }
+        // Taken while it runs.
+        if let Some(mut meanwhile) = MEANWHILE.take() {
+            meanwhile(slot);
+            MEANWHILE.set(Some(meanwhile));
+        }
+    }
+}
+
+/// A key that comes into a slot whose tophash was another's when the head was loaded, goes, and comes again in the overflow bucket.
+fn a_key_that_moves_while_it_is_looked_at(overflow: usize) {
+    let map = Arc::new(Map::<u64, Meddled>::with_rules(1000, MIXED));
+    // All of one home: its slots, its overflow buckets, and two that come later.
+    let keys: Vec<u64> = (0..).filter(|key| map.mark_of(key).0 == 5).take(13 + overflow + 2).collect();
+    let (there, later) = keys.split_at(13 + overflow);
+    for key in there {
+        assert!(!map.insert(*key, 0));
+    }
+    let (out, twice, filler) = (there[11], later[0], later[1]);
+    let before = map.mark_of(&0).1;
+    let guard = map.pin();
+    let (mut looks, meddler) = (0, Arc::clone(&map));
+    MEANWHILE.set(Some(Box::new(move |slot| {
+        match looks {
+            // The slot is another key's by now than the head, which was loaded, says.
+            11 => assert!(slot == 11 && meddler.remove(&out) && !meddler.insert(twice, 1)),
+            12 => {
+                assert!(slot == 12 && meddler.remove(&twice));
+                assert!(!meddler.insert(filler, 0) && !meddler.insert(twice, 2));
+            }
+            _ => {}
+        }
+        looks += 1;
+    })));
+    let shown: Vec<u64> = guard.iter().filter(|&(key, _)| *key == twice).map(|(_, value)| *value).collect();
+    MEANWHILE.set(None);
+    assert_eq!(map.mark_of(&0).1, before, "the table is as it was");
+    assert_eq!(shown.len(), 1, "the key was shown with {shown:?}");
+}
+
+#[test]
+fn a_key_that_moves_is_shown_once() {
+    // In a trail of few entries, whose keys are compared, and of many, whose tophashes are compared first.
+    for overflow in [1, 2, 3, 4, 9] {
+        a_key_that_moves_while_it_is_looked_at(overflow);
     }
 }
 

@@ -36,56 +36,8 @@ mod sync {
     pub(crate) fn unpark_all(_: usize) {}
 }
 
-/// What the map knows as `crate::epoch`: one in which no grace period ends.
-#[expect(unreachable_pub, clippy::unused_self, reason = "as the map's own")]
-mod epoch {
-    use std::time::Duration;
-
-    pub(crate) const GRACE: u64 = 3;
-    pub type WarnHook = fn(&OldGuard);
-
-    #[derive(Debug)]
-    pub struct OldGuard;
-
-    pub struct Pin;
-    pub struct OwnedPin;
-
-    impl Pin {
-        pub(crate) fn index(&self) -> usize {
-            0
-        }
-    }
-
-    impl OwnedPin {
-        pub(crate) fn new() -> Self {
-            Self
-        }
-
-        pub(crate) fn index(&self) -> usize {
-            0
-        }
-    }
-
-    pub(crate) fn pin() -> Pin {
-        Pin
-    }
-
-    pub(crate) fn tag() -> u64 {
-        1
-    }
-
-    pub(crate) fn is_over(_: u64) -> bool {
-        false
-    }
-
-    pub(crate) fn advance() {}
-
-    pub(crate) fn oldest_guard() -> Option<OldGuard> {
-        None
-    }
-
-    pub fn warn_of_old_guards(_: Option<(Duration, WarnHook)>) {}
-}
+#[path = "shuttle/epoch.rs"]
+mod epoch;
 
 #[allow(
     dead_code,

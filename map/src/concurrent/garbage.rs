@@ -1,9 +1,11 @@
 //! What was unlinked and may still be seen: a map's own list, freed as epochs pass, or with the map.
 //!
-//! Writers put garbage into one of a few shards; a shard that has collected [`BAG`] pieces, or [`BAG_BYTES`], closes the bag with a tag, tries to move the
-//! epoch on, and frees what is over. So pending garbage is bounded by the shards and the bags of three epochs, while no
-//! guard is held long; how much it is, and which guard holds it, can be asked.
-//! Invariant: user code (drops) runs with no lock held.
+//! Writers put garbage into one of a few shards; a shard that has collected [`BAG`] pieces, or [`BAG_BYTES`], closes the bag with a tag and is
+//! **due**. The operation that finds its shard due tries, as the last thing it does, to move the epoch on, and frees what is over.
+//! So pending garbage is bounded by the shards and the bags of three epochs, while no guard is held long and no thread sleeps
+//! while it moves the epoch on; how much it is, and which guard holds it, can be asked.
+//! Invariant: [`Garbage::retire`] runs no user code and does not panic. Drops, and hooks of old guards, run in [`Garbage::relieve`] and
+//! [`Garbage::collect`] only: with no lock held, no right to copy claimed, all bookkeeping done, and never within each other.
 
 #![allow(unsafe_code)]
 
@@ -11,8 +13,9 @@ use super::block::Block;
 use super::bucket::{Bucket, Entry};
 use super::table::Table;
 use crate::epoch;
-use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use bucketmask_alloc::sync::Padded;
+use core::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -68,6 +71,27 @@ impl<K, V> Retired<K, V> {
     }
 }
 
+thread_local! {
+    /// Whether this thread is freeing garbage, of whichever map: a drop that writes only queues, lest drops nest one level a bag.
+    static FREEING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The one freeing of this thread; ends on unwinding too.
+struct Freeing;
+
+impl Freeing {
+    /// `None`: this thread is at it already, and a drop that it runs asks.
+    fn begin() -> Option<Self> {
+        (!FREEING.replace(true)).then(|| Self)
+    }
+}
+
+impl Drop for Freeing {
+    fn drop(&mut self) {
+        FREEING.set(false);
+    }
+}
+
 struct Bags<K, V> {
     open: Vec<Retired<K, V>>,
     open_bytes: usize,
@@ -78,6 +102,8 @@ struct Shard<K, V> {
     bags: Mutex<Bags<K, V>>,
     /// Bytes in the bags. A figure: it orders nothing.
     bytes: AtomicUsize,
+    /// Whether a bag was closed since somebody last looked for what is over. A hint: the lock orders the bags.
+    due: AtomicBool,
 }
 
 pub(crate) struct Garbage<K, V> {
@@ -94,30 +120,43 @@ impl<K, V> Garbage<K, V> {
         Self {
             shards: core::array::from_fn(|_| {
                 let bags = Bags { open: Vec::new(), open_bytes: 0, closed: VecDeque::new() };
-                Padded(Shard { bags: Mutex::new(bags), bytes: AtomicUsize::new(0) })
+                Padded(Shard {
+                    bags: Mutex::new(bags),
+                    bytes: AtomicUsize::new(0),
+                    due: AtomicBool::new(false),
+                })
             }),
         }
     }
 
-    /// Takes `piece`, which is unlinked, and may free what others left. No lock of the map may be held.
+    /// Takes `piece`, which is unlinked. Runs no user code, and does not panic.
     pub(crate) fn retire(&self, shard: usize, piece: Retired<K, V>) {
         let shard = &self.shards[shard % SHARDS].0;
         let bytes = piece.bytes();
         shard.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let full = {
-            let mut bags = shard.bags.lock();
-            bags.open.push(piece);
-            bags.open_bytes += bytes;
-            (bags.open.len() >= BAG || bags.open_bytes >= BAG_BYTES) && bags.close()
-        };
-        if full {
-            epoch::advance();
-            shard.free_what_is_over();
+        let mut bags = shard.bags.lock();
+        bags.open.push(piece);
+        bags.open_bytes += bytes;
+        if bags.open.len() >= BAG || bags.open_bytes >= BAG_BYTES {
+            bags.close();
+            shard.due.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Frees all that is over, of all shards, moving the epoch on as far as guards allow. Returns the bytes that are left.
+    /// Frees what is over of a shard that is due: the last that an operation does, since drops, and hooks of old guards, may do
+    /// anything, and panic. No lock of the map may be held, nor the right to copy.
+    #[inline]
+    pub(crate) fn relieve(&self, shard: usize) {
+        let shard = &self.shards[shard % SHARDS].0;
+        if shard.due.load(Ordering::Relaxed) {
+            shard.relieve();
+        }
+    }
+
+    /// Frees all that is over, of all shards, moving the epoch on as far as guards allow. Returns the bytes that are left. Asked by
+    /// a drop that garbage runs, it frees nothing.
     pub(crate) fn collect(&self) -> usize {
+        let Some(_freeing) = Freeing::begin() else { return self.bytes() };
         for shard in &self.shards {
             shard.0.bags.lock().close();
         }
@@ -137,18 +176,47 @@ impl<K, V> Garbage<K, V> {
 }
 
 impl<K, V> Bags<K, V> {
-    /// Closes the open bag with the present tag: always `true`.
-    fn close(&mut self) -> bool {
+    /// Closes the open bag with the present tag.
+    fn close(&mut self) {
         if !self.open.is_empty() {
             let bag = core::mem::take(&mut self.open);
             self.open_bytes = 0;
             self.closed.push_back((epoch::tag(), bag));
         }
-        true
+    }
+}
+
+/// A bag that is being freed. If a drop panics, the rest goes back to its shard, for a later call.
+struct Rest<'s, K, V> {
+    shard: &'s Shard<K, V>,
+    tag: u64,
+    bag: std::vec::IntoIter<Retired<K, V>>,
+}
+
+impl<K, V> Drop for Rest<'_, K, V> {
+    fn drop(&mut self) {
+        let rest: Vec<_> = self.bag.by_ref().collect();
+        if !rest.is_empty() {
+            let bytes = rest.iter().map(Retired::bytes).sum();
+            self.shard.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.shard.bags.lock().closed.push_front((self.tag, rest));
+            self.shard.due.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 impl<K, V> Shard<K, V> {
+    #[cold]
+    #[inline(never)]
+    fn relieve(&self) {
+        let Some(_freeing) = Freeing::begin() else { return };
+        if self.due.swap(false, Ordering::Relaxed) {
+            epoch::advance();
+            self.free_what_is_over();
+        }
+    }
+
+    /// Frees the bags whose grace period has passed. The caller is [`Freeing`].
     fn free_what_is_over(&self) {
         loop {
             let bag = {
@@ -158,10 +226,11 @@ impl<K, V> Shard<K, V> {
                     _ => return,
                 }
             };
-            if let Some((_, bag)) = bag {
+            if let Some((tag, bag)) = bag {
                 let bytes = bag.iter().map(Retired::bytes).sum();
                 self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-                bag.into_iter().for_each(Retired::free);
+                let mut rest = Rest { shard: self, tag, bag: bag.into_iter() };
+                rest.bag.by_ref().for_each(Retired::free);
             }
         }
     }

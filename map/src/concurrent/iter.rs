@@ -9,7 +9,7 @@ use super::bucket::Entry;
 use super::guard::Guard;
 use super::rules::{Fresh, Rules};
 use crate::epoch::Pin;
-use crate::hash::first_hash;
+use crate::hash::{first_hash, tophash};
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::iter::FusedIterator;
@@ -19,7 +19,10 @@ use smallvec::SmallVec;
 /// One more than the largest hash.
 pub(super) const END: u128 = 1 << 64;
 
-type Batch<K, V> = SmallVec<[(u8, NonNull<Entry<K, V>>); 16]>;
+/// Entries up to which keys are compared with each other by themselves; those of longer trails are hashed first.
+const FEW: usize = 16;
+
+type Batch<K, V> = SmallVec<[(u8, NonNull<Entry<K, V>>); FEW]>;
 
 /// The entries of a map; see [`Guard::iter`].
 pub struct Iter<'g, K, V, S, R: Rules = Fresh, P: super::Pinning = Pin> {
@@ -27,7 +30,7 @@ pub struct Iter<'g, K, V, S, R: Rules = Fresh, P: super::Pinning = Pin> {
     /// Hashes that are still to be shown.
     pub(super) from: u128,
     pub(super) to: u128,
-    /// Entries of one trail, to be shown from the end, with their tophashes.
+    /// Entries of one trail, to be shown from the end, with their tophashes where there are many, otherwise 0.
     batch: Batch<K, V>,
 }
 
@@ -64,14 +67,23 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher, R: Rules, P: super::Pinning> Iter<'g, 
         let whole = (start_of(home, table.homes), start_of(home + 1, table.homes));
         to = to.min(whole.1);
         let batch = &mut self.batch;
-        table.each(home, |tophash, entry| batch.push((tophash, entry)));
+        table.each::<R>(home, |entry| batch.push((0, entry)));
         let guard = self.guard;
-        if (from, to) != whole {
-            batch.retain(|&mut (_, entry)| {
-                (from..to).contains(&guard.map.hash(&guard.show(entry).key).into())
+        let many = batch.len() > FEW;
+        if many || (from, to) != whole {
+            batch.retain(|(mark, entry)| {
+                let hash = guard.map.hash(&guard.show(*entry).key);
+                *mark = if many { tophash(hash) } else { 0 };
+                (from..to).contains(&hash.into())
             });
         }
-        // A key that was removed and inserted again during the look may have been seen in both places.
+        self.show_no_key_twice();
+        self.from = to;
+    }
+
+    /// A key that was removed and inserted again during the look may have been seen in both places.
+    fn show_no_key_twice(&mut self) {
+        let (guard, batch) = (self.guard, &mut self.batch);
         let mut shown = 0;
         while shown < batch.len() {
             let (tophash, entry) = batch[shown];
@@ -84,7 +96,6 @@ impl<'g, K: Hash + Eq, V, S: BuildHasher, R: Rules, P: super::Pinning> Iter<'g, 
                 shown += 1;
             }
         }
-        self.from = to;
     }
 
     pub(super) fn next_entry(&mut self) -> Option<NonNull<Entry<K, V>>> {

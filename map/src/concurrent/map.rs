@@ -32,7 +32,11 @@ const TRUSTED: usize = 1 << 20;
 ///
 /// `Hash` and `Eq` of keys run with a bucket locked when a writer compares or moves entries: they must not use the map.
 /// If one panics, its operation has no effect; if `Hash` panics while a writer moves entries, that writer's own operation is done
-/// before. Closures and drops run unlocked.
+/// before. Closures and drops run unlocked. Drops of what was removed or replaced run at the end of some later operation, of any
+/// thread; if one panics, that comes out of that operation, which is done. One that writes to a map leaves its garbage
+/// for later, so drops do not nest.
+///
+/// After `fork`, a child never frees garbage if another thread of its parent had a guard, or was moving the epoch on, at that moment.
 ///
 /// ```
 /// use bucketmask_map::ConcurrentMap;
@@ -102,7 +106,11 @@ impl<K, V, S, R: Rules> ConcurrentMap<K, V, S, R> {
         Guard::new(self, epoch::pin())
     }
 
-    /// A guard that may move to another thread, or live across an `await`. Costs a locked instruction or two.
+    /// A guard that may move to another thread, or live across an `await`.
+    ///
+    /// Costs more than [`pin`](Self::pin): a walk over the process's records of threads and owned guards to the first that is
+    /// free (as many as were in use at once, at most), a locked instruction to take it, two short locks, and a clone of the thread's handle.
+    /// The first guard beyond all there were allocates a record, which is kept.
     pub fn pin_owned(&self) -> OwnedGuard<'_, K, V, S, R> {
         Guard::new(self, epoch::OwnedPin::new())
     }
@@ -124,7 +132,7 @@ impl<K, V, S, R: Rules> ConcurrentMap<K, V, S, R> {
     }
 
     /// Frees what no guard can see any more. Returns the bytes that are left. Writers do so in passing; this is for who
-    /// wants it done now.
+    /// wants it done now. Called by a drop that is run here, or by a writer in passing, it frees nothing.
     pub fn collect_garbage(&self) -> usize {
         self.core.garbage.collect()
     }
@@ -208,8 +216,11 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
         self.retain(|_, _| false);
     }
 
-    /// Removes the entries that `keep` says no to. An entry that is there throughout is judged; one that is replaced
-    /// after it was judged is judged again. Not atomic as a whole. No lock is held while `keep` runs.
+    /// Removes the entries that `keep` says no to. An entry that is there throughout is judged. Where one that `keep` said no to was
+    /// replaced before it could be removed, what took its place is judged, too; what replaces an entry that `keep`
+    /// said yes to is not. Not atomic as a whole. No lock is held while `keep` runs.
+    ///
+    /// One guard is held throughout: what is removed is freed after it.
     pub fn retain(&self, keep: impl FnMut(&K, &V) -> bool) {
         self.pin().retain(keep);
     }
@@ -218,7 +229,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
     #[doc(hidden)]
     pub fn begin_migration(&self, len: usize) -> bool {
         let _pin = epoch::pin();
-        self.core.begin(homes_for(len))
+        let begun = self.core.begin(homes_for(len));
+        self.core.garbage.relieve(0);
+        begun
     }
 
     /// The home of `key` in the first table, that table's homes, and how many of them are flipped: for experiments.
@@ -232,7 +245,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
     /// Moves up to `buckets` buckets of a migration that is under way. `false`: there is none left, or another thread is at it.
     pub fn migrate_step(&self, buckets: usize) -> bool {
         let pin = epoch::pin();
-        self.core.step(pin.index(), buckets, &|key| self.hash(key))
+        let more = self.core.step(pin.index(), buckets, &|key| self.hash(key));
+        self.core.garbage.relieve(pin.index());
+        more
     }
 }
 
@@ -252,9 +267,9 @@ impl<K: fmt::Debug + Hash + Eq, V: fmt::Debug, S: BuildHasher, R: Rules> fmt::De
 
 impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> Extend<(K, V)> for &ConcurrentMap<K, V, S, R> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        let guard = self.pin();
+        // A guard for each: one for all would hold back what the table leaves behind as it grows, and while the iterator waits.
         for (key, value) in entries {
-            guard.insert(key, value);
+            self.insert(key, value);
         }
     }
 }

@@ -10,7 +10,8 @@
 //!
 //! The old bucket is not emptied: a reader whose `read_ts` is older reads it as it was at the flip, which was after that
 //! reader began. Homes are in hash order, so any number of buckets goes to any other, by the same walk.
-//! Owned by `core.rs`. Invariant: one thread copies at a time; it holds one old lock and one new one at most, in that order.
+//! Owned by `core.rs`. Invariant: one thread copies at a time; it holds one old lock and one new one at most, in that order. No user
+//! code but the hashing of keys, before anything has changed, runs while the right to copy is claimed.
 
 #![allow(unsafe_code)]
 
@@ -61,8 +62,9 @@ impl<K, V, R: Rules> Core<K, V, R> {
         free.then(|| Copying(self))
     }
 
-    /// A writer's share of upkeep: begins a migration that is due, or moves a few buckets. Only who removed something makes a
-    /// table shrink, so that one of a reserved size stays. The caller is pinned and holds no lock.
+    /// A writer's share of upkeep: begins a migration that is due, or moves a few buckets, and frees what is over. Only who
+    /// removed something makes a table shrink, so that one of a reserved size stays. The caller is pinned, holds no lock, and has
+    /// done all else: what is freed may panic.
     pub(crate) fn upkeep(&self, shard: usize, removed: bool, hash_of: &impl Fn(&K) -> u64) {
         let table = self.first();
         if !table.next::<R>().is_null() {
@@ -73,6 +75,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
                 self.begin(homes);
             }
         }
+        self.garbage.relieve(shard);
     }
 
     /// Whether this writer looks at the counts: each one of a small table, every sixteenth of a large one.
@@ -88,9 +91,14 @@ impl<K, V, R: Rules> Core<K, V, R> {
 
     /// Begins to move to a table of `homes`, unless a migration is under way. `false`: one is, or its end is not over yet.
     pub(crate) fn begin(&self, homes: usize) -> bool {
-        let Some(_copying) = self.claim() else { return false };
+        let Some(copying) = self.claim() else { return false };
         let table = self.first();
-        if !table.next::<R>().is_null() || !self.let_go_of_the_oldest(0) {
+        if !table.next::<R>().is_null() {
+            return false;
+        }
+        if !self.let_go_of_the_oldest(0) {
+            drop(copying);
+            epoch::advance();
             return false;
         }
         table.begin(Table::new(homes));
@@ -107,8 +115,11 @@ impl<K, V, R: Rules> Core<K, V, R> {
         for _ in 0..buckets {
             // This thread alone stores it now, and saw what the last copier stored when it claimed.
             let home = table.read_ts::<R>();
-            self.move_bucket(shard, table, home, hash_of);
-            if home + 1 == table.homes {
+            // None is left where a gap panicked after the last flip: only the end is missing then.
+            if home < table.homes {
+                self.move_bucket(shard, table, home, hash_of);
+            }
+            if home + 1 >= table.homes {
                 self.finish(shard, table);
                 return false;
             }
@@ -141,10 +152,6 @@ impl<K, V, R: Rules> Core<K, V, R> {
             R::gap(Gap::Flipped, home);
         }
         drop(locked);
-        R::gap(Gap::Unlocked, home);
-        if matches!(R::FAULT, Fault::Overwrite) {
-            overwrite(next, &copied, hash_of);
-        }
         if !R::MIRRORED {
             // Flipped, so nobody writes to it any more.
             // SAFETY: who pins from now on does not reach a flipped bucket's trail; each is unlinked with it, once.
@@ -153,6 +160,10 @@ impl<K, V, R: Rules> Core<K, V, R> {
             if (home + 1) % SEGMENT == 0 {
                 self.retire(shard, Retired::Segment(Arc::clone(&table.block), home + 1 - SEGMENT));
             }
+        }
+        R::gap(Gap::Unlocked, home);
+        if matches!(R::FAULT, Fault::Overwrite) {
+            overwrite(next, &copied, hash_of);
         }
     }
 
@@ -181,7 +192,6 @@ impl<K, V, R: Rules> Core<K, V, R> {
         // SAFETY: only who copies retires tables.
         let ended = unsafe { &*oldest }.ended.load(Ordering::Relaxed);
         if !epoch::is_over(ended) {
-            epoch::advance();
             return false;
         }
         // Release: pairs with the acquire load in `hold`.

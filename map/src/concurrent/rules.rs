@@ -44,7 +44,7 @@ pub const FAULTS: [Fault; 9] = [
     Fault::NaiveRead,
 ];
 
-/// A point of the copier's or a writer's work at which an experiment may run something.
+/// A point of the copier's, a writer's or an iteration's work at which an experiment may run something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Gap {
     /// The copier has the bucket's lock, and nothing is copied.
@@ -57,6 +57,8 @@ pub enum Gap {
     Unlocked,
     /// A mirrored write is in one table and not yet in the other.
     HalfWritten,
+    /// An iteration has loaded a bucket's head, and is about to load the slot whose number the hook is given.
+    Seen,
 }
 
 /// The rules that a map works by.

@@ -15,7 +15,7 @@
 use super::block::Block;
 use super::bucket::{Bucket, Entry};
 use super::clock::Clock;
-use super::rules::{Fault, Rules};
+use super::rules::{Fault, Gap, Rules};
 use crate::hash;
 use crate::raw::group::Tag;
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -132,8 +132,9 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Calls `visit` with every entry of a home's trail that is there, and its tophash, without a lock.
-    pub(crate) fn each(&self, home: usize, mut visit: impl FnMut(u8, NonNull<Entry<K, V>>)) {
+    /// Calls `visit` with every entry of a home's trail that is there, without a lock. Not with its tophash: what a slot has may
+    /// have been put there after the head was loaded.
+    pub(crate) fn each<R: Rules>(&self, home: usize, mut visit: impl FnMut(NonNull<Entry<K, V>>)) {
         let mut next = Some(self.bucket(home));
         while let Some(bucket) = next {
             let seen = bucket.seen();
@@ -141,8 +142,9 @@ impl<K, V> Table<K, V> {
             while occupied != 0 {
                 let slot = occupied.trailing_zeros() as usize;
                 occupied &= occupied - 1;
+                R::gap(Gap::Seen, slot);
                 if let Some(entry) = NonNull::new(bucket.entry(slot)) {
-                    visit(seen.tophash(slot), entry);
+                    visit(entry);
                 }
             }
             // SAFETY: as in `look`.

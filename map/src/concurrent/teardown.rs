@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::core::Core;
-use super::rules::{Fault, Rules};
+use super::rules::{Fault, Fresh, Rules};
 use super::table::Table;
 use crate::sync::Ordering;
 
@@ -14,7 +14,7 @@ impl<K, V> Table<K, V> {
     /// Drops the entries of the homes from `first` on. One whose drop panics leaves the rest undropped.
     fn drop_entries(&self, first: usize) {
         for home in first..self.homes {
-            self.each(home, |_, entry| {
+            self.each::<Fresh>(home, |entry| {
                 // SAFETY: a box, linked once in the tables' valid parts, and the map is gone.
                 drop(unsafe { Box::from_raw(entry.as_ptr()) });
             });

@@ -74,8 +74,8 @@ impl<K, V, R: Rules> Core<K, V, R> {
         let spot = held.find(hash, wanted)?;
         let found = NonNull::new(spot.entry)?;
         Self::commit(held, hash, Some(&spot), ptr::null_mut());
-        self.retire_entry(shard, found);
         self.count(shard, -1);
+        self.retire_entry(shard, found);
         Some(found)
     }
 
