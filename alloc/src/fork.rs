@@ -2,7 +2,7 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
-//! the order purge, ranges, topology, region, heaps, mimalloc's gate, spans by node, and nowhere in another order.
+//! the order purge, ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, and nowhere in another order.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use crate::node::INSTALLED;
 use crate::range::LIVE;
 use crate::region::REGION;
 use crate::registry;
+use crate::trace::recorder;
 use crate::{gate, purge, purger};
 
 /// Whether the handlers were registered, or are being.
@@ -38,9 +39,12 @@ extern "C" fn hold() {
     for span in REGION.spans() {
         core::mem::forget(span.lock().lock());
     }
+    recorder::lock();
 }
 
 extern "C" fn release() {
+    // SAFETY: held since `hold`.
+    unsafe { recorder::unlock() };
     for span in REGION.spans() {
         // SAFETY: held since `hold`, whose guard was forgotten; in the child by the only thread.
         unsafe { span.lock().raw().unlock() };
@@ -58,6 +62,8 @@ extern "C" fn release() {
 
 extern "C" fn release_in_child() {
     purger::forget_thread();
+    // SAFETY: held since `hold`; the child has one thread.
+    unsafe { recorder::forget() };
     release();
     registry::post_anew();
 }

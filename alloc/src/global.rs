@@ -11,8 +11,9 @@ use crate::heap::{Front, Heap, front};
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
 use crate::region::REGION;
-use crate::registry::{own_front, own_heap, with_heap};
+use crate::registry::{own_front, own_heap, unrecorded, with_heap};
 use crate::report::{self, PinningBlock, Report, request};
+use crate::trace::recorder;
 use crate::window::Window;
 use crate::{purge, purger, site, sys};
 
@@ -98,6 +99,11 @@ impl BucketAlloc {
     /// a forked child prints none on the signal until it executes another program. Reports go to standard error,
     /// or to the end of the file that `BUCKETMASK_REPORT_FILE` names.
     ///
+    /// `BUCKETMASK_RECORD` names a file that gets a [trace](crate::trace) of what this process asks of the allocator, from now to its
+    /// end; `%p` in the name becomes the process's number. An older file is overwritten. One that another process is
+    /// recording into is left alone without a word: children inherit the variable. All memory of the recorder
+    /// is a mapping of 1 MiB; a forked child records only once it executes another program.
+    ///
     /// An installed allocator does this by itself when a thread allocates for the first time. Who calls the allocator
     /// otherwise, from a library that is loaded before the C library is ready, calls this when it is.
     pub fn report_on_request(&self) {
@@ -158,43 +164,72 @@ unsafe impl GlobalAlloc for BucketAlloc {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let (size, align) = (layout.size(), layout.align());
-        let (old, new) = (class::class_of(size, align), class::class_of(new_size, align));
-        match (old, new) {
-            (Some(old), Some(new)) if old == new => {
-                if let Some(heap) = own_heap() {
-                    heap.window(new).count_resize(size, new_size);
-                } else {
-                    with_heap(|heap| heap.window(new).count_resize(size, new_size));
-                }
-                return block;
-            }
-            (None, None) => {
-                // SAFETY: by the trait's contract.
-                let resize = |heap: &Heap| unsafe {
-                    heap.realloc_unclassed(block as usize, size, new_size, new_size, align)
-                };
-                match with_heap(resize) {
-                    Some(moved) if !moved.is_null() => {
-                        site::made(moved);
-                        return moved;
-                    }
-                    _ => {}
-                }
-            }
-            _ => {}
+        if recorder::is_on() {
+            // SAFETY: by the trait's contract.
+            return unsafe { resize_recorded(block, layout, new_size) };
         }
-        // SAFETY: by the trait's contract the new size fits the alignment.
-        let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(new_size, align)) };
-        if !moved.is_null() {
-            // SAFETY: both blocks hold the smaller size and are distinct; the old one is the caller's.
-            unsafe {
-                block.copy_to_nonoverlapping(moved, size.min(new_size));
-                self.dealloc(block, layout);
-            }
-        }
-        moved
+        // SAFETY: as above.
+        unsafe { resize(block, layout, new_size) }
     }
+}
+
+/// [`GlobalAlloc::realloc`], recorded as one event.
+///
+/// # Safety
+/// As there.
+#[cold]
+#[inline(never)]
+unsafe fn resize_recorded(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+    recorder::resizing(block);
+    // SAFETY: by this function's contract.
+    let moved = unrecorded(|| unsafe { resize(block, layout, new_size) });
+    let (now, size) = if moved.is_null() { (block, layout.size()) } else { (moved, new_size) };
+    recorder::resized(now, size, layout.align());
+    moved
+}
+
+/// [`GlobalAlloc::realloc`].
+///
+/// # Safety
+/// As there.
+#[inline]
+unsafe fn resize(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+    let (size, align) = (layout.size(), layout.align());
+    let (old, new) = (class::class_of(size, align), class::class_of(new_size, align));
+    match (old, new) {
+        (Some(old), Some(new)) if old == new => {
+            if let Some(heap) = own_heap() {
+                heap.window(new).count_resize(size, new_size);
+            } else {
+                with_heap(|heap| heap.window(new).count_resize(size, new_size));
+            }
+            return block;
+        }
+        (None, None) => {
+            // SAFETY: by the trait's contract.
+            let resize = |heap: &Heap| unsafe {
+                heap.realloc_unclassed(block as usize, size, new_size, new_size, align)
+            };
+            match with_heap(resize) {
+                Some(moved) if !moved.is_null() => {
+                    site::made(moved);
+                    return moved;
+                }
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    // SAFETY: by the trait's contract the new size fits the alignment.
+    let moved = unsafe { BucketAlloc.alloc(Layout::from_size_align_unchecked(new_size, align)) };
+    if !moved.is_null() {
+        // SAFETY: both blocks hold the smaller size and are distinct; the old one is the caller's.
+        unsafe {
+            block.copy_to_nonoverlapping(moved, size.min(new_size));
+            BucketAlloc.dealloc(block, layout);
+        }
+    }
+    moved
 }
 
 /// Malloc of more than a small block, or of one that the window does not have.
@@ -244,6 +279,7 @@ unsafe fn free_far(address: usize, size: usize, window: &Window, heap: *const He
 fn malloc_first(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
     let block = malloc_slow(class, size, align, size);
     request::arm_once();
+    recorder::made(block, size, align, false);
     block
 }
 
@@ -253,6 +289,7 @@ fn malloc_first(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
 fn malloc_first_zeroed(class: Option<ClassIdx>, size: usize, align: usize) -> *mut u8 {
     let block = malloc_slow_zeroed(class, size, align, size);
     request::arm_once();
+    recorder::made(block, size, align, true);
     block
 }
 
@@ -302,6 +339,8 @@ fn served_alone(class: Option<ClassIdx>, size: usize, align: usize) -> (usize, u
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn free_slow(block: *mut u8, bytes: usize) {
+    // Before: the address may be handed out again as soon as it is free.
+    recorder::freed(block);
     // SAFETY: by this function's contract.
     let served = with_heap(|heap| unsafe { heap.free(block as usize, bytes) });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.

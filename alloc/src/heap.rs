@@ -31,7 +31,7 @@ use crate::region::RegionView;
 use crate::remote::Inbox;
 use crate::window::{FreeSlot, Window};
 
-pub(crate) use front::{Front, GONE, NOBODY};
+pub(crate) use front::{Front, GONE, NOBODY, RECORDED};
 pub(crate) use mail::post_again;
 
 /// The bytes asked for, where they are not known: blocks of pages are then not counted, but sampled, and

@@ -30,6 +30,7 @@
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
 //!                                                gate                which keep mimalloc out
 //!                                                site                where blocks were made (`checked`)
+//!                                                trace               what was asked for, in a file
 //! mask         BucketMask, the ground floor      sync                orderings as types, ring and channel
 //! ```
 //!
@@ -82,6 +83,7 @@ pub mod sync;
 mod sys;
 mod sysfs;
 mod thread;
+pub mod trace;
 mod window;
 
 pub use mask::BucketMask;

@@ -81,7 +81,7 @@ pub(crate) fn tend() {
 #[inline(never)]
 fn tend_slow(word: u32) {
     // A thread without a heap of its own borrows one under a lock; and the C library must be ready.
-    if registry::own_heap().is_none() || !request::was_armed() {
+    if !registry::has_heap() || !request::was_armed() {
         return;
     }
     sys::keeping_errno(if word == WANTED { start } else { share });

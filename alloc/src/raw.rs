@@ -17,8 +17,9 @@ use crate::large;
 use crate::medium;
 use crate::purger;
 use crate::region::REGION;
-use crate::registry::{own_heap, with_heap};
+use crate::registry::{own_heap, unrecorded, with_heap};
 use crate::site;
+use crate::trace::recorder;
 
 /// The alignment that every block has, in bytes: enough for any type of C without an attribute.
 pub const ALIGN: usize = 16;
@@ -123,6 +124,35 @@ pub unsafe fn usable_size(block: *const u8) -> usize {
 /// As [`free`]: where the result is not null, the old block is no longer the caller's.
 #[inline]
 pub unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
+    if recorder::is_on() && !block.is_null() {
+        // SAFETY: by this function's contract.
+        return unsafe { realloc_recorded(block, size) };
+    }
+    // SAFETY: as above.
+    unsafe { resize(block, size) }
+}
+
+/// [`realloc`] of a block, recorded as one event.
+///
+/// # Safety
+/// As there.
+#[cold]
+#[inline(never)]
+unsafe fn realloc_recorded(block: *mut u8, size: usize) -> *mut u8 {
+    // SAFETY: by this function's contract.
+    let before = unsafe { usable_size(block) };
+    recorder::resizing(block);
+    // SAFETY: as above.
+    let moved = unrecorded(|| unsafe { resize(block, size) });
+    let (now, size) = if moved.is_null() { (block, before) } else { (moved, size) };
+    recorder::resized(now, size, ALIGN);
+    moved
+}
+
+/// # Safety
+/// As [`realloc`].
+#[inline]
+unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
     let old = class_at(block);
     let new = class::class_of(size, ALIGN);
     if old.is_some() && old == new {
@@ -167,7 +197,9 @@ fn malloc_slow(size: usize, align: usize) -> *mut u8 {
     if let Some(class) = class {
         with_heap(|heap| heap.window(class).measure(class, size));
     }
-    global::malloc_slow(class, size, align, UNKNOWN)
+    let block = global::malloc_slow(class, size, align, UNKNOWN);
+    recorder::made(block, size, align, false);
+    block
 }
 
 /// As [`malloc_slow`], zeroed.
@@ -177,7 +209,9 @@ fn malloc_slow_zeroed(class: Option<ClassIdx>, size: usize) -> *mut u8 {
     if let Some(class) = class {
         with_heap(|heap| heap.window(class).measure(class, size));
     }
-    global::malloc_slow_zeroed(class, size, ALIGN, UNKNOWN)
+    let block = global::malloc_slow_zeroed(class, size, ALIGN, UNKNOWN);
+    recorder::made(block, size, ALIGN, true);
+    block
 }
 
 /// Free of null, of a thread without a heap, or of what is not the region's.

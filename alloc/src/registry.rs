@@ -11,13 +11,14 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use lock_api::RawMutex;
 
 use crate::class::ClassIdx;
-use crate::heap::{self, Front, GONE, HEAP_BYTES, Heap};
+use crate::heap::{self, Front, GONE, HEAP_BYTES, Heap, RECORDED};
 use crate::lock::FutexMutex;
 use crate::node::{MAX_NODES, NodeId, current_node};
 use crate::page::PageMeta;
 use crate::region::REGION;
 use crate::slot;
 use crate::sys;
+use crate::trace::recorder;
 
 /// All heaps ever made, newest first.
 static HEAPS: AtomicPtr<Heap> = AtomicPtr::new(core::ptr::null_mut());
@@ -56,6 +57,44 @@ fn gone() -> *const Heap {
     core::ptr::from_ref(&GONE).cast()
 }
 
+/// What the slot of a thread holds that has a heap and records what it does.
+fn recorded() -> *const Heap {
+    core::ptr::from_ref(&RECORDED).cast()
+}
+
+/// The heap of a thread that records; how it is found then.
+#[cold]
+fn recorded_heap() -> Option<&'static Heap> {
+    if slot::get() != recorded() {
+        return None;
+    }
+    // Acquire pairs with the release in `hand_back_at_exit`, which this thread went through.
+    let key = EXIT_KEY.load(Ordering::Acquire);
+    // SAFETY: the key was made; what is set is the thread's own heap, and heaps live for ever.
+    unsafe { libc::pthread_getspecific(key.wrapping_sub(1) as libc::pthread_key_t).cast::<Heap>().as_ref() }
+}
+
+/// Whether this thread has a heap of its own, recorded or not.
+pub(crate) fn has_heap() -> bool {
+    own_heap().is_some() || slot::get() == recorded()
+}
+
+/// Lets the calling thread record from here on, if it has a heap.
+pub(crate) fn record_this_thread() {
+    if own_heap().is_some() {
+        slot::set(recorded());
+    }
+}
+
+/// Calls `work`, of which nothing is recorded that this thread does itself with its heap.
+pub(crate) fn unrecorded<R>(work: impl FnOnce() -> R) -> R {
+    let Some(heap) = recorded_heap() else { return work() };
+    slot::set(heap);
+    let result = work();
+    slot::set(recorded());
+    result
+}
+
 /// Calls `work` with this thread's heap, got now if need be. `None` if there is no memory for one.
 #[cold]
 #[inline(never)]
@@ -65,6 +104,12 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
     }
     if slot::get() == gone() {
         return borrowed(work);
+    }
+    if let Some(heap) = recorded_heap() {
+        if !recorder::is_on() {
+            slot::set(heap);
+        }
+        return Some(work(heap));
     }
     // Before a heap is there: making the region may allocate.
     REGION.get();
@@ -81,6 +126,9 @@ pub(crate) fn with_heap<R>(work: impl FnOnce(&'static Heap) -> R) -> Option<R> {
         heap.park();
         IDLE.lock().put(heap);
         return borrowed(work);
+    }
+    if recorder::is_on() {
+        slot::set(recorded());
     }
     Some(work(heap))
 }
@@ -159,6 +207,7 @@ fn hand_back_at_exit(heap: &'static Heap) -> bool {
 
 extern "C" fn at_exit(heap: *mut c_void) {
     slot::set(gone());
+    recorder::thread_ended();
     // SAFETY: what `hand_back_at_exit` set: this thread's heap.
     let heap: &'static Heap = unsafe { &*heap.cast::<Heap>() };
     heap.park();

@@ -323,6 +323,14 @@ impl Drop for File {
     }
 }
 
+/// Writes one line to standard error. Allocates nothing.
+pub(crate) fn complain(why: &str) {
+    for part in ["bucketmask: ", why, "\n"] {
+        // SAFETY: writes bytes that live here. Where nobody listens nobody is told.
+        keeping_errno(|| unsafe { libc::write(2, part.as_ptr().cast(), part.len()) });
+    }
+}
+
 /// Writes `message` to standard error and ends the process. Allocates nothing.
 pub(crate) fn abort_with(message: &[u8]) -> ! {
     // SAFETY: writes bytes that live here; abort does not return.

@@ -30,6 +30,8 @@ unsafe impl Sync for Front {}
 pub(crate) static NOBODY: Front = Front::of_none();
 /// The front of threads that gave their heap back.
 pub(crate) static GONE: Front = Front::of_none();
+/// The front of threads that have a heap, all of whose mallocs and frees are recorded (see `trace`).
+pub(crate) static RECORDED: Front = Front::of_none();
 
 static NO_WINDOW: Window = Window::none();
 

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Report;
 use crate::sys::keeping_errno;
+use crate::trace::recorder;
 
 /// Whether the variable was looked at.
 static LOOKED: AtomicBool = AtomicBool::new(false);
@@ -27,7 +28,7 @@ struct Semaphore(UnsafeCell<core::mem::MaybeUninit<libc::sem_t>>);
 // the thread that use it are there.
 unsafe impl Sync for Semaphore {}
 
-/// Does what `BUCKETMASK_REPORT` asks for, unless that was done before. The thread has its heap, so that
+/// Does what `BUCKETMASK_RECORD` and `BUCKETMASK_REPORT` ask for, unless that was done before. The thread has its heap, so that
 /// what the C library allocates for it is served.
 #[inline]
 pub(crate) fn arm_once() {
@@ -46,6 +47,7 @@ fn arm() {
     if LOOKED.swap(true, Ordering::Relaxed) {
         return;
     }
+    recorder::start();
     let Some(wanted) = variable(c"BUCKETMASK_REPORT") else { return };
     if let Some(file) = variable(c"BUCKETMASK_REPORT_FILE") {
         // SAFETY: a text that ends in 0. It is copied since programs may overwrite their environment.

@@ -1,0 +1,456 @@
+//! Writes the trace of this process, if the environment asks for one.
+//!
+//! Nothing of it is on the way of a malloc or free while nothing is recorded: a thread that records has a front that knows no
+//! slots ([`RECORDED`](crate::heap::RECORDED)), so that all it asks for ends in the slow paths, which are hooked. There an event is put
+//! together under one lock, whose order is the trace's, and stored in mapped memory of the file. Frees are recorded before
+//! they happen, mallocs after. Invariants: nothing here allocates or panics; a file that can't grow ends the recording with
+//! a message and nothing else; a forked child does not record.
+#![allow(unsafe_code)]
+
+use core::ffi::{CStr, c_char, c_int};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+
+use lock_api::RawMutex;
+
+use super::format::{
+    CHUNK, CHUNK_HEAD, COUNTS_AT, HEAD, Kind, MAGIC, Record, SEALED_AT, SUM_AT, USED_AT, VERSION, checksum,
+};
+use crate::lock::FutexMutex;
+use crate::registry;
+use crate::sys::{self, keeping_errno};
+use crate::thread::milliseconds;
+
+/// The variable of the environment that names the file.
+const VARIABLE: &CStr = c"BUCKETMASK_RECORD";
+
+/// Bytes of the file that are mapped at a time, whole chunks.
+const WINDOW: usize = 16 * CHUNK;
+
+/// Events between two looks at the clock.
+const LOOKS: u32 = 16;
+
+/// Whether this process records. Relaxed everywhere: who sees it late misses or tries an event, and the lock decides.
+static ON: AtomicBool = AtomicBool::new(false);
+
+static TRACE: FutexMutex<Option<Trace>> = FutexMutex::new(None);
+
+/// The file being written.
+struct Trace {
+    file: c_int,
+    /// What is mapped of it, and where in the file that begins.
+    window: NonNull<u8>,
+    window_at: usize,
+    /// The open chunk, in the window, and how many were begun.
+    chunk: NonNull<u8>,
+    chunks: u32,
+    used: usize,
+    /// The last address, thread and time (milliseconds since the start) in the chunk.
+    address: u64,
+    thread: u64,
+    time: u64,
+    /// On the clock of `milliseconds`.
+    started: u64,
+    /// Events until the clock is looked at.
+    looks: u32,
+    events: u64,
+}
+
+// SAFETY: the window is the trace's alone, which belongs to whoever holds the lock.
+unsafe impl Send for Trace {}
+
+/// Whether events are wanted.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// A thread got a block; null is none.
+#[inline(always)]
+pub(crate) fn made(block: *mut u8, size: usize, align: usize, zeroed: bool) {
+    if is_on() && !block.is_null() {
+        let kind = if zeroed { Kind::Zeroed } else { Kind::Malloc };
+        record(kind, block, size, align);
+    }
+}
+
+/// A thread is about to give a block back.
+#[inline(always)]
+pub(crate) fn freed(block: *mut u8) {
+    if is_on() {
+        record(Kind::Free, block, 0, 1);
+    }
+}
+
+/// A thread is about to resize a block.
+pub(crate) fn resizing(block: *mut u8) {
+    if is_on() {
+        record(Kind::Resizing, block, 0, 1);
+    }
+}
+
+/// It did; the block is what it was if that failed.
+pub(crate) fn resized(block: *mut u8, size: usize, align: usize) {
+    if is_on() {
+        record(Kind::Resized, block, size, align);
+    }
+}
+
+/// The calling thread ends.
+pub(crate) fn thread_ended() {
+    if is_on() {
+        record(Kind::End, core::ptr::null_mut(), 0, 1);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn record(kind: Kind, block: *mut u8, size: usize, align: usize) {
+    if registry::own_heap().is_some() {
+        // In the middle of what is one event, or of a thread that was there before the recording.
+        return;
+    }
+    let mut trace = TRACE.lock();
+    let Some(open) = &mut *trace else { return };
+    if !open.add(kind, block as usize as u64, size as u64, align) {
+        stop(trace.take(), "recording ended early: the file cannot grow");
+    }
+}
+
+/// Begins to record if the environment asks for it. The calling thread has its heap, and the C library is ready.
+pub(crate) fn start() {
+    // SAFETY: a text that ends in 0; see `request::variable`, which reads its own as early.
+    let name = unsafe { libc::getenv(VARIABLE.as_ptr()) };
+    // SAFETY: null, or a text of the environment's that ends in 0.
+    if name.is_null() || unsafe { *name } == 0 {
+        return;
+    }
+    let mut path = [0; libc::PATH_MAX as usize];
+    // SAFETY: as above.
+    if !expand(unsafe { CStr::from_ptr(name) }, &mut path) {
+        return sys::complain("the name in BUCKETMASK_RECORD is too long");
+    }
+    match Trace::create(path.as_ptr().cast()) {
+        Ok(None) => {}
+        Ok(Some(trace)) => {
+            *TRACE.lock() = Some(trace);
+            ON.store(true, Ordering::Relaxed);
+            registry::record_this_thread();
+            // SAFETY: a function that lives for ever. Without it the trace ends as that of a crash does.
+            unsafe { libc::atexit(at_exit) };
+        }
+        Err(why) => sys::complain(why),
+    }
+}
+
+/// The name with `%p` replaced by the process's number, and a 0 behind it. `false`: it does not fit.
+fn expand(name: &CStr, path: &mut [u8]) -> bool {
+    // SAFETY: asks for a number.
+    let process = unsafe { libc::getpid() }.unsigned_abs();
+    let mut len = 0;
+    let mut put = |byte: u8| {
+        // The last place stays 0.
+        if len + 1 < path.len() {
+            path[len] = byte;
+        }
+        len += 1;
+    };
+    let mut bytes = name.to_bytes().iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' && bytes.next_if_eq(&b'p').is_some() {
+            let mut place = 1;
+            while process / place >= 10 {
+                place *= 10;
+            }
+            while place > 0 {
+                put(b'0' + (process / place % 10) as u8);
+                place /= 10;
+            }
+        } else {
+            put(byte);
+        }
+    }
+    len < path.len()
+}
+
+extern "C" fn at_exit() {
+    stop(TRACE.lock().take(), "");
+}
+
+/// Ends the recording, with a message unless it is empty.
+fn stop(trace: Option<Trace>, why: &str) {
+    ON.store(false, Ordering::Relaxed);
+    let Some(mut trace) = trace else { return };
+    keeping_errno(|| trace.close());
+    if !why.is_empty() {
+        sys::complain(why);
+    }
+}
+
+/// Holds the lock over a fork.
+pub(crate) fn lock() {
+    core::mem::forget(TRACE.lock());
+}
+
+/// Lets go of it again.
+///
+/// # Safety
+/// Held since [`lock`].
+pub(crate) unsafe fn unlock() {
+    // SAFETY: by this function's contract.
+    unsafe { TRACE.raw().unlock() };
+}
+
+/// In a forked child: the trace stays the parent's.
+///
+/// # Safety
+/// The lock is held since [`lock`], in the parent, by the only thread.
+pub(crate) unsafe fn forget() {
+    ON.store(false, Ordering::Relaxed);
+    // SAFETY: by this function's contract nobody else looks.
+    let trace = unsafe { (*TRACE.data_ptr()).take() };
+    if let Some(trace) = trace {
+        // SAFETY: opened and mapped by `Trace`, of which nothing is left here.
+        unsafe {
+            sys::unmap(trace.window, WINDOW);
+            libc::close(trace.file);
+        }
+    }
+}
+
+impl Trace {
+    /// Makes the file; an old one is overwritten. `None`: another process is recording into it, most likely this one's
+    /// parent, whose environment it has.
+    fn create(path: *const c_char) -> Result<Option<Self>, &'static str> {
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC;
+        // SAFETY: a text that ends in 0.
+        let file = unsafe { libc::open(path, flags, 0o644) };
+        if file < 0 {
+            return Err("the file of BUCKETMASK_RECORD cannot be made");
+        }
+        // SAFETY: opened above; the call touches no memory. The lock goes with the file's last descriptor.
+        let mine = unsafe { libc::flock(file, libc::LOCK_EX | libc::LOCK_NB) == 0 };
+        let head = head();
+        // SAFETY: the file is this process's; writes bytes that live here.
+        let written = mine
+            && unsafe {
+                libc::ftruncate(file, 0) == 0 && libc::pwrite(file, head.as_ptr().cast(), head.len(), 0) > 0
+            };
+        let window = if written { map(file, HEAD) } else { None };
+        let Some(window) = window else {
+            // SAFETY: opened above.
+            unsafe { libc::close(file) };
+            return if mine { Err("the file of BUCKETMASK_RECORD cannot be written") } else { Ok(None) };
+        };
+        let mut trace = Self {
+            file,
+            window,
+            window_at: HEAD,
+            chunk: window,
+            chunks: 0,
+            used: 0,
+            address: 0,
+            thread: 0,
+            time: 0,
+            started: milliseconds(),
+            looks: 0,
+            events: 0,
+        };
+        trace.begin_chunk();
+        Ok(Some(trace))
+    }
+
+    /// Adds an event of the calling thread. `false`: the file can't grow.
+    fn add(&mut self, kind: Kind, address: u64, size: u64, align: usize) -> bool {
+        if CHUNK_HEAD + self.used + Record::MOST > CHUNK && !self.next_chunk() {
+            return false;
+        }
+        let mut record = Record::new();
+        // SAFETY: tells the thread's own address.
+        let thread = unsafe { libc::pthread_self() } as u64;
+        if thread != self.thread {
+            record.tag(Kind::Thread);
+            record.number(thread);
+            self.thread = thread;
+        }
+        self.look_at_clock(&mut record);
+        match kind {
+            Kind::Malloc | Kind::Zeroed | Kind::Resized => {
+                record.tag_aligned(kind, align);
+                record.number(size);
+                record.address(address, self.address);
+                self.address = address;
+            }
+            Kind::Free | Kind::Resizing => {
+                record.tag(kind);
+                record.address(address, self.address);
+                self.address = address;
+            }
+            Kind::End | Kind::Thread | Kind::Time => record.tag(kind),
+        }
+        self.events += 1;
+        self.put(record.bytes());
+        true
+    }
+
+    fn look_at_clock(&mut self, record: &mut Record) {
+        if self.looks > 0 {
+            self.looks -= 1;
+            return;
+        }
+        self.looks = LOOKS;
+        let now = self.now();
+        if now > self.time {
+            record.tag(Kind::Time);
+            record.number(now - self.time);
+            self.time = now;
+        }
+    }
+
+    /// Milliseconds since the start.
+    fn now(&self) -> u64 {
+        milliseconds().saturating_sub(self.started)
+    }
+
+    /// Stores records in the open chunk, which has room for them, and then says that they are there.
+    fn put(&mut self, records: &[u8]) {
+        let at = CHUNK_HEAD + self.used;
+        self.used += records.len();
+        // SAFETY: the chunk is mapped and this trace's, and has room.
+        unsafe { self.chunk.as_ptr().add(at).copy_from_nonoverlapping(records.as_ptr(), records.len()) };
+        // Whatever kills this process, the kernel finds in the file what was stored before.
+        compiler_fence(Ordering::Release);
+        self.store(USED_AT, &(self.used as u32).to_le_bytes());
+    }
+
+    #[cold]
+    fn next_chunk(&mut self) -> bool {
+        self.seal();
+        let next = self.chunk.as_ptr() as usize - self.window.as_ptr() as usize + CHUNK;
+        if next < WINDOW {
+            // SAFETY: inside the window.
+            self.chunk = unsafe { self.chunk.add(CHUNK) };
+        } else {
+            let Some(window) = keeping_errno(|| map(self.file, self.window_at + WINDOW)) else {
+                // The chunk just sealed is the last.
+                return false;
+            };
+            // SAFETY: mapped by `map`, and not used any more.
+            keeping_errno(|| unsafe { sys::unmap(self.window, WINDOW) });
+            self.window_at += WINDOW;
+            (self.window, self.chunk) = (window, window);
+        }
+        self.begin_chunk();
+        true
+    }
+
+    /// Writes the head of the open chunk, whose memory is zero.
+    fn begin_chunk(&mut self) {
+        self.time = self.now();
+        self.chunks += 1;
+        (self.used, self.address) = (0, 0);
+        self.store(16, &self.time.to_le_bytes());
+        self.store(24, &self.thread.to_le_bytes());
+        // Last: a chunk without a number was never begun.
+        self.store(0, &self.chunks.to_le_bytes());
+    }
+
+    /// Closes the open chunk with its checksum.
+    fn seal(&mut self) {
+        self.store(SEALED_AT, &1u32.to_le_bytes());
+        // SAFETY: a chunk is mapped, and nobody writes it meanwhile.
+        let chunk = unsafe { core::slice::from_raw_parts(self.chunk.as_ptr(), CHUNK) };
+        let sum = checksum(chunk, self.used).unwrap_or(0);
+        self.store(SUM_AT, &sum.to_le_bytes());
+    }
+
+    fn store(&mut self, at: usize, bytes: &[u8]) {
+        // SAFETY: callers stay inside the chunk's head.
+        unsafe { self.chunk.as_ptr().add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    /// Ends the trace in peace: its file is as long as what is in it.
+    fn close(&mut self) {
+        self.seal();
+        let mut counts = [0; 16];
+        counts[..8].copy_from_slice(&self.events.to_le_bytes());
+        counts[8..].copy_from_slice(&u64::from(self.chunks).to_le_bytes());
+        let end = HEAD + self.chunks as usize * CHUNK;
+        // SAFETY: the window is not used any more; writes bytes that live here. What fails leaves the trace of a crash.
+        unsafe {
+            sys::unmap(self.window, WINDOW);
+            libc::ftruncate(self.file, offset(end));
+            libc::pwrite(self.file, counts.as_ptr().cast(), counts.len(), offset(COUNTS_AT));
+            libc::close(self.file);
+        }
+    }
+}
+
+/// A trace's head, of a recording that has not ended.
+fn head() -> [u8; COUNTS_AT] {
+    let mut head = [0; COUNTS_AT];
+    // SAFETY: ask for numbers; the argument may be null.
+    let (process, started) = unsafe { (libc::getpid().unsigned_abs(), libc::time(core::ptr::null_mut())) };
+    let started = u64::try_from(started).unwrap_or(0);
+    head[..8].copy_from_slice(&MAGIC);
+    head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    head[12..16].copy_from_slice(&(CHUNK as u32).to_le_bytes());
+    head[16..24].copy_from_slice(&u64::from(process).to_le_bytes());
+    head[24..32].copy_from_slice(&started.to_le_bytes());
+    head
+}
+
+/// The next window of the file, zeroed, with memory of the file system's behind it: a full disk is found here and not
+/// when an event is stored.
+fn map(file: c_int, at: usize) -> Option<NonNull<u8>> {
+    let at = offset(at);
+    // SAFETY: grows a file of ours; maps it shared, at no particular address.
+    let memory = unsafe {
+        if !grow(file, at) {
+            return None;
+        }
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        libc::mmap(core::ptr::null_mut(), WINDOW, access, libc::MAP_SHARED, file, at)
+    };
+    if memory == libc::MAP_FAILED { None } else { NonNull::new(memory.cast()) }
+}
+
+/// A place in a file, as the kernel takes it.
+fn offset(at: usize) -> libc::off_t {
+    libc::off_t::try_from(at).unwrap_or(libc::off_t::MAX)
+}
+
+/// Gives the file a window of blocks from `at` on.
+#[cfg(target_os = "linux")]
+fn grow(file: c_int, at: libc::off_t) -> bool {
+    // SAFETY: reads and writes no memory. The C library writes zeros where the file system has no such call.
+    unsafe { libc::posix_fallocate(file, at, offset(WINDOW)) == 0 }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn grow(file: c_int, at: libc::off_t) -> bool {
+    // SAFETY: reads and writes no memory.
+    unsafe { libc::ftruncate(file, at + offset(WINDOW)) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(name: &CStr, room: usize) -> Option<String> {
+        let mut path = vec![0; room];
+        expand(name, &mut path)
+            .then(|| CStr::from_bytes_until_nul(&path).unwrap().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_name_gets_the_process_and_nothing_else() {
+        let process = std::process::id();
+        assert_eq!(expanded(c"trace", 100).unwrap(), "trace");
+        assert_eq!(expanded(c"a%pb%p", 100).unwrap(), format!("a{process}b{process}"));
+        assert_eq!(expanded(c"100%", 100).unwrap(), "100%");
+        assert_eq!(expanded(c"%d%%p", 100).unwrap(), format!("%d%{process}"));
+        assert_eq!(expanded(c"four", 5).unwrap(), "four");
+        assert_eq!(expanded(c"four", 4), None);
+    }
+}
