@@ -32,8 +32,6 @@ Examples:
   bucketmask compare before.json after.json   what changed beyond noise between two records
   bucketmask alloc --quick                    allocator workloads, bucketmask against mimalloc, jemalloc and the C library
   bucketmask frag --quick                     what stays resident when few blocks survive
-  bucketmask concurrent --quick               the concurrent map against papaya, dashmap, scc and locks
-  bucketmask visibility --quick               histories of the concurrent map, checked for linearizability
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
   bucketmask concurrent --quick               maps that threads share, against papaya, dashmap, scc and locks
   bucketmask visibility                       what readers see while a table moves
@@ -96,6 +94,12 @@ pub enum Command {
     Workload {
         /// What to run, as JSON
         plan: String,
+    },
+    /// One replay of a trace, in a process of its own
+    #[command(name = crate::replay::child::SUBCOMMAND, hide = true)]
+    Replay {
+        /// What to replay on what, as JSON
+        order: String,
     },
     /// One side of the report, in a process of its own
     #[command(name = crate::child::SUBCOMMAND, hide = true)]
@@ -269,7 +273,7 @@ mod tests {
         ] {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["detect", "child", "workload", "gc-side"] {
+        for name in ["detect", "child", "workload", "gc-side", "replay"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use bucketmask_alloc::trace::{TraceError, Wrong};
+
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -69,6 +71,22 @@ pub enum Error {
     /// A page's table is not what the records give.
     #[error("a table in {0} is not what the records give; write it again without --check")]
     StaleTable(PathBuf),
+    /// A trace can't be read, or not to its end.
+    #[error("{path}: {fault}{}", partial_helps(fault))]
+    Trace {
+        /// The trace.
+        path: PathBuf,
+        /// What is wrong, and where.
+        fault: TraceError,
+    },
+    /// A trace can be read but not be replayed.
+    #[error("{path} cannot be replayed: {why}")]
+    Unfit {
+        /// The trace.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// `--only` fits no workload.
     #[error("no workload's name contains any of: {asked}; there are {names}")]
     NoSuchWorkload {
@@ -106,6 +124,14 @@ pub enum Error {
     Disagreement(String),
 }
 
+/// What to do about a trace that is broken behind its start.
+fn partial_helps(fault: &TraceError) -> &'static str {
+    match fault.wrong {
+        Wrong::Truncated | Wrong::Corrupt(_) => "; --partial replays what is valid before it",
+        _ => "",
+    }
+}
+
 impl Error {
     /// The process's exit code: 2 for what a user's input or outputs caused, 1 for a failed check or a fault of ours.
     pub fn exit_code(&self) -> u8 {
@@ -116,6 +142,8 @@ impl Error {
             | Self::Write { .. }
             | Self::Read { .. }
             | Self::Record { .. }
+            | Self::Trace { .. }
+            | Self::Unfit { .. }
             | Self::NoSuchWorkload { .. }
             | Self::NoMarkers(_)
             | Self::NoSuchTable { .. }

@@ -10,6 +10,7 @@ use crate::installed::Choice;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::record::{Metric, OURS, Record};
+use crate::replay;
 use crate::sample::Samples;
 use crate::workload::{Settled, Workload};
 
@@ -45,6 +46,9 @@ pub fn run(args: &FragArgs) -> Result<Outcome, Error> {
     let idle = args.idle.unwrap_or(IDLE[usize::from(args.contest.quick)]);
     #[expect(clippy::cast_sign_loss, reason = "checked when the options were read")]
     let idle_ms = (idle * 1000.0) as u64;
+    if let Some(trace) = &args.replay {
+        return replay::run(args, trace, idle_ms);
+    }
     let workloads = [Workload::Survivors, Workload::Redis, Workload::FreeOnly];
     let contest = Contest::new(&args.contest, &workloads, idle_ms)?;
     let tallies = contest.run()?;

@@ -39,6 +39,7 @@ pub mod program;
 pub mod progress;
 pub mod protocol;
 pub mod record;
+pub mod replay;
 pub mod report;
 pub mod rounds;
 pub mod sample;

@@ -9,8 +9,8 @@ use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
 use bucketmask_bench::{
-    alloc, classic, compare, concurrent, frag, gc, map, numa, pages, report, scan, visibility, worker,
-    workload,
+    alloc, classic, compare, concurrent, frag, gc, map, numa, pages, replay, report, scan, visibility,
+    worker, workload,
 };
 use clap::Parser;
 
@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         Some(Command::Visibility(args)) => visibility::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())
+        }
+        Some(Command::Replay { order }) => {
+            replay::child::answer(&INSTALLED, &order).map(|()| Outcome::default())
         }
         Some(Command::Child) => worker::run(&INSTALLED).map(|()| Outcome::default()),
     };

@@ -1,6 +1,8 @@
 //! Options of the commands that run workloads on several allocators. `main` owns the parsed value. Invariant: as for the
 //! whole command line.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::RecordArgs;
@@ -52,6 +54,7 @@ A whole run takes about twelve minutes, nearly all of them idle; with --quick on
 Examples:
   bucketmask frag
   bucketmask frag --quick --only survivors --allocators bucketmask,mimalloc
+  BUCKETMASK_RECORD=/tmp/program.trace ./program; bucketmask frag --quick --replay /tmp/program.trace
   bucketmask frag --json /tmp/frag.jsonl --machine /tmp/frag.machine.json")]
 pub struct FragArgs {
     /// What the contest is about.
@@ -60,6 +63,12 @@ pub struct FragArgs {
     /// How long to wait before resident memory is read [default: 10, with --quick 2]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub idle: Option<f64>,
+    /// Instead of workloads, do again what a program did that ran with `BUCKETMASK_RECORD=FILE`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "threads"])]
+    pub replay: Option<PathBuf>,
+    /// Of a broken trace, replay what is valid before the break
+    #[arg(long, requires = "replay")]
+    pub partial: bool,
 }
 
 /// Up to an hour.

@@ -101,7 +101,7 @@ pub fn run(binary: &Path, plan: Plan, patience: Duration) -> Result<Account, Err
 }
 
 /// What a child says until it ends in peace; else why not.
-fn listen(mut child: Child, patience: Duration) -> Result<String, String> {
+pub(crate) fn listen(mut child: Child, patience: Duration) -> Result<String, String> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (send, receive) = channel();
     thread::scope(|scope| {
