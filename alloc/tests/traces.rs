@@ -46,7 +46,9 @@ fn in_child(part: &str) {
         "threads" => {
             let threads =
                 [1, 2, 3].map(|times| std::thread::spawn(move || work(100 * times, OWN, 10 * times)));
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
             // SAFETY: not of size 0; freed once, by another thread.
             unsafe {
                 let zeroed = alloc_zeroed(layout(OWN)) as usize;
@@ -322,7 +324,7 @@ fn a_broken_trace_is_told_with_its_place() {
         let length = if round == 0 { whole.len() - 1 } else { random.below(whole.len()) };
         match Reader::new(&whole[..length]) {
             Err(error) => {
-                assert!(matches!(error.wrong, Wrong::NotATrace | Wrong::Truncated) && length < 4096)
+                assert!(matches!(error.wrong, Wrong::NotATrace | Wrong::Truncated) && length < 4096);
             }
             Ok(reader) => {
                 let (events, error) = all(reader);

@@ -46,6 +46,9 @@ const EXTERNAL: Metric = Metric::lower("external_fragmentation", "1");
 /// How long a step may take on the slowest machine, beyond a patience for all.
 const STEP_PATIENCE: Duration = Duration::from_micros(50);
 
+/// How long a paced replay may take.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// What a trace took on one allocator, round after round.
 #[derive(Clone, Debug)]
 struct Tally {
@@ -75,13 +78,13 @@ pub fn run(args: &FragArgs, path: &Path, idle_ms: u64) -> Result<Outcome, Error>
     let plan = Plan::of(path, args.partial)?;
     let case = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let contest = Contest::new(&args.contest, &Workload::ALL, idle_ms)?;
-    let tallies = rounds_of(&contest, &plan)?;
+    let tallies = rounds_of(&contest, &plan, args.paced)?;
     let record = record(&case, &plan.facts, &tallies);
     let sheets = [summary(&case, &plan, &tallies), over_time(&case, &tallies)];
     Ok(output::deliver(&sheets, &record, &args.contest.record, Machine::here))
 }
 
-fn rounds_of(contest: &Contest, plan: &Plan) -> Result<Vec<Tally>, Error> {
+fn rounds_of(contest: &Contest, plan: &Plan, paced: bool) -> Result<Vec<Tally>, Error> {
     let binary =
         std::env::current_exe().map_err(|source| Error::Read { path: "/proc/self/exe".into(), source })?;
     let progress = Progress::new(u64::from(contest.rounds) * contest.allocators.len() as u64);
@@ -96,6 +99,7 @@ fn rounds_of(contest: &Contest, plan: &Plan) -> Result<Vec<Tally>, Error> {
                 steps: plan.facts.steps,
                 numbers: plan.facts.numbers,
                 threads: plan.facts.threads,
+                paced,
                 idle_ms: contest.scale.idle_ms,
             };
             tallies[idx].accounts.push(run_child(&binary, &order)?);
@@ -118,7 +122,9 @@ fn run_child(binary: &Path, order: &Order) -> Result<Account, Error> {
         .spawn()
         .map_err(|error| fail(format!("cannot start {}: {error}", binary.display())))?;
     let steps = u32::try_from(order.steps).unwrap_or(u32::MAX);
-    let patience = Duration::from_secs(60) + STEP_PATIENCE * steps + Duration::from_millis(order.idle_ms);
+    // A paced replay takes as long as the program did, and that is not known here.
+    let patience = if order.paced { DAY } else { Duration::from_secs(60) };
+    let patience = patience + STEP_PATIENCE * steps + Duration::from_millis(order.idle_ms);
     let said = listen(child, patience).map_err(fail)?;
     let account: Account =
         serde_json::from_str(&said).map_err(|error| fail(format!("it said {said:?}: {error}")))?;

@@ -78,23 +78,23 @@ impl Kind {
 /// Marks an alignment that does not fit a tag.
 const WIDE: u8 = 15;
 
-/// Records being put together: those of one event.
-#[derive(Clone, Copy)]
-pub(crate) struct Record {
-    bytes: [u8; Self::MOST],
+/// Records of one event being written, into memory that has [`Record::MOST`] bytes.
+pub(crate) struct Record<'a> {
+    bytes: &'a mut [u8],
     len: usize,
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// The most that one event takes: a thread, a time, and a malloc with its tag, alignment, size and address.
     pub(crate) const MOST: usize = 64;
 
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; Self::MOST], len: 0 }
+    pub(crate) const fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, len: 0 }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
+    /// Bytes written.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     fn byte(&mut self, byte: u8) {
@@ -200,17 +200,19 @@ mod tests {
             before in any::<u64>(),
         ) {
             let (address, before) = (address & !7, before & !7);
-            let mut record = Record::new();
+            let mut bytes = [0; Record::MOST];
+            let mut record = Record::new(&mut bytes);
             let kind = Kind::of(kind).unwrap();
             record.tag_aligned(kind, 1 << shift);
             record.number(size);
             record.address(address, before);
-            prop_assert!(record.bytes().len() <= 22);
-            let mut cursor = Cursor::new(record.bytes(), 0);
+            let len = record.len();
+            prop_assert!(len <= 22);
+            let mut cursor = Cursor::new(&bytes[..len], 0);
             prop_assert_eq!(cursor.tag(), Some((kind, 1 << shift)));
             prop_assert_eq!(cursor.number(), Some(size));
             prop_assert_eq!(cursor.address(before), Some(address));
-            prop_assert_eq!(cursor.at(), record.bytes().len());
+            prop_assert_eq!(cursor.at(), len);
             prop_assert_eq!(cursor.tag(), None, "nothing is left");
         }
     }
@@ -227,10 +229,11 @@ mod tests {
 
     #[test]
     fn a_neighbour_takes_few_bytes() {
-        let mut record = Record::new();
+        let mut bytes = [0; Record::MOST];
+        let mut record = Record::new(&mut bytes);
         record.tag_aligned(Kind::Malloc, 16);
         record.number(100);
         record.address(0x7000_0000_1040, 0x7000_0000_1000);
-        assert_eq!(record.bytes().len(), 3);
+        assert_eq!(record.len(), 3);
     }
 }

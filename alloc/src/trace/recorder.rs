@@ -51,7 +51,7 @@ struct Trace {
     time: u64,
     /// On the clock of `milliseconds`.
     started: u64,
-    /// Events until the clock is looked at.
+    /// Events before the clock is looked at.
     looks: u32,
     events: u64,
 }
@@ -265,7 +265,12 @@ impl Trace {
         if CHUNK_HEAD + self.used + Record::MOST > CHUNK && !self.next_chunk() {
             return false;
         }
-        let mut record = Record::new();
+        // SAFETY: the chunk is mapped and this trace's alone, and has so much room.
+        let room = unsafe {
+            let at = self.chunk.as_ptr().add(CHUNK_HEAD + self.used);
+            core::slice::from_raw_parts_mut(at, Record::MOST)
+        };
+        let mut record = Record::new(room);
         // SAFETY: tells the thread's own address.
         let thread = unsafe { libc::pthread_self() } as u64;
         if thread != self.thread {
@@ -273,7 +278,10 @@ impl Trace {
             record.number(thread);
             self.thread = thread;
         }
-        self.look_at_clock(&mut record);
+        if self.looks == 0 {
+            self.look_at_clock(&mut record);
+        }
+        self.looks -= 1;
         match kind {
             Kind::Malloc | Kind::Zeroed | Kind::Resized => {
                 record.tag_aligned(kind, align);
@@ -289,15 +297,15 @@ impl Trace {
             Kind::End | Kind::Thread | Kind::Time => record.tag(kind),
         }
         self.events += 1;
-        self.put(record.bytes());
+        self.used += record.len();
+        // Whatever kills this process, the kernel finds in the file what was stored before: the records are told of last.
+        compiler_fence(Ordering::Release);
+        self.store(USED_AT, &(self.used as u32).to_le_bytes());
         true
     }
 
-    fn look_at_clock(&mut self, record: &mut Record) {
-        if self.looks > 0 {
-            self.looks -= 1;
-            return;
-        }
+    #[cold]
+    fn look_at_clock(&mut self, record: &mut Record<'_>) {
         self.looks = LOOKS;
         let now = self.now();
         if now > self.time {
@@ -310,17 +318,6 @@ impl Trace {
     /// Milliseconds since the start.
     fn now(&self) -> u64 {
         milliseconds().saturating_sub(self.started)
-    }
-
-    /// Stores records in the open chunk, which has room for them, and then says that they are there.
-    fn put(&mut self, records: &[u8]) {
-        let at = CHUNK_HEAD + self.used;
-        self.used += records.len();
-        // SAFETY: the chunk is mapped and this trace's, and has room.
-        unsafe { self.chunk.as_ptr().add(at).copy_from_nonoverlapping(records.as_ptr(), records.len()) };
-        // Whatever kills this process, the kernel finds in the file what was stored before.
-        compiler_fence(Ordering::Release);
-        self.store(USED_AT, &(self.used as u32).to_le_bytes());
     }
 
     #[cold]

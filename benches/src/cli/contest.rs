@@ -66,6 +66,9 @@ pub struct FragArgs {
     /// Instead of workloads, do again what a program did that ran with `BUCKETMASK_RECORD=FILE`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "threads"])]
     pub replay: Option<PathBuf>,
+    /// Replay at the pace of the recording, so that memory has the same time to go back
+    #[arg(long, requires = "replay")]
+    pub paced: bool,
     /// Of a broken trace, replay what is valid before the break
     #[arg(long, requires = "replay")]
     pub partial: bool,

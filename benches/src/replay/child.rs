@@ -46,6 +46,8 @@ pub struct Order {
     pub numbers: u32,
     /// Threads.
     pub threads: u32,
+    /// Whether steps wait for the time at which they were recorded.
+    pub paced: bool,
     /// How long to wait before memory is read a last time, in milliseconds.
     pub idle_ms: u64,
 }
@@ -155,7 +157,7 @@ impl<A: Peer> Replay<A> {
             What::Malloc | What::Zeroed => self.make(place(), step),
             What::Free => self.free(place()),
             What::Resize => self.resize(place(), step),
-            What::End => {}
+            What::End | What::Clock => {}
         }
     }
 
@@ -301,6 +303,7 @@ fn replay<A: Peer>(allocator: A, order: &Order) -> std::io::Result<Account> {
     tally.look::<A>();
     tally.moments.clear();
     let before = Footprint::now().resident;
+    tally.start = order.paced.then(Instant::now);
     std::thread::scope(|scope| {
         let mut started = vec![false; bells.len()];
         let start = |thread: u16| {
@@ -345,25 +348,30 @@ fn follow<A: Peer>(
 ) -> std::io::Result<()> {
     let mut active: Vec<u16> = Vec::with_capacity(WINDOW);
     loop {
-        let window = windows.read()?;
+        let mut window = windows.read()?;
         if window.is_empty() {
             return Ok(());
         }
-        active.clear();
-        active.extend(window.iter().map(|step| step.thread).filter(|&thread| thread > 0));
-        active.sort_unstable();
-        active.dedup();
-        window.clone_into(&mut turns.window.write().unwrap_or_else(PoisonError::into_inner));
-        tally.count(window);
-        let begin = Instant::now();
-        turns.busy.store(active.len(), Ordering::Relaxed);
-        active.iter().copied().for_each(&mut start);
-        // The program's first thread is this one.
-        do_steps(replay, &turns.window.read().unwrap_or_else(PoisonError::into_inner), 0);
-        finish(turns);
-        tally.time += begin.elapsed();
-        if tally.is_due() {
-            tally.look::<A>();
+        while let Some((steps, rest)) = tally.next_part(window) {
+            window = rest;
+            active.clear();
+            active.extend(
+                steps.iter().map(|step| step.thread).filter(|&thread| thread > 0 && thread < u16::MAX),
+            );
+            active.sort_unstable();
+            active.dedup();
+            steps.clone_into(&mut turns.window.write().unwrap_or_else(PoisonError::into_inner));
+            tally.count(steps);
+            let begin = Instant::now();
+            turns.busy.store(active.len(), Ordering::Relaxed);
+            active.iter().copied().for_each(&mut start);
+            // The program's first thread is this one.
+            do_steps(replay, &turns.window.read().unwrap_or_else(PoisonError::into_inner), 0);
+            finish(turns);
+            tally.time += begin.elapsed();
+            if tally.is_due() {
+                tally.look::<A>();
+            }
         }
     }
 }
@@ -371,6 +379,8 @@ fn follow<A: Peer>(
 /// What is kept beside the steps: time, and memory now and then.
 struct Tally {
     time: Duration,
+    /// When the first step was done, if the others keep their distance to it.
+    start: Option<Instant>,
     steps: u64,
     of: u64,
     live: u64,
@@ -384,18 +394,31 @@ impl Tally {
         let moments = Vec::with_capacity(MOMENTS as usize + 2);
         // Not zeros, which the kernel might only promise.
         let sizes = vec![1; order.numbers as usize].into();
-        Self { time: Duration::ZERO, steps: 0, of: order.steps.max(1), live: 0, sizes, moments }
+        Self { time: Duration::ZERO, start: None, steps: 0, of: order.steps.max(1), live: 0, sizes, moments }
+    }
+
+    /// Of a window the steps that are to be done next, and the rest. With a pace, it ends at the next clock, and a clock at
+    /// its start is waited for.
+    fn next_part<'a>(&self, window: &'a [Step]) -> Option<(&'a [Step], &'a [Step])> {
+        let first = window.first()?;
+        let Some(start) = self.start else { return Some((window, &[])) };
+        if first.what == What::Clock {
+            let due = start + Duration::from_millis(first.size);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let end = window[1..].iter().position(|step| step.what == What::Clock);
+        Some(window.split_at(end.map_or(window.len(), |end| end + 1)))
     }
 
     fn count(&mut self, window: &[Step]) {
-        self.steps += window.len() as u64;
-        for step in window {
+        for step in window.iter().filter(|step| step.what != What::Clock) {
+            self.steps += 1;
             let Some(size) = self.sizes.get_mut(step.block as usize) else { continue };
             match step.what {
                 What::Malloc | What::Zeroed => self.live += step.size,
                 What::Free => self.live -= *size,
                 What::Resize => self.live = self.live + step.size - *size,
-                What::End => continue,
+                What::End | What::Clock => continue,
             }
             *size = step.size;
         }
@@ -443,6 +466,7 @@ mod tests {
             steps: 1,
             numbers: 1,
             threads: 1,
+            paced: false,
             idle_ms: 0,
         };
         assert_eq!(replay(Mimalloc, &order).unwrap_err().kind(), std::io::ErrorKind::InvalidData);

@@ -32,6 +32,8 @@ pub enum What {
     Resize = 4,
     /// End the thread.
     End = 5,
+    /// Of no thread: the steps behind it were done so many milliseconds after the start, which `size` says.
+    Clock = 6,
 }
 
 /// One step of a thread.
@@ -68,6 +70,7 @@ impl Step {
             3 => What::Free,
             4 => What::Resize,
             5 => What::End,
+            6 => What::Clock,
             _ => return None,
         };
         Some(Self {
@@ -121,7 +124,7 @@ impl Plan {
     /// Makes a plan of the trace at `path`. With `partial`, what is valid of a broken trace is a trace.
     ///
     /// # Errors
-    /// The trace can't be read or is broken, has more than 65,536 threads or 2^32 blocks at a time, or there is no room for
+    /// The trace can't be read or is broken, has more than 65,535 threads or 2^32 blocks at a time, or there is no room for
     /// the plan.
     pub fn of(path: &Path, partial: bool) -> Result<Self, Error> {
         let fail = |fault| Error::Trace { path: path.into(), fault };
@@ -158,7 +161,7 @@ enum Unfit {
 impl Unfit {
     fn on(self, path: &Path) -> Error {
         match self {
-            Self::Threads => Error::Unfit { path: path.into(), why: "it has more than 65,536 threads" },
+            Self::Threads => Error::Unfit { path: path.into(), why: "it has more than 65,535 threads" },
             Self::Blocks => Error::Unfit { path: path.into(), why: "it has more than 2^32 blocks at a time" },
             Self::Disk(source) => Error::Write { path: std::env::temp_dir(), source },
         }
@@ -171,6 +174,9 @@ struct Planner<W: Write> {
     facts: Facts,
     live: HashMap<u64, Block>,
     live_bytes: u64,
+    /// The last time told, in milliseconds, and what was put, clocks as well.
+    clock: u64,
+    put: u64,
     /// Blocks that a thread is resizing.
     between: HashMap<u32, Block>,
     /// Numbers that may be used again, and those of the window's dead, which may not yet.
@@ -185,6 +191,8 @@ impl<W: Write> Planner<W> {
             facts: Facts::default(),
             live: HashMap::new(),
             live_bytes: 0,
+            clock: 0,
+            put: 0,
             between: HashMap::new(),
             free: Vec::new(),
             dead: Vec::new(),
@@ -193,7 +201,14 @@ impl<W: Write> Planner<W> {
 
     fn take(&mut self, event: Event) -> Result<(), Unfit> {
         self.facts.threads = self.facts.threads.max(event.thread + 1);
-        let thread = u16::try_from(event.thread).map_err(|_| Unfit::Threads)?;
+        // The last number is no thread's, but a clock's.
+        let thread = u16::try_from(event.thread).ok().filter(|&thread| thread < u16::MAX);
+        let thread = thread.ok_or(Unfit::Threads)?;
+        let now = event.time.as_millis() as u64;
+        if now > self.clock {
+            self.clock = now;
+            self.write(Step { thread: u16::MAX, what: What::Clock, align: 0, block: 0, size: now })?;
+        }
         match event.action {
             Action::Malloc { address, size, align, zeroed } => {
                 self.forget(thread, address)?;
@@ -264,10 +279,14 @@ impl<W: Write> Planner<W> {
     }
 
     fn put(&mut self, thread: u16, what: What, block: Block) -> Result<(), Unfit> {
-        let step = Step { thread, what, align: block.align, block: block.number, size: block.size };
-        self.out.write_all(&step.encode()).map_err(Unfit::Disk)?;
         self.facts.steps += 1;
-        if self.facts.steps.is_multiple_of(WINDOW as u64) {
+        self.write(Step { thread, what, align: block.align, block: block.number, size: block.size })
+    }
+
+    fn write(&mut self, step: Step) -> Result<(), Unfit> {
+        self.out.write_all(&step.encode()).map_err(Unfit::Disk)?;
+        self.put += 1;
+        if self.put.is_multiple_of(WINDOW as u64) {
             self.free.append(&mut self.dead);
         }
         Ok(())
@@ -387,7 +406,13 @@ mod tests {
     fn more_threads_than_a_step_can_name_are_refused() {
         let mut planner = Planner::new(Vec::new());
         let action = malloc(64, 10);
-        let event = Event { thread: 1 << 16, time: Duration::ZERO, action };
-        assert!(matches!(planner.take(event), Err(Unfit::Threads)));
+        for thread in [u32::from(u16::MAX), 1 << 16] {
+            let event = Event { thread, time: Duration::ZERO, action };
+            assert!(matches!(planner.take(event), Err(Unfit::Threads)));
+        }
+        let event = Event { thread: u32::from(u16::MAX) - 1, time: Duration::from_millis(7), action };
+        planner.take(event).unwrap();
+        let clock = Step::decode(planner.out[..STEP].try_into().unwrap()).unwrap();
+        assert_eq!((clock.what, clock.size, planner.facts.steps), (What::Clock, 7, 1));
     }
 }
