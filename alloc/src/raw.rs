@@ -50,7 +50,7 @@ fn malloc_unnoted(size: usize, align: usize) -> *mut u8 {
     }
     let window = heap.small_window(size);
     if window.is_sample_due() {
-        return malloc_other(heap, size, align);
+        return malloc_measured(heap, size, align);
     }
     heap.malloc(window, UNKNOWN)
 }
@@ -178,7 +178,7 @@ fn class_at(block: *const u8) -> Option<ClassIdx> {
     if entry.kind() == Kind::Slab { ClassIdx::from_tag(entry.tag()) } else { None }
 }
 
-/// Malloc of more than a small block, or whose size is to be measured.
+/// Malloc of more than a small block.
 #[inline(never)]
 fn malloc_other(heap: &Heap, size: usize, align: usize) -> *mut u8 {
     let Some(class) = class::class_of(size, align) else { return malloc_slow(size, align) };
@@ -186,6 +186,16 @@ fn malloc_other(heap: &Heap, size: usize, align: usize) -> *mut u8 {
     if window.is_sample_due() {
         window.measure(class, size);
     }
+    heap.malloc(window, UNKNOWN)
+}
+
+/// Malloc of a block whose size is measured: its window said that it is to be.
+#[cold]
+#[inline(never)]
+fn malloc_measured(heap: &Heap, size: usize, align: usize) -> *mut u8 {
+    let Some(class) = class::class_of(size, align) else { return malloc_slow(size, align) };
+    let window = heap.window(class);
+    window.measure(class, size);
     heap.malloc(window, UNKNOWN)
 }
 
@@ -374,6 +384,21 @@ mod tests {
                     free(moved);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_estimated_from_the_first_request_on() {
+        // A small class and a larger one, of sizes that no other test here asks for.
+        for (size, slot) in [(83, 96), (2900, 3072)] {
+            let blocks: Vec<*mut u8> = (0..1000).map(|_| filled(size, 1)).collect();
+            let report = crate::BucketAlloc.report();
+            let classes = report.nodes.iter().flat_map(|node| &node.classes);
+            let class = classes.clone().find(|class| class.slot_size == slot).unwrap();
+            assert!(class.sampled && class.live >= 1000, "{class:?}");
+            assert_eq!(class.requested, class.live * size, "{class:?}");
+            // SAFETY: the test's own blocks.
+            blocks.into_iter().for_each(|block| unsafe { free(block) });
         }
     }
 

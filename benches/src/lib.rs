@@ -50,3 +50,8 @@ pub mod token;
 pub mod visibility;
 pub mod worker;
 pub mod workload;
+
+/// The examples of the page about coming from something else, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migrating.md")]
+struct Migrating;
