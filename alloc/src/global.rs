@@ -180,7 +180,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
 #[cold]
 #[inline(never)]
 unsafe fn resize_recorded(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-    recorder::resizing(block);
+    recorder::resizing(block, layout.size());
     // SAFETY: by this function's contract.
     let moved = unrecorded(|| unsafe { resize(block, layout, new_size) });
     let (now, size) = if moved.is_null() { (block, layout.size()) } else { (moved, new_size) };
@@ -338,9 +338,18 @@ fn served_alone(class: Option<ClassIdx>, size: usize, align: usize) -> (usize, u
 /// As [`GlobalAlloc::dealloc`].
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn free_slow(block: *mut u8, bytes: usize) {
+unsafe fn free_slow(block: *mut u8, bytes: usize) {
     // Before: the address may be handed out again as soon as it is free.
-    recorder::freed(block);
+    recorder::freed(block, bytes);
+    // SAFETY: by this function's contract.
+    unsafe { free_unrecorded(block, bytes) };
+}
+
+/// As [`free_slow`], but not recorded.
+///
+/// # Safety
+/// As [`GlobalAlloc::dealloc`].
+pub(crate) unsafe fn free_unrecorded(block: *mut u8, bytes: usize) {
     // SAFETY: by this function's contract.
     let served = with_heap(|heap| unsafe { heap.free(block as usize, bytes) });
     // Without memory for a heap a block of a page stays where it is: lost, but nothing breaks.

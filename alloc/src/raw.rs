@@ -141,7 +141,7 @@ pub unsafe fn realloc(block: *mut u8, size: usize) -> *mut u8 {
 unsafe fn realloc_recorded(block: *mut u8, size: usize) -> *mut u8 {
     // SAFETY: by this function's contract.
     let before = unsafe { usable_size(block) };
-    recorder::resizing(block);
+    recorder::resizing(block, before);
     // SAFETY: as above.
     let moved = unrecorded(|| unsafe { resize(block, size) });
     let (now, size) = if moved.is_null() { (block, before) } else { (moved, size) };
@@ -235,8 +235,12 @@ unsafe fn free_slow(block: *mut u8) {
         return;
     }
     refuse_unknown(block);
-    // SAFETY: by this function's contract.
-    unsafe { global::free_slow(block, UNKNOWN) };
+    if recorder::is_on() {
+        // SAFETY: by this function's contract.
+        recorder::freed(block, unsafe { usable_size(block) });
+    }
+    // SAFETY: as above.
+    unsafe { global::free_unrecorded(block, UNKNOWN) };
 }
 
 /// # Safety

@@ -55,6 +55,7 @@ fn in_child(part: &str) {
                 std::thread::spawn(move || dealloc(zeroed as *mut u8, layout(OWN))).join().unwrap();
                 // Blocks that the kernel or mimalloc serve.
                 let large = alloc(layout(5 << 20));
+                large.write_bytes(1, 3 << 20);
                 dealloc(realloc(large, layout(5 << 20), 9 << 20), layout(9 << 20));
             }
         }
@@ -143,6 +144,7 @@ struct Seen {
     resized: usize,
     freed: usize,
     ends: usize,
+    touched: u64,
 }
 
 /// Follows all blocks, and counts those of `size`, and of three times as much, at the tests' own alignment.
@@ -175,6 +177,11 @@ fn follow(events: &[Event], size: u64) -> Seen {
                 assert_eq!(live.insert(address, got), None, "{address:x} was handed out twice");
                 seen.resized += usize::from(got == 3 * size && before.is_some_and(|(_, was)| was == size));
             }
+            Action::Touched { address, bytes } => {
+                let size = live.get(&address).copied().unwrap_or(u64::MAX);
+                assert!(size >= 64 << 10 && bytes <= size.saturating_add(8191), "{event:?} of {size}");
+                seen.touched += bytes;
+            }
             Action::ThreadEnd => seen.ends += 1,
         }
     }
@@ -198,6 +205,8 @@ fn a_trace_tells_all_that_threads_did() {
     let seen = follow(&events, OWN as u64);
     assert_eq!((seen.made, seen.zeroed, seen.resized, seen.freed), (600, 1, 60, 601));
     assert!(seen.ends >= 4, "{seen:?}");
+    let touched = |event: &&Event| matches!(event.action, Action::Touched { bytes, .. } if bytes >= 3 << 20 && bytes < 4 << 20);
+    assert!(events.iter().any(|event| touched(&event)), "{seen:?}");
     let large = |event: &&Event| matches!(event.action, Action::Resized { size, .. } if size == 9 << 20);
     assert_eq!(events.iter().filter(large).count(), 1);
     // Few bytes an event, of a file that is as long as what is in it.

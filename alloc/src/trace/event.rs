@@ -33,6 +33,13 @@ pub enum Action {
         /// Where it begins.
         address: u64,
     },
+    /// Is about to free or resize a large block, of which so much is in memory: most likely what the program wrote of it.
+    Touched {
+        /// Where it begins.
+        address: u64,
+        /// Bytes, in whole OS pages.
+        bytes: u64,
+    },
     /// Began to resize a block, which is nobody's until the same thread's [`Resized`](Self::Resized).
     Resizing {
         /// Where it begins.

@@ -8,7 +8,8 @@
 //!                other 28 bytes and the records; 0 until it is sealed), 1 if it is sealed (u32), time (u64, ms since start), thread (u64)
 //!         32     records
 //! record         a byte: kind in the low four bits, log2 of the alignment above (15: a byte with it follows)
-//!                malloc, zeroed, resized: the size, then the address; free, resizing: the address
+//!                malloc, zeroed, resized: the size, then the address; free, resizing: the address; touched, of the block that
+//!                the next record frees or resizes: OS pages of it that are in memory, then the address
 //!                thread: the thread's key; time: ms since the last; end: nothing
 //! ```
 //!
@@ -27,6 +28,9 @@ pub(crate) const HEAD: usize = 4096;
 pub(crate) const CHUNK: usize = 64 << 10;
 /// Bytes of a chunk before its records.
 pub(crate) const CHUNK_HEAD: usize = 32;
+
+/// Bytes of an OS page, in a trace.
+pub(crate) const OS_PAGE: u64 = 4096;
 
 /// Where in the head the counts lie, which are written at the end.
 pub(crate) const COUNTS_AT: usize = 32;
@@ -57,6 +61,7 @@ pub(crate) enum Kind {
     Thread = 6,
     Time = 7,
     End = 8,
+    Touched = 9,
 }
 
 impl Kind {
@@ -70,6 +75,7 @@ impl Kind {
             6 => Self::Thread,
             7 => Self::Time,
             8 => Self::End,
+            9 => Self::Touched,
             _ => return None,
         })
     }
@@ -85,7 +91,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The most that one event takes: a thread, a time, and a malloc with its tag, alignment, size and address.
+    /// The most that one event takes: a thread, a time, what was touched of a block, and its free.
     pub(crate) const MOST: usize = 64;
 
     pub(crate) const fn new(bytes: &'a mut [u8]) -> Self {
@@ -193,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_is_decoded(
-            kind in 1u8..=8,
+            kind in 1u8..=9,
             shift in 0u32..48,
             size in any::<u64>(),
             address in any::<u64>(),

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use super::event::{Action, Event};
 use super::format::{
-    CHUNK, CHUNK_HEAD, COUNTS_AT, Cursor, HEAD, Kind, MAGIC, SEALED_AT, SUM_AT, USED_AT, VERSION, checksum,
+    CHUNK, CHUNK_HEAD, COUNTS_AT, Cursor, HEAD, Kind, MAGIC, OS_PAGE, SEALED_AT, SUM_AT, USED_AT, VERSION,
+    checksum,
 };
 
 /// The events of a trace, in order. Takes one chunk of memory and a word a thread.
@@ -252,6 +253,7 @@ impl<R: Read> Reader<R> {
     fn event(&mut self, action: Action) -> Event {
         if let Action::Malloc { address, .. }
         | Action::Free { address }
+        | Action::Touched { address, .. }
         | Action::Resizing { address }
         | Action::Resized { address, .. } = action
         {
@@ -306,6 +308,10 @@ fn decode(cursor: &mut Cursor<'_>, before: u64) -> Option<Record> {
             Action::Resized { address: cursor.address(before)?, size, align }
         }
         Kind::End => Action::ThreadEnd,
+        Kind::Touched => {
+            let bytes = cursor.number()?.checked_mul(OS_PAGE)?;
+            Action::Touched { address: cursor.address(before)?, bytes }
+        }
     };
     Some(Record::Action(action))
 }

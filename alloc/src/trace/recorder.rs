@@ -18,7 +18,7 @@ use super::format::{
 };
 use crate::lock::FutexMutex;
 use crate::registry;
-use crate::sys::{self, keeping_errno};
+use crate::sys::{self, OS_PAGE, keeping_errno, residency};
 use crate::thread::milliseconds;
 
 /// The variable of the environment that names the file.
@@ -26,6 +26,9 @@ const VARIABLE: &CStr = c"BUCKETMASK_RECORD";
 
 /// Bytes of the file that are mapped at a time, whole chunks.
 const WINDOW: usize = 16 * CHUNK;
+
+/// Of blocks from this size on it is told how much is in memory when they are freed or resized.
+const LARGE: usize = 128 << 10;
 
 /// Events between two looks at the clock.
 const LOOKS: u32 = 16;
@@ -74,18 +77,18 @@ pub(crate) fn made(block: *mut u8, size: usize, align: usize, zeroed: bool) {
     }
 }
 
-/// A thread is about to give a block back.
+/// A thread is about to give a block of `size` bytes back.
 #[inline(always)]
-pub(crate) fn freed(block: *mut u8) {
+pub(crate) fn freed(block: *mut u8, size: usize) {
     if is_on() {
-        record(Kind::Free, block, 0, 1);
+        record(Kind::Free, block, size, 1);
     }
 }
 
-/// A thread is about to resize a block.
-pub(crate) fn resizing(block: *mut u8) {
+/// A thread is about to resize a block of `size` bytes.
+pub(crate) fn resizing(block: *mut u8, size: usize) {
     if is_on() {
-        record(Kind::Resizing, block, 0, 1);
+        record(Kind::Resizing, block, size, 1);
     }
 }
 
@@ -110,11 +113,27 @@ fn record(kind: Kind, block: *mut u8, size: usize, align: usize) {
         // In the middle of what is one event, or of a thread that was there before the recording.
         return;
     }
+    let gone = matches!(kind, Kind::Free | Kind::Resizing);
+    let touched = if gone && size >= LARGE { resident_pages(block as usize, size) } else { 0 };
     let mut trace = TRACE.lock();
     let Some(open) = &mut *trace else { return };
-    if !open.add(kind, block as usize as u64, size as u64, align) {
+    let part = if gone { touched } else { size };
+    if !open.add(kind, block as usize as u64, part as u64, align) {
         stop(trace.take(), "recording ended early: the file cannot grow");
     }
+}
+
+/// OS pages of a block that are in memory.
+fn resident_pages(block: usize, size: usize) -> usize {
+    let (first, end) = (block / OS_PAGE, (block + size).div_ceil(OS_PAGE));
+    let mut pages = 0;
+    let mut states = [0; 512];
+    for from in (first..end).step_by(states.len()) {
+        let states = &mut states[..(end - from).min(512)];
+        residency(from * OS_PAGE, states);
+        pages += states.iter().filter(|&&state| state & 1 != 0).count();
+    }
+    pages
 }
 
 /// Begins to record if the environment asks for it. The calling thread has its heap, and the C library is ready.
@@ -260,7 +279,8 @@ impl Trace {
         Ok(Some(trace))
     }
 
-    /// Adds an event of the calling thread. `false`: the file can't grow.
+    /// Adds an event of the calling thread; `size` of a block that is freed or resized are the OS pages of it that are to be
+    /// told of. `false`: the file can't grow.
     fn add(&mut self, kind: Kind, address: u64, size: u64, align: usize) -> bool {
         if CHUNK_HEAD + self.used + Record::MOST > CHUNK && !self.next_chunk() {
             return false;
@@ -290,11 +310,18 @@ impl Trace {
                 self.address = address;
             }
             Kind::Free | Kind::Resizing => {
+                if size > 0 {
+                    record.tag(Kind::Touched);
+                    record.number(size);
+                    record.address(address, self.address);
+                    self.address = address;
+                    self.events += 1;
+                }
                 record.tag(kind);
                 record.address(address, self.address);
                 self.address = address;
             }
-            Kind::End | Kind::Thread | Kind::Time => record.tag(kind),
+            Kind::End | Kind::Thread | Kind::Time | Kind::Touched => record.tag(kind),
         }
         self.events += 1;
         self.used += record.len();

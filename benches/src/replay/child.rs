@@ -151,17 +151,22 @@ struct Replay<A> {
 }
 
 impl<A: Peer> Replay<A> {
-    fn step(&self, step: Step) {
+    /// Does a step; of a block that it makes or resizes, at most so many bytes are `written`, if that is known. What the
+    /// next step is to know of that.
+    fn step(&self, step: Step, written: Option<u64>) -> Option<u64> {
         let place = || &self.places[step.block as usize];
+        let written = written.map(|written| written as usize);
         match step.what {
-            What::Malloc | What::Zeroed => self.make(place(), step),
+            What::Malloc | What::Zeroed => self.make(place(), step, written),
             What::Free => self.free(place()),
-            What::Resize => self.resize(place(), step),
+            What::Resize => self.resize(place(), step, written),
+            What::Write => return Some(step.size),
             What::End | What::Clock => {}
         }
+        None
     }
 
-    fn make(&self, place: &Place, step: Step) {
+    fn make(&self, place: &Place, step: Step, written: Option<usize>) {
         let layout = Place::layout(step.size << 6 | u64::from(step.align));
         let zeroed = step.what == What::Zeroed;
         // SAFETY: the size is not 0.
@@ -172,10 +177,9 @@ impl<A: Peer> Replay<A> {
             self.failed.fetch_add(1, Ordering::Relaxed);
             return place.put(NO_BLOCK, step);
         }
-        if !zeroed || layout.size() <= ZEROED_WRITTEN {
-            // SAFETY: a block of that size, just made.
-            unsafe { write(block, 0, layout.size()) };
-        }
+        let all = if zeroed && layout.size() > ZEROED_WRITTEN { 0 } else { layout.size() };
+        // SAFETY: a block of that size, just made.
+        unsafe { write(block, 0, written.unwrap_or(all).min(layout.size())) };
         place.put(block, step);
     }
 
@@ -187,10 +191,10 @@ impl<A: Peer> Replay<A> {
         }
     }
 
-    fn resize(&self, place: &Place, step: Step) {
+    fn resize(&self, place: &Place, step: Step, written: Option<usize>) {
         let (block, before) = place.take();
         if block == NO_BLOCK {
-            return self.make(place, step);
+            return self.make(place, step, written);
         }
         let after = Place::layout(step.size << 6 | u64::from(step.align));
         // SAFETY: made with this layout, taken out by this thread alone; the size is not 0.
@@ -201,17 +205,19 @@ impl<A: Peer> Replay<A> {
             return place.put(block, before);
         }
         // SAFETY: a block of that size, just made.
-        unsafe { write(moved, before.size().min(after.size()), after.size()) };
+        unsafe {
+            write(moved, before.size().min(after.size()), written.unwrap_or(after.size()).min(after.size()));
+        };
         place.put(moved, step);
     }
 }
 
-/// Writes a byte of each OS page of a block from `from` on, as a program does that uses what it asked for.
+/// Writes a byte of each OS page of a block between `from` and `size`, as a program does that uses what it asked for.
 ///
 /// # Safety
-/// The block has `size` bytes, which are the caller's.
+/// The block has at least `size` bytes, which are the caller's.
 unsafe fn write(block: *mut u8, from: usize, size: usize) {
-    for at in (from..size).step_by(OS_PAGE).chain(size.checked_sub(1)) {
+    for at in (from..size).step_by(OS_PAGE).chain(size.checked_sub(1).filter(|&last| last > from)) {
         // SAFETY: inside the block.
         unsafe { block.add(at).write_volatile(1) };
     }
@@ -271,9 +277,9 @@ fn work<A: Peer>(replay: &Replay<A>, turns: &Turns, bell: &Bell, thread: u16) {
 
 /// A thread's steps of a window; whether it ended in it.
 fn do_steps<A: Peer>(replay: &Replay<A>, window: &[Step], thread: u16) -> bool {
-    let mut ended = false;
+    let (mut ended, mut written) = (false, None);
     for &step in window.iter().filter(|step| step.thread == thread) {
-        replay.step(step);
+        written = replay.step(step, written);
         ended |= step.what == What::End;
     }
     ended
@@ -411,14 +417,14 @@ impl Tally {
     }
 
     fn count(&mut self, window: &[Step]) {
-        for step in window.iter().filter(|step| step.what != What::Clock) {
+        for step in window.iter().filter(|step| !matches!(step.what, What::Clock | What::Write)) {
             self.steps += 1;
             let Some(size) = self.sizes.get_mut(step.block as usize) else { continue };
             match step.what {
                 What::Malloc | What::Zeroed => self.live += step.size,
                 What::Free => self.live -= *size,
                 What::Resize => self.live = self.live + step.size - *size,
-                What::End | What::Clock => continue,
+                What::End | What::Clock | What::Write => continue,
             }
             *size = step.size;
         }

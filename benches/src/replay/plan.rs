@@ -28,10 +28,12 @@ pub enum What {
     Zeroed = 2,
     /// Free it.
     Free = 3,
-    /// Resize it.
+    /// Resize it. What the step before it of the same thread says is written of it, or all.
     Resize = 4,
     /// End the thread.
     End = 5,
+    /// Of the block that the thread makes or resizes next, write so many bytes, which `size` says, and not all.
+    Write = 7,
     /// Of no thread: the steps behind it were done so many milliseconds after the start, which `size` says.
     Clock = 6,
 }
@@ -71,6 +73,7 @@ impl Step {
             4 => What::Resize,
             5 => What::End,
             6 => What::Clock,
+            7 => What::Write,
             _ => return None,
         };
         Some(Self {
@@ -128,10 +131,12 @@ impl Plan {
     /// the plan.
     pub fn of(path: &Path, partial: bool) -> Result<Self, Error> {
         let fail = |fault| Error::Trace { path: path.into(), fault };
+        // What a block's end tells of it has to be known when it is made.
+        let written = written_parts(Reader::open(path).map_err(fail)?);
         let reader = Reader::open(path).map_err(fail)?;
         let file =
             NamedTempFile::new().map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
-        let mut planner = Planner::new(BufWriter::new(file));
+        let mut planner = Planner::new(BufWriter::new(file), written);
         planner.facts.is_complete = reader.is_complete();
         let mut broken = None;
         for event in reader {
@@ -168,9 +173,39 @@ impl Unfit {
     }
 }
 
+/// How much was written of the large blocks of a trace, by the event that made or resized them, as far as it tells.
+fn written_parts(events: impl Iterator<Item = Result<Event, TraceError>>) -> HashMap<u64, u64> {
+    let mut makers: HashMap<u64, u64> = HashMap::new();
+    let mut written = HashMap::new();
+    for (event, number) in events.map_while(Result::ok).zip(0..) {
+        match event.action {
+            Action::Malloc { address, size, .. } | Action::Resized { address, size, .. } => {
+                if size >= LARGE {
+                    makers.insert(address, number);
+                } else {
+                    makers.remove(&address);
+                }
+            }
+            Action::Touched { address, bytes } => {
+                if let Some(maker) = makers.remove(&address) {
+                    written.insert(maker, bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+    written
+}
+
+/// Blocks from this size on are told of when they are freed.
+const LARGE: u64 = 64 << 10;
+
 #[derive(Debug)]
 struct Planner<W: Write> {
     out: W,
+    /// See [`written_parts`], and the number of the next event.
+    written: HashMap<u64, u64>,
+    event: u64,
     facts: Facts,
     live: HashMap<u64, Block>,
     live_bytes: u64,
@@ -185,9 +220,11 @@ struct Planner<W: Write> {
 }
 
 impl<W: Write> Planner<W> {
-    fn new(out: W) -> Self {
+    fn new(out: W, written: HashMap<u64, u64>) -> Self {
         Self {
             out,
+            written,
+            event: 0,
             facts: Facts::default(),
             live: HashMap::new(),
             live_bytes: 0,
@@ -206,10 +243,19 @@ impl<W: Write> Planner<W> {
         let thread = thread.ok_or(Unfit::Threads)?;
         let now = event.time.as_millis() as u64;
         if now > self.clock {
-            self.clock = now;
-            self.write(Step { thread: u16::MAX, what: What::Clock, align: 0, block: 0, size: now })?;
+            self.tell_time(now)?;
+        }
+        let written = self.written.get(&self.event).copied();
+        self.event += 1;
+        if let Some(size) = written {
+            if (self.put + 1).is_multiple_of(WINDOW as u64) {
+                // It belongs to the step behind it, so into the same window.
+                self.tell_time(self.clock)?;
+            }
+            self.write(Step { thread, what: What::Write, align: 0, block: 0, size })?;
         }
         match event.action {
+            Action::Touched { .. } => Ok(()),
             Action::Malloc { address, size, align, zeroed } => {
                 self.forget(thread, address)?;
                 let block = Block { number: self.number()?, size, align: align.trailing_zeros() as u8 };
@@ -283,6 +329,11 @@ impl<W: Write> Planner<W> {
         self.write(Step { thread, what, align: block.align, block: block.number, size: block.size })
     }
 
+    fn tell_time(&mut self, now: u64) -> Result<(), Unfit> {
+        self.clock = now;
+        self.write(Step { thread: u16::MAX, what: What::Clock, align: 0, block: 0, size: now })
+    }
+
     fn write(&mut self, step: Step) -> Result<(), Unfit> {
         self.out.write_all(&step.encode()).map_err(Unfit::Disk)?;
         self.put += 1;
@@ -340,9 +391,11 @@ mod tests {
     use super::*;
 
     fn planned(actions: &[(u32, Action)]) -> (Vec<Step>, Facts) {
-        let mut planner = Planner::new(Vec::new());
-        for &(thread, action) in actions {
-            planner.take(Event { thread, time: Duration::ZERO, action }).unwrap();
+        let event = |&(thread, action): &(u32, Action)| Event { thread, time: Duration::ZERO, action };
+        let mut planner =
+            Planner::new(Vec::new(), written_parts(actions.iter().map(|action| Ok(event(action)))));
+        for action in actions {
+            planner.take(event(action)).unwrap();
         }
         let steps = planner.out.chunks(STEP).map(|bytes| Step::decode(bytes.try_into().unwrap()).unwrap());
         (steps.collect(), planner.facts)
@@ -390,6 +443,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_of_a_large_block_is_known_when_it_is_made() {
+        let (steps, facts) = planned(&[
+            (0, malloc(64, 1 << 20)),
+            (1, malloc(1 << 30, 10)),
+            (0, Action::Touched { address: 64, bytes: 4096 }),
+            (0, Action::Resizing { address: 64 }),
+            (0, Action::Resized { address: 64, size: 2 << 20, align: 16 }),
+            (0, Action::Touched { address: 64, bytes: 8192 }),
+            (0, Action::Free { address: 64 }),
+        ]);
+        let told: Vec<_> = steps.iter().map(|step| (step.thread, step.what, step.size)).collect();
+        let expected = [
+            (0, What::Write, 4096),
+            (0, What::Malloc, 1 << 20),
+            (1, What::Malloc, 10),
+            (0, What::Write, 8192),
+            (0, What::Resize, 2 << 20),
+            (0, What::Free, 2 << 20),
+        ];
+        assert_eq!((told.as_slice(), facts.steps), (expected.as_slice(), 4));
+        // Both in one window, wherever they fall.
+        let mut actions: Vec<_> = (0..WINDOW as u64 - 1).map(|number| (0, malloc(number << 4, 1))).collect();
+        actions
+            .extend([(0, malloc(1 << 40, 1 << 20)), (0, Action::Touched { address: 1 << 40, bytes: 4096 })]);
+        let (steps, _) = planned(&actions);
+        assert_eq!((steps[WINDOW - 1].what, steps[WINDOW].what), (What::Clock, What::Write));
+    }
+
+    #[test]
     fn a_free_that_is_missing_is_made_up_and_numbers_wait_for_the_next_window() {
         let (steps, facts) = planned(&[(0, malloc(64, 10)), (0, malloc(64, 30))]);
         assert_eq!(
@@ -404,7 +486,7 @@ mod tests {
 
     #[test]
     fn more_threads_than_a_step_can_name_are_refused() {
-        let mut planner = Planner::new(Vec::new());
+        let mut planner = Planner::new(Vec::new(), HashMap::new());
         let action = malloc(64, 10);
         for thread in [u32::from(u16::MAX), 1 << 16] {
             let event = Event { thread, time: Duration::ZERO, action };
