@@ -205,7 +205,7 @@ fn a_trace_tells_all_that_threads_did() {
     let seen = follow(&events, OWN as u64);
     assert_eq!((seen.made, seen.zeroed, seen.resized, seen.freed), (600, 1, 60, 601));
     assert!(seen.ends >= 4, "{seen:?}");
-    let touched = |event: &&Event| matches!(event.action, Action::Touched { bytes, .. } if bytes >= 3 << 20 && bytes < 4 << 20);
+    let touched = |event: &&Event| matches!(event.action, Action::Touched { bytes, .. } if (3 << 20..4 << 20).contains(&bytes));
     assert!(events.iter().any(|event| touched(&event)), "{seen:?}");
     let large = |event: &&Event| matches!(event.action, Action::Resized { size, .. } if size == 9 << 20);
     assert_eq!(events.iter().filter(large).count(), 1);
