@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The fuzz targets, `api` over the allocator's whole interface, `map` over the maps', `gc` over the collector's, each for SECONDS.
+# The fuzz targets, `api` over the allocator's whole interface, `map` over the maps', `gc` over the collector's, `trace` over traces,
+# each for SECONDS.
 # Usage: [FUZZ="TARGET..."] ci/fuzz.sh [SECONDS [LIBFUZZER OPTION...]]
 # Coverage comes from LLVM's pass, which a stable compiler takes as well, so neither nightly nor cargo-fuzz is needed
 # (`cargo fuzz run api` works where they are). Inputs that found something new are kept in the build folder.
@@ -14,7 +15,7 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 export CARGO_TARGET_DIR=$build/fuzz
 RUSTFLAGS="$(echo $coverage) --cfg fuzzing -Cdebug-assertions -Ccodegen-units=1" \
     cargo build --release --manifest-path fuzz/Cargo.toml --target "$host"
-for target in ${FUZZ:-api map gc}; do
+for target in ${FUZZ:-api map gc trace}; do
     corpus=$build/fuzz/corpus/$target
     mkdir -p "$corpus" "$build/fuzz/artifacts"
     "$build/fuzz/$host/release/$target" -max_total_time="$seconds" -max_len=4096 -len_control=0 -timeout=30 \
