@@ -22,9 +22,10 @@ impl Heap {
             fatal(Fault::Foreign, address, Some(page));
         }
         let slot = slot_at(page, entry, address);
-        self.window(class_of(page)).count_free(bytes);
+        let class = class_of(page);
+        self.window(class).count_free(bytes);
         let page_ptr = core::ptr::from_ref(page).cast_mut();
-        if !self.pending.add(page_ptr, slot, |flush| self.send(flush)) {
+        if !self.pending.add(page_ptr, class, slot, |flush| self.send(flush)) {
             fatal(Fault::DoubleFree, address, Some(page));
         }
     }
