@@ -13,6 +13,8 @@ pub(crate) const LARGEST_ALIGN: usize = LARGEST;
 
 /// Bytes of the smallest page.
 pub(crate) const SMALLEST_PAGE: usize = 8 * 1024;
+/// Bytes of the largest page.
+pub(crate) const LARGEST_PAGE: usize = 8 * GRANULE;
 /// Bytes of a granule.
 pub(crate) const GRANULE: usize = 64 * 1024;
 /// Most slots a page may have: eight mask words.
@@ -278,7 +280,7 @@ mod tests {
             assert!((class.page_bytes as usize - used) * 100 <= class.page_bytes as usize * 3, "{class:?}");
             let whole = class.page_bytes as usize % GRANULE == 0;
             assert!(whole || class.page_bytes.is_power_of_two(), "{class:?}");
-            assert!(class.page_bytes as usize <= 8 * GRANULE, "{class:?}");
+            assert!(class.page_bytes as usize <= LARGEST_PAGE, "{class:?}");
         }
     }
 

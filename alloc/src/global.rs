@@ -137,7 +137,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
             } else {
                 let (front, heap) = own_front();
                 let window = front.small_window(size);
-                if !front::free(window, block as usize, size) {
+                if !front::free(front, window, block as usize, size) {
                     free_far(block as usize, size, window, heap);
                 }
             }
@@ -220,7 +220,7 @@ unsafe fn free_other(block: *mut u8, size: usize) {
     }
 }
 
-/// Free of a small block of which the window, the thread's own for the size, does not know the place. `heap` is what
+/// Free of a small block, of the size of `window`, of which the thread's front does not know the place. `heap` is what
 /// [`own_front`] told with it.
 ///
 /// # Safety

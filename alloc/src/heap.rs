@@ -12,6 +12,7 @@
 
 mod elsewhere;
 pub(crate) mod front;
+mod known;
 mod mail;
 mod pages;
 
@@ -106,6 +107,7 @@ impl Heap {
             for step in 0..SMALL_STEPS {
                 small.add(step).write(windows.add(class::of_small(step * 16).get()));
             }
+            (&raw mut (*heap).front.known).write(known::Known::none());
             (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());
             &*heap
@@ -183,7 +185,7 @@ impl Heap {
         self.malloc_large(class.about().slot_size as usize, class.align(), bytes)
     }
 
-    /// Frees a block that was requested with `bytes`, of the size of `window`, which does not know its place.
+    /// Frees a block that was requested with `bytes`, of the size of `window`, of which the front does not know the place.
     ///
     /// # Safety
     /// As [`free`](Self::free).
@@ -196,7 +198,7 @@ impl Heap {
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
             return self.free_elsewhere(page, entry, address, bytes);
         }
-        window.remember(page, address);
+        self.front.known.remember(window, page, address);
         Self::free_own(window, page, address, bytes);
     }
 
@@ -250,6 +252,7 @@ impl Heap {
             });
             window.forget();
         }
+        self.front.known.forget_all();
         for pages in &self.pages {
             pages.drain_empty(pages::give);
         }

@@ -7,6 +7,7 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use super::known::Known;
 use super::{Heap, class_of, refuse_remotely_freed};
 use crate::class::{self, CLASSES, SMALL_STEPS};
 use crate::page::{PageMeta, WORDS};
@@ -19,6 +20,7 @@ pub(crate) struct Front {
     pub(super) windows: [Window; CLASSES],
     /// The windows of small requests, by 16-byte step, so that the common request costs one load.
     pub(super) small: [*const Window; SMALL_STEPS],
+    pub(super) known: Known,
     pub(super) is_heap: bool,
 }
 
@@ -38,6 +40,7 @@ impl Front {
         Self {
             windows: [const { Window::none() }; CLASSES],
             small: [&raw const NO_WINDOW; SMALL_STEPS],
+            known: Known::none(),
             is_heap: false,
         }
     }
@@ -66,16 +69,16 @@ impl Front {
     }
 }
 
-/// Frees a block of the size of `window`, the thread's own, if the window knows its place: it is the block that malloc
+/// Frees a block of the size of `window`, of the thread's own front, if its place is known: it is the block that malloc
 /// took last, or lies in a page freed into lately. `false`: nothing was done.
 #[inline(always)]
-pub(crate) fn free(window: &Window, address: usize, size: usize) -> bool {
+pub(crate) fn free(front: &Front, window: &Window, address: usize, size: usize) -> bool {
     if let Some((word, slot)) = window.push_again(address) {
         window.count_free(size);
         pushed(window::page_of(word), slot);
         return true;
     }
-    match window.known_slot(address) {
+    match front.known.slot(window, address) {
         Some((page, slot)) => free_slot(window, page, slot, address, size),
         None => false,
     }
