@@ -21,7 +21,6 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use crate::class::{self, CLASSES, ClassIdx, SMALL_STEPS};
 use crate::fault::{Fault, fatal};
-use crate::granule::Entry;
 use crate::list::Pages;
 use crate::medium;
 use crate::node::{MAX_NODES, NodeId};
@@ -191,12 +190,12 @@ impl Heap {
     /// As [`free`](Self::free).
     #[inline(always)]
     pub(crate) unsafe fn free_far(&self, address: usize, window: &Window, bytes: usize) {
-        let Some((page, entry)) = self.region.slab_at(address) else {
+        let Some(page) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
         };
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
-            return self.free_elsewhere(page, entry, address, bytes);
+            return self.free_elsewhere(page, address, bytes);
         }
         self.front.known.remember(window, page, address);
         Self::free_own(window, page, address, bytes);
@@ -209,22 +208,22 @@ impl Heap {
     /// ends the process.
     #[inline(always)]
     pub(crate) unsafe fn free(&self, address: usize, bytes: usize) {
-        let Some((page, entry)) = self.region.slab_at(address) else {
+        let Some(page) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
         };
         let Some(window) = self.window_at(page.header.owner.load(Ordering::Relaxed)) else {
-            return self.free_remote(page, entry, address, bytes);
+            return self.free_elsewhere(page, address, bytes);
         };
         Self::free_own(window, page, address, bytes);
     }
 
     /// Frees a block of another heap's page, or of another class than its layout's.
     #[inline(never)]
-    fn free_elsewhere(&self, page: &'static PageMeta, entry: Entry, address: usize, bytes: usize) {
+    fn free_elsewhere(&self, page: &'static PageMeta, address: usize, bytes: usize) {
         match self.window_at(page.header.owner.load(Ordering::Relaxed)) {
             Some(window) => Self::free_own(window, page, address, bytes),
-            None => self.free_remote(page, entry, address, bytes),
+            None => self.free_remote(page, address, bytes),
         }
     }
 
@@ -297,17 +296,6 @@ impl Heap {
     }
 }
 
-/// The slot that a block begins at. What is none ends the process.
-#[inline(always)]
-fn slot_at(page: &PageMeta, entry: Entry, address: usize) -> usize {
-    let in_page = address.wrapping_sub(page.base());
-    let slot = entry.slot(in_page);
-    if slot * page.slot_size() != in_page || slot >= page.slots() {
-        fatal(address_fault(page, address), address, Some(page));
-    }
-    slot
-}
-
 /// What is wrong with an address of the page at which no block begins.
 fn address_fault(page: &PageMeta, address: usize) -> Fault {
     let aligned = (address - page.base()) % page.slot_size().max(1) == 0;
@@ -322,7 +310,14 @@ fn refuse_address(page: &PageMeta, address: usize) {
     fatal(address_fault(page, address), address, Some(page));
 }
 
-/// Ends the process: the slot to be freed by its page's owner is free. Said to return, as above.
+/// Ends the process: the page holds no blocks of this allocator. Said to return, as above.
+#[cold]
+#[inline(never)]
+fn refuse_foreign(page: &PageMeta, address: usize) {
+    fatal(Fault::Foreign, address, Some(page));
+}
+
+/// Ends the process: the slot to be freed is free. Said to return, as above.
 #[cold]
 #[inline(never)]
 fn refuse_free_slot(page: &PageMeta, slot: usize) {
