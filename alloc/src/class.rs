@@ -13,8 +13,6 @@ pub(crate) const LARGEST_ALIGN: usize = LARGEST;
 
 /// Bytes of the smallest page.
 pub(crate) const SMALLEST_PAGE: usize = 8 * 1024;
-/// Largest slot of which several pages share a granule.
-pub(crate) const SPLIT: usize = 112;
 /// Bytes of the largest page.
 pub(crate) const LARGEST_PAGE: usize = 8 * GRANULE;
 /// Bytes of a granule.
@@ -177,7 +175,7 @@ const fn page_bytes(size: usize) -> usize {
     let mut bytes = match size {
         0..=16 => 8 * 1024,
         17..=48 => 16 * 1024,
-        49..=SPLIT => 32 * 1024,
+        49..=112 => 32 * 1024,
         _ => GRANULE,
     };
     loop {
@@ -281,7 +279,6 @@ mod tests {
             assert!(class.slots as usize <= PAGE_SLOTS);
             assert!((class.page_bytes as usize - used) * 100 <= class.page_bytes as usize * 3, "{class:?}");
             let whole = class.page_bytes as usize % GRANULE == 0;
-            assert_eq!(whole, class.slot_size as usize > SPLIT, "{class:?}");
             assert!(whole || class.page_bytes.is_power_of_two(), "{class:?}");
             assert!(class.page_bytes as usize <= LARGEST_PAGE, "{class:?}");
         }

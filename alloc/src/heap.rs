@@ -106,7 +106,6 @@ impl Heap {
             for step in 0..SMALL_STEPS {
                 small.add(step).write(windows.add(class::of_small(step * 16).get()));
             }
-            (&raw mut (*heap).front.known).write(known::Known::none());
             (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());
             &*heap

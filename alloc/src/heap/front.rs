@@ -78,7 +78,7 @@ pub(crate) fn free(front: &Front, window: &Window, address: usize, size: usize) 
         pushed(window::page_of(word), slot);
         return true;
     }
-    match front.known.slot(window, size, address) {
+    match front.known.slot(window, address) {
         Some((page, slot)) => free_slot(window, page, slot, address, size),
         None => false,
     }

@@ -1,115 +1,89 @@
 //! Pages freed into lately: from a block's address to its page, without the granule map and the page's owner.
 //!
-//! Part of a heap's front; its thread alone looks. A place stands for a granule of addresses, or for 8 KiB, the least page, where
-//! slots are small, modulo the table. Invariant: a page that is known is its heap's own and in use; so its owner need not
-//! be read.
+//! Part of a heap's front; its thread alone looks. A place stands for 8 KiB of addresses, the least page, modulo the table: so
+//! where it is follows from the address alone, and need not wait for the window. Invariant: a page that is known is its
+//! heap's own and in use; so its owner need not be read.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
-use core::ptr::NonNull;
-use core::sync::atomic::AtomicU64;
 
-use crate::class::{GRANULE, LARGEST_PAGE, SMALLEST_PAGE, SPLIT};
-use crate::page::{MaskLine, PageMeta, WORDS};
+use crate::class::{LARGEST_PAGE, SMALLEST_PAGE};
+use crate::page::PageMeta;
 use crate::window::Window;
 
-/// Places of the table: 16 MiB of granules.
-const PLACES: usize = 256;
+/// Places of the table: for 8 MiB.
+const PLACES: usize = 1024;
 /// log2 of a place's bytes.
 const PLACE_SHIFT: u32 = size_of::<Place>().trailing_zeros();
-/// See the module.
+/// By so much an address is shifted for its byte in the table.
+const SHIFT: u32 = SMALLEST_PAGE.trailing_zeros() - PLACE_SHIFT;
+
+/// See the module. Of zeroes, it knows nothing.
 #[repr(C, align(64))]
 pub(crate) struct Known([Place; PLACES]);
 
 /// A page that a block was freed into, by the block's address.
 #[repr(C)]
 struct Place {
-    /// The address of the page's slot 0, and the tag of its class's window on top.
+    /// The address of the page's slot 0, and the tag of its class's window on top; 0 where no page is known.
     base: Cell<usize>,
-    page: Cell<NonNull<PageMeta>>,
+    page: Cell<*const PageMeta>,
 }
 
-// Two addresses of one place and class lie within one granule or least page, or as far from each other as the longest page is
-// long. So no page but that which was noted for one of them can seem to hold a slot of the other's.
+// Two addresses of one place lie within one least page, or as far from each other as the longest page is long. So no page
+// but that which was noted for one of them can seem to hold a slot of the other's.
 static_assertions::const_assert!(PLACES * SMALLEST_PAGE >= LARGEST_PAGE);
 static_assertions::const_assert!(PLACES.is_power_of_two() && size_of::<Place>().is_power_of_two());
-
-/// Stands for a page where none is known: all its slots are free, so no free passes.
-static NO_PAGE: PageMeta = PageMeta {
-    // SAFETY: a header is integers and pointers, of which zero is one.
-    header: unsafe { core::mem::zeroed() },
-    taken: MaskLine([const { AtomicU64::new(0) }; WORDS]),
-    local_free: MaskLine([const { AtomicU64::new(u64::MAX) }; WORDS]),
-    remote: MaskLine([const { AtomicU64::new(0) }; WORDS]),
-};
-
-const fn no_page() -> NonNull<PageMeta> {
-    // SAFETY: the address of a static.
-    unsafe { NonNull::new_unchecked((&raw const NO_PAGE).cast_mut()) }
-}
 
 impl Known {
     /// Knows nothing.
     pub(crate) const fn none() -> Self {
-        Self([const { Place { base: Cell::new(0), page: Cell::new(no_page()) } }; PLACES])
+        Self([const { Place { base: Cell::new(0), page: Cell::new(core::ptr::null()) } }; PLACES])
     }
 
-    /// The place of an address at which a block of `size` bytes begins. All sizes of a class have the same.
     #[inline(always)]
-    fn place(&self, size: usize, address: usize) -> &Place {
-        // Not a number of the window's: it would lie on the way to the mask, and a shift by it as well.
-        let unit = if size > SPLIT { GRANULE } else { SMALLEST_PAGE };
-        let byte = address >> (unit.trailing_zeros() - PLACE_SHIFT) & ((PLACES - 1) << PLACE_SHIFT);
+    fn place(&self, address: usize) -> &Place {
+        let byte = address >> SHIFT & ((PLACES - 1) << PLACE_SHIFT);
         // SAFETY: the byte is a multiple of a place's size and below the places' end.
         unsafe { &*self.0.as_ptr().byte_add(byte) }
     }
 
     /// The page freed into lately that has a slot of the window's class which begins at `address`, and the slot, if it is
-    /// known. Where none is, it may tell of a page whose slots are all free. `size` is one of the class's.
+    /// known.
     #[inline(always)]
-    pub(crate) fn slot(
-        &self,
-        window: &Window,
-        size: usize,
-        address: usize,
-    ) -> Option<(&'static PageMeta, usize)> {
-        let place = self.place(size, address);
-        // A page of another class is further away by the difference of the tags, at which no slot begins.
+    pub(crate) fn slot(&self, window: &Window, address: usize) -> Option<(&'static PageMeta, usize)> {
+        let place = self.place(address);
+        // A page of another class is further away by the difference of the tags, and what is no page by the tag: there
+        // no slot begins.
         let slot = window.slot(address.wrapping_add(window.tag()).wrapping_sub(place.base.get()))?;
-        // SAFETY: set to metadata, which is never unmapped, or to that of no page.
-        Some((unsafe { place.page.get().as_ref() }, slot))
+        // SAFETY: with the base the page was set, to metadata, which is never unmapped.
+        Some((unsafe { &*place.page.get() }, slot))
     }
 
     /// Notes that a block at `address` of an own page of the window's class is freed. The page has to be
     /// [forgotten](Self::forget) before it is another's.
     #[inline(always)]
     pub(crate) fn remember(&self, window: &Window, page: &'static PageMeta, address: usize) {
-        let place = self.place(page.slot_size(), address);
+        let place = self.place(address);
         place.base.set(page.base().wrapping_add(window.tag()));
-        place.page.set(NonNull::from(page));
+        place.page.set(page);
     }
 
     /// Forgets a page: it is given back, or another's.
     pub(crate) fn forget(&self, page: &PageMeta) {
         let base = page.base();
         for address in (base..base + page.bytes()).step_by(SMALLEST_PAGE) {
-            let place = self.place(page.slot_size(), address);
-            if core::ptr::eq(place.page.get().as_ptr(), page) {
-                place.forget();
+            let place = self.place(address);
+            if core::ptr::eq(place.page.get(), page) {
+                place.base.set(0);
             }
         }
     }
 
     /// Forgets all pages.
     pub(crate) fn forget_all(&self) {
-        self.0.iter().for_each(Place::forget);
-    }
-}
-
-impl Place {
-    fn forget(&self) {
-        self.base.set(0);
-        self.page.set(no_page());
+        // What was never written to stays the kernel's page of zeroes.
+        self.0.iter().filter(|place| place.base.get() != 0).for_each(|place| place.base.set(0));
     }
 }
 
@@ -139,13 +113,9 @@ mod tests {
         Window::new(core::ptr::null_mut(), class)
     }
 
-    fn slot(
-        known: &Known,
-        (window, size): (&Window, usize),
-        address: usize,
-    ) -> Option<(*const PageMeta, usize)> {
-        let (page, slot) = known.slot(window, size, address)?;
-        (!core::ptr::eq(page, &raw const NO_PAGE)).then_some((core::ptr::from_ref(page), slot))
+    fn slot(known: &Known, window: &Window, address: usize) -> Option<(*const PageMeta, usize)> {
+        let (page, slot) = known.slot(window, address)?;
+        Some((core::ptr::from_ref(page), slot))
     }
 
     #[test]
@@ -154,20 +124,19 @@ mod tests {
         for class in ClassIdx::all() {
             let (known, window, page) = (Known::none(), window_of(class), page_of(class, BASE));
             let (size, slots) = (page.slot_size(), page.slots());
-            let of_class = (&window, size);
             for at in 0..slots {
-                assert_eq!(slot(&known, of_class, BASE + at * size), None, "nothing is known in {class:?}");
+                assert_eq!(slot(&known, &window, BASE + at * size), None, "nothing is known in {class:?}");
             }
             (0..slots).for_each(|at| known.remember(&window, page, BASE + at * size));
             for at in 0..slots {
                 let address = BASE + at * size;
-                assert_eq!(slot(&known, of_class, address), Some((core::ptr::from_ref(page), at)));
-                assert_eq!(slot(&known, of_class, address + 8), None, "no block begins there in {class:?}");
+                assert_eq!(slot(&known, &window, address), Some((core::ptr::from_ref(page), at)));
+                assert_eq!(slot(&known, &window, address + 8), None, "no block begins there in {class:?}");
             }
-            assert_eq!(slot(&known, of_class, BASE + slots * size), None, "behind the last slot");
+            assert_eq!(slot(&known, &window, BASE + slots * size), None, "behind the last slot");
             known.forget(page);
             for at in 0..slots {
-                assert_eq!(slot(&known, of_class, BASE + at * size), None, "forgotten in {class:?}");
+                assert_eq!(slot(&known, &window, BASE + at * size), None, "forgotten in {class:?}");
             }
         }
     }
@@ -179,18 +148,13 @@ mod tests {
         for class in ClassIdx::all() {
             let (known, window, page) = (Known::none(), window_of(class), page_of(class, BASE));
             known.remember(&window, page, BASE);
-            let of_class = (&window, page.slot_size());
             for rounds in [1, 2, 64] {
-                assert_eq!(slot(&known, of_class, BASE + rounds * ROUND), None, "{class:?}");
-                assert_eq!(slot(&known, of_class, BASE - rounds * ROUND), None, "{class:?}");
+                assert_eq!(slot(&known, &window, BASE + rounds * ROUND), None, "{class:?}");
+                assert_eq!(slot(&known, &window, BASE - rounds * ROUND), None, "{class:?}");
             }
             // Of another class, whose slots begin there as well.
             for other in ClassIdx::all().filter(|&other| other != class) {
-                assert_eq!(
-                    slot(&known, (&window_of(other), other.about().slot_size as usize), BASE),
-                    None,
-                    "{other:?} in a page of {class:?}"
-                );
+                assert_eq!(slot(&known, &window_of(other), BASE), None, "{other:?} in a page of {class:?}");
             }
         }
     }
