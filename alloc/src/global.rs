@@ -121,7 +121,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
         let block = if size > class::SMALL || align > 16 {
             malloc_other(size, align)
         } else {
-            own_front().0.malloc(size).unwrap_or_else(|| malloc_other(size, align))
+            own_front().0.malloc(size, align).unwrap_or_else(|| malloc_other(size, align))
         };
         site::made(block);
         block
@@ -136,7 +136,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
                 free_other(block, size);
             } else {
                 let (front, heap) = own_front();
-                let window = front.small_window(size);
+                let window = front.small_window(size, align);
                 if !front::free(front, window, block as usize, size) {
                     free_far(block as usize, size, window, heap);
                 }

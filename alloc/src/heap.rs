@@ -104,7 +104,7 @@ impl Heap {
             }
             let small = (&raw mut (*heap).front.small).cast::<*const Window>();
             for step in 0..SMALL_STEPS {
-                small.add(step).write(windows.add(class::of_small(step * 16).get()));
+                small.add(step).write(windows.add(class::of_step(step).get()));
             }
             (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());
@@ -114,8 +114,8 @@ impl Heap {
 
     /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
     #[inline(always)]
-    pub(crate) fn small_window(&self, size: usize) -> &Window {
-        self.front.small_window(size)
+    pub(crate) fn small_window(&self, size: usize, align: usize) -> &Window {
+        self.front.small_window(size, align)
     }
 
     /// The class of one of this heap's windows.

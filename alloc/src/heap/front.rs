@@ -18,7 +18,7 @@ use crate::window::{self, Window};
 #[repr(C)]
 pub(crate) struct Front {
     pub(super) windows: [Window; CLASSES],
-    /// The windows of small requests, by 16-byte step, so that the common request costs one load.
+    /// The windows of small requests, by 8-byte step, so that the common request costs one load.
     pub(super) small: [*const Window; SMALL_STEPS],
     pub(super) known: Known,
     pub(super) is_heap: bool,
@@ -53,16 +53,16 @@ impl Front {
 
     /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
     #[inline(always)]
-    pub(crate) fn small_window(&self, size: usize) -> &Window {
-        debug_assert!(size <= class::SMALL);
+    pub(crate) fn small_window(&self, size: usize, align: usize) -> &Window {
+        debug_assert!(size <= class::SMALL && align <= 16);
         // SAFETY: as many steps as small sizes; each names a window that lives for ever.
-        unsafe { &**self.small.get_unchecked(size.div_ceil(16)) }
+        unsafe { &**self.small.get_unchecked(class::small_step(size, align)) }
     }
 
     /// A block of a small size, if its window has one: its last slot, and nothing that other threads write.
     #[inline(always)]
-    pub(crate) fn malloc(&self, size: usize) -> Option<*mut u8> {
-        let window = self.small_window(size);
+    pub(crate) fn malloc(&self, size: usize, align: usize) -> Option<*mut u8> {
+        let window = self.small_window(size, align);
         let address = window.pop()?;
         window.count_malloc(size);
         Some(address as *mut u8)
