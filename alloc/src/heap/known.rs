@@ -56,8 +56,13 @@ impl Known {
         // A page of another class is further away by the difference of the tags, and what is no page by the tag: there
         // no slot begins.
         let slot = window.slot(address.wrapping_add(window.tag()).wrapping_sub(place.base.get()))?;
-        // SAFETY: with the base the page was set, to metadata, which is never unmapped.
-        Some((unsafe { &*place.page.get() }, slot))
+        let page = place.page.get();
+        // SAFETY: with the base the page was set, to metadata, which is never unmapped: so it is not null.
+        let page = unsafe {
+            core::hint::assert_unchecked(!page.is_null());
+            &*page
+        };
+        Some((page, slot))
     }
 
     /// Notes that a block at `address` of an own page of the window's class is freed. The page has to be
