@@ -4,7 +4,7 @@
 //! most 12.5 % of a request from 128 bytes up, and its page's tail wastes at most 3 %.
 
 /// Number of size classes.
-pub(crate) const CLASSES: usize = 72;
+pub(crate) const CLASSES: usize = 75;
 /// Largest slot, and so the largest request that pages serve.
 pub(crate) const LARGEST: usize = 32 * 1024;
 /// Largest alignment that pages serve. Pages of slots from 128 bytes on are whole granules, so each slot is
@@ -13,15 +13,22 @@ pub(crate) const LARGEST_ALIGN: usize = LARGEST;
 
 /// Bytes of the smallest page.
 pub(crate) const SMALLEST_PAGE: usize = 8 * 1024;
+/// Bytes of the largest page.
+pub(crate) const LARGEST_PAGE: usize = 8 * GRANULE;
 /// Bytes of a granule.
 pub(crate) const GRANULE: usize = 64 * 1024;
 /// Most slots a page may have: eight mask words.
 pub(crate) const PAGE_SLOTS: usize = 512;
 
+/// Least slot, and up to where classes are 8 bytes apart: headers of `Vec` and `String` have 24 bytes.
+const LEAST: usize = 16;
+const FINEST: usize = 64;
+/// Classes up to and including [`FINEST`].
+const FINEST_CLASSES: usize = (FINEST - LEAST) / 8 + 1;
 /// Up to here classes are 16 bytes apart.
 const FINE: usize = 128;
 /// Classes up to and including [`FINE`].
-const FINE_CLASSES: usize = FINE / 16;
+const FINE_CLASSES: usize = FINEST_CLASSES + (FINE - FINEST) / 16;
 /// Classes a doubling above [`FINE`].
 const STEPS: usize = 8;
 
@@ -85,20 +92,28 @@ pub(crate) static TABLE: [Class; CLASSES] = table();
 
 /// Largest request whose class is looked up.
 pub(crate) const SMALL: usize = 1024;
-/// Steps of 16 bytes up to [`SMALL`], from 0.
-pub(crate) const SMALL_STEPS: usize = SMALL / 16 + 1;
+/// Steps of 8 bytes up to [`SMALL`], from 0.
+pub(crate) const SMALL_STEPS: usize = SMALL / 8 + 1;
 
-/// Class of every request up to [`SMALL`], by 16-byte step.
+/// Class of every request up to [`SMALL`], by 8-byte step.
 static SMALL_CLASSES: [u8; SMALL_STEPS] = small();
 
-/// The class of a request up to [`SMALL`].
-pub(crate) fn of_small(size: usize) -> ClassIdx {
-    ClassIdx(SMALL_CLASSES[size.div_ceil(16)])
+/// The step of a request up to [`SMALL`], at an alignment of at most 16: slots of an even step's class are aligned to 16.
+#[inline(always)]
+pub(crate) const fn small_step(size: usize, align: usize) -> usize {
+    if align > 8 { size.div_ceil(16) * 2 } else { size.div_ceil(8) }
+}
+
+/// The class of a step.
+pub(crate) fn of_step(step: usize) -> ClassIdx {
+    ClassIdx(SMALL_CLASSES[step])
 }
 
 const fn slot_size(class: usize) -> usize {
-    if class < FINE_CLASSES {
-        (class + 1) * 16
+    if class < FINEST_CLASSES {
+        LEAST + class * 8
+    } else if class < FINE_CLASSES {
+        FINEST + (class - FINEST_CLASSES + 1) * 16
     } else {
         let above = class - FINE_CLASSES;
         let doubling = FINE << (above / STEPS);
@@ -167,13 +182,13 @@ pub(crate) const fn windows() -> usize {
     slots
 }
 
-/// Least page that wastes at most 3 %: 8 to 32 KiB inside a granule up to 112 bytes a slot, whole
+/// Least page that wastes at most 3 %, of at most 512 slots: 8 to 32 KiB inside a granule up to 112 bytes a slot, whole
 /// granules above.
 const fn page_bytes(size: usize) -> usize {
     let mut bytes = match size {
-        0..=16 => 8 * 1024,
-        17..=48 => 16 * 1024,
-        49..=112 => 32 * 1024,
+        0..=24 => 8 * 1024,
+        25..=56 => 16 * 1024,
+        57..=112 => 32 * 1024,
         _ => GRANULE,
     };
     loop {
@@ -190,17 +205,21 @@ const fn small() -> [u8; SMALL_STEPS] {
     let mut small = [0; SMALL_STEPS];
     let mut step = 0;
     while step < small.len() {
-        small[step] = class_by_shift(if step == 0 { 1 } else { step * 16 }) as u8;
+        small[step] = class_by_shift(step * 8) as u8;
         step += 1;
     }
     small
 }
 
-/// The class by arithmetic, for 1 to [`LARGEST`] bytes.
+/// The class by arithmetic, for up to [`LARGEST`] bytes at an alignment of 8; above [`FINEST`] of 16.
 #[inline(always)]
 const fn class_by_shift(size: usize) -> usize {
-    if size <= FINE {
-        size.div_ceil(16) - 1
+    if size <= LEAST {
+        0
+    } else if size <= FINEST {
+        (size - LEAST).div_ceil(8)
+    } else if size <= FINE {
+        FINEST_CLASSES - 1 + (size - FINEST).div_ceil(16)
     } else {
         let doubling = (size - 1).ilog2() - FINE.ilog2();
         let step = (FINE << doubling) / STEPS;
@@ -216,7 +235,7 @@ pub(crate) fn class_of(size: usize, align: usize) -> Option<ClassIdx> {
         return aligned_class(size, align);
     }
     if size <= SMALL {
-        return Some(of_small(size));
+        return Some(of_step(small_step(size, align)));
     }
     if size <= LARGEST { Some(ClassIdx(class_by_shift(size) as u8)) } else { None }
 }
@@ -242,7 +261,7 @@ mod tests {
     #[test]
     fn every_request_gets_the_least_class_that_holds_it() {
         for size in 0..=LARGEST {
-            let class = class_of(size, 16).unwrap().get();
+            let class = class_of(size, 8).unwrap().get();
             assert!(TABLE[class].slot_size as usize >= size.max(1), "{size}");
             assert!(class == 0 || (TABLE[class - 1].slot_size as usize) < size.max(1), "{size}");
             if size >= 128 {
@@ -261,7 +280,8 @@ mod tests {
                 let class = served.get();
                 assert!(served.align() >= align);
                 assert!(TABLE[class].slot_size as usize >= size);
-                assert_eq!(TABLE[class].slot_size as usize % align.max(16), 0, "{size} at {align}");
+                assert_eq!(TABLE[class].slot_size as usize % align.max(8), 0, "{size} at {align}");
+                assert!(TABLE[class].slot_size as usize - size.max(1) < align.max(16) || size > FINE);
                 assert_eq!(TABLE[class].page_bytes as usize % align.min(8192), 0, "{size} at {align}");
                 assert!(align <= 8192 || TABLE[class].page_bytes as usize % GRANULE == 0);
             }
@@ -278,7 +298,7 @@ mod tests {
             assert!((class.page_bytes as usize - used) * 100 <= class.page_bytes as usize * 3, "{class:?}");
             let whole = class.page_bytes as usize % GRANULE == 0;
             assert!(whole || class.page_bytes.is_power_of_two(), "{class:?}");
-            assert!(class.page_bytes as usize <= 8 * GRANULE, "{class:?}");
+            assert!(class.page_bytes as usize <= LARGEST_PAGE, "{class:?}");
         }
     }
 

@@ -127,7 +127,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
         let block = if size > class::SMALL || align > 16 {
             malloc_other(size, align)
         } else {
-            own_front().0.malloc(size).unwrap_or_else(|| malloc_other(size, align))
+            own_front().0.malloc(size, align).unwrap_or_else(|| malloc_other(size, align))
         };
         site::made(block);
         block
@@ -142,8 +142,8 @@ unsafe impl GlobalAlloc for BucketAlloc {
                 free_other(block, size);
             } else {
                 let (front, heap) = own_front();
-                let window = front.small_window(size);
-                if !front::free(window, block as usize, size) {
+                let window = front.small_window(size, align);
+                if !front::free(front, window, block as usize, size) {
                     free_far(block as usize, size, window, heap);
                 }
             }
@@ -255,7 +255,7 @@ unsafe fn free_other(block: *mut u8, size: usize) {
     }
 }
 
-/// Free of a small block of which the window, the thread's own for the size, does not know the place. `heap` is what
+/// Free of a small block, of the size of `window`, of which the thread's front does not know the place. `heap` is what
 /// [`own_front`] told with it.
 ///
 /// # Safety

@@ -12,6 +12,7 @@
 
 mod elsewhere;
 pub(crate) mod front;
+mod known;
 mod mail;
 mod pages;
 
@@ -20,7 +21,6 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use crate::class::{self, CLASSES, ClassIdx, SMALL_STEPS};
 use crate::fault::{Fault, fatal};
-use crate::granule::Entry;
 use crate::list::Pages;
 use crate::medium;
 use crate::node::{MAX_NODES, NodeId};
@@ -104,7 +104,7 @@ impl Heap {
             }
             let small = (&raw mut (*heap).front.small).cast::<*const Window>();
             for step in 0..SMALL_STEPS {
-                small.add(step).write(windows.add(class::of_small(step * 16).get()));
+                small.add(step).write(windows.add(class::of_step(step).get()));
             }
             (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());
@@ -114,8 +114,8 @@ impl Heap {
 
     /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
     #[inline(always)]
-    pub(crate) fn small_window(&self, size: usize) -> &Window {
-        self.front.small_window(size)
+    pub(crate) fn small_window(&self, size: usize, align: usize) -> &Window {
+        self.front.small_window(size, align)
     }
 
     /// The class of one of this heap's windows.
@@ -183,20 +183,20 @@ impl Heap {
         self.malloc_large(class.about().slot_size as usize, class.align(), bytes)
     }
 
-    /// Frees a block that was requested with `bytes`, of the size of `window`, which does not know its place.
+    /// Frees a block that was requested with `bytes`, of the size of `window`, of which the front does not know the place.
     ///
     /// # Safety
     /// As [`free`](Self::free).
     #[inline(always)]
     pub(crate) unsafe fn free_far(&self, address: usize, window: &Window, bytes: usize) {
-        let Some((page, entry)) = self.region.slab_at(address) else {
+        let Some(page) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
         };
         if page.header.owner.load(Ordering::Relaxed) != core::ptr::from_ref(window) as usize {
-            return self.free_elsewhere(page, entry, address, bytes);
+            return self.free_elsewhere(page, address, bytes);
         }
-        window.remember(page, address);
+        self.front.known.remember(window, page, address);
         Self::free_own(window, page, address, bytes);
     }
 
@@ -207,22 +207,22 @@ impl Heap {
     /// ends the process.
     #[inline(always)]
     pub(crate) unsafe fn free(&self, address: usize, bytes: usize) {
-        let Some((page, entry)) = self.region.slab_at(address) else {
+        let Some(page) = self.region.slab_at(address) else {
             // SAFETY: by this function's contract.
             return unsafe { self.free_unclassed(address, bytes) };
         };
         let Some(window) = self.window_at(page.header.owner.load(Ordering::Relaxed)) else {
-            return self.free_remote(page, entry, address, bytes);
+            return self.free_elsewhere(page, address, bytes);
         };
         Self::free_own(window, page, address, bytes);
     }
 
     /// Frees a block of another heap's page, or of another class than its layout's.
     #[inline(never)]
-    fn free_elsewhere(&self, page: &'static PageMeta, entry: Entry, address: usize, bytes: usize) {
+    fn free_elsewhere(&self, page: &'static PageMeta, address: usize, bytes: usize) {
         match self.window_at(page.header.owner.load(Ordering::Relaxed)) {
             Some(window) => Self::free_own(window, page, address, bytes),
-            None => self.free_remote(page, entry, address, bytes),
+            None => self.free_remote(page, address, bytes),
         }
     }
 
@@ -250,6 +250,7 @@ impl Heap {
             });
             window.forget();
         }
+        self.front.known.forget_all();
         for pages in &self.pages {
             pages.drain_empty(pages::give);
         }
@@ -294,17 +295,6 @@ impl Heap {
     }
 }
 
-/// The slot that a block begins at. What is none ends the process.
-#[inline(always)]
-fn slot_at(page: &PageMeta, entry: Entry, address: usize) -> usize {
-    let in_page = address.wrapping_sub(page.base());
-    let slot = entry.slot(in_page);
-    if slot * page.slot_size() != in_page || slot >= page.slots() {
-        fatal(address_fault(page, address), address, Some(page));
-    }
-    slot
-}
-
 /// What is wrong with an address of the page at which no block begins.
 fn address_fault(page: &PageMeta, address: usize) -> Fault {
     let aligned = (address - page.base()) % page.slot_size().max(1) == 0;
@@ -319,7 +309,14 @@ fn refuse_address(page: &PageMeta, address: usize) {
     fatal(address_fault(page, address), address, Some(page));
 }
 
-/// Ends the process: the slot to be freed by its page's owner is free. Said to return, as above.
+/// Ends the process: the page holds no blocks of this allocator. Said to return, as above.
+#[cold]
+#[inline(never)]
+fn refuse_foreign(page: &PageMeta, address: usize) {
+    fatal(Fault::Foreign, address, Some(page));
+}
+
+/// Ends the process: the slot to be freed is free. Said to return, as above.
 #[cold]
 #[inline(never)]
 fn refuse_free_slot(page: &PageMeta, slot: usize) {

@@ -48,7 +48,7 @@ fn malloc_unnoted(size: usize, align: usize) -> *mut u8 {
     if size > class::SMALL || align > ALIGN {
         return malloc_other(heap, size, align);
     }
-    let window = heap.small_window(size);
+    let window = heap.small_window(size, ALIGN);
     if window.is_sample_due() {
         return malloc_measured(heap, size, align);
     }

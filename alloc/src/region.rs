@@ -318,9 +318,9 @@ impl RegionView {
         }
     }
 
-    /// The slab page that the address lies in, if it is one's, and its granule's entry.
+    /// The slab page that the address lies in, if it is one's.
     #[inline(always)]
-    pub(crate) fn slab_at(&self, address: usize) -> Option<(&'static PageMeta, Entry)> {
+    pub(crate) fn slab_at(&self, address: usize) -> Option<&'static PageMeta> {
         let offset = address.wrapping_sub(self.base);
         if offset >= self.bytes {
             return None;
@@ -333,11 +333,10 @@ impl RegionView {
             return None;
         }
         // SAFETY: an entry of slab kind names opened metadata, which is never unmapped: so it is not null.
-        let page = unsafe {
+        Some(unsafe {
             core::hint::assert_unchecked(!self.metas.is_null());
             &*self.metas.add(entry.meta(offset))
-        };
-        Some((page, entry))
+        })
     }
 }
 

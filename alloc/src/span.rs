@@ -32,7 +32,7 @@ const SPLIT_KEYS: usize = SLAB_KEYS + (SPLIT_SLOT as usize / 8 + 1) * 2 * SPLIT_
 /// Page sizes below a granule, from 1 KiB on.
 const SPLIT_SHIFTS: usize = (GRANULE_SHIFT - SMALLEST_SHIFT) as usize;
 const SMALLEST_SHIFT: u32 = 10;
-const SLAB_KEYS: usize = 8;
+const SLAB_KEYS: usize = 11;
 
 impl PageSpec {
     /// The spec with the page size that will be used: small pages of large slots become granules.

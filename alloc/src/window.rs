@@ -7,11 +7,10 @@
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, Ordering};
 
-use crate::class::{ClassIdx, SMALLEST_PAGE};
-use crate::page::{MaskLine, PageMeta, WORDS};
+use crate::class::ClassIdx;
+use crate::page::{PageMeta, WORDS};
 use crate::sample;
 
 /// Most slots that a window takes from a page at a time; frees may fill it further.
@@ -22,33 +21,7 @@ const FILL: usize = 32;
 const COUNTED: bool = !cfg!(bucketmask_uncounted);
 pub(crate) const CHECKED: bool = !cfg!(bucketmask_unchecked);
 
-/// Pages freed into lately that a window knows.
-const KNOWN: usize = 4;
-
-/// log2 of a place's bytes.
-const KNOWN_SHIFT: u32 = size_of::<Known>().trailing_zeros();
-
-static_assertions::const_assert!(KNOWN.is_power_of_two() && size_of::<Known>().is_power_of_two());
-static_assertions::const_assert!(SMALLEST_PAGE.trailing_zeros() >= KNOWN_SHIFT);
-
-/// A page freed into lately, and its slot 0.
-struct Known {
-    base: Cell<usize>,
-    page: Cell<NonNull<PageMeta>>,
-}
-
-impl Known {
-    const fn none() -> Self {
-        Self { base: Cell::new(0), page: Cell::new(no_page()) }
-    }
-}
-
-const fn no_page() -> NonNull<PageMeta> {
-    // SAFETY: the address of a static.
-    unsafe { NonNull::new_unchecked((&raw const NO_PAGE).cast_mut()) }
-}
-
-/// Two cache lines: where the free slots are and what a free has to know of the class, and which pages were freed into lately.
+/// One cache line: where the free slots are, and what a free has to know of the class.
 #[repr(C, align(64))]
 pub(crate) struct Window {
     /// Behind the last free slot of the stack. There lies the slot that malloc took last, unless it was
@@ -61,33 +34,18 @@ pub(crate) struct Window {
     /// The class's [`Class::inverse`](crate::class::Class::inverse), slots a page and `twos`.
     inverse: u64,
     slots: usize,
+    /// The class's number from bit [`TAG`] on: what tells its pages from those of others.
+    tag: usize,
     twos: u8,
-    /// log2 of a page's bytes, rounded down, less [`KNOWN_SHIFT`]: by so much an address is shifted for its byte in `known`.
-    known_shift: u8,
     /// Places of the stack.
     depth: u16,
     /// Requests without a layout to let pass until one is measured.
     until_sample: AtomicU16,
-    /// Own pages, or [`NO_PAGE`], by the lowest bits of their number. The heap's thread alone looks.
-    known: Apart<[Known; KNOWN]>,
 }
-
-/// A cache line of its own.
-#[repr(align(64))]
-struct Apart<T>(T);
 
 // SAFETY: the pointers name memory of the window's heap, which lives for ever; what they name is atomics. Other threads
 // use no method that touches the cells.
 unsafe impl Sync for Window {}
-
-/// Stands for a page freed into lately where there is none: all its slots are free, so no free passes.
-static NO_PAGE: PageMeta = PageMeta {
-    // SAFETY: a header is integers and pointers, of which zero is one.
-    header: unsafe { core::mem::zeroed() },
-    taken: MaskLine([const { AtomicU64::new(0) }; WORDS]),
-    local_free: MaskLine([const { AtomicU64::new(u64::MAX) }; WORDS]),
-    remote: MaskLine([const { AtomicU64::new(0) }; WORDS]),
-};
 
 /// A free slot: its address, and in one word which of its page it is, in bit [`FRESH`] whether its memory reads as zero, and
 /// from bit [`WORD`] on its word of `local_free`. The number lies lowest, since the processor takes a bit's modulo 64.
@@ -102,8 +60,10 @@ pub(crate) struct FreeSlot {
 const WORD: u32 = 16;
 const FRESH: u32 = 15;
 
-static_assertions::const_assert_eq!(size_of::<Window>(), 128);
-static_assertions::const_assert_eq!(memoffset::offset_of!(Window, known), 64);
+/// Above the bits of addresses.
+const TAG: u32 = 48;
+
+static_assertions::const_assert_eq!(size_of::<Window>(), 64);
 static_assertions::const_assert_eq!(size_of::<FreeSlot>(), 16);
 
 /// The stack of who has no heap: a place below it and one behind it.
@@ -184,11 +144,10 @@ impl Window {
             requested: AtomicU64::new(0),
             inverse: about.inverse,
             slots: usize::from(about.slots),
+            tag: (class.get() + 1) << TAG,
             twos: about.twos,
-            known_shift: (about.page_bytes.ilog2() - KNOWN_SHIFT) as u8,
             depth: about.window,
             until_sample: AtomicU16::new(0),
-            known: Apart([const { Known::none() }; KNOWN]),
         }
     }
 
@@ -201,11 +160,10 @@ impl Window {
             requested: AtomicU64::new(0),
             inverse: 0,
             slots: 0,
+            tag: 0,
             twos: 0,
-            known_shift: 0,
             depth: 0,
             until_sample: AtomicU16::new(0),
-            known: Apart([const { Known::none() }; KNOWN]),
         }
     }
 
@@ -218,31 +176,10 @@ impl Window {
         (slot < self.slots).then_some(slot)
     }
 
-    /// Where a page that holds the address is known, if it is.
+    /// A number of the class's own, far above the lengths of pages.
     #[inline(always)]
-    fn known(&self, address: usize) -> &Known {
-        let byte = address.wrapping_shr(u32::from(self.known_shift)) & ((KNOWN - 1) << KNOWN_SHIFT);
-        // SAFETY: the byte is a multiple of a place's size and below the places' end.
-        unsafe { &*self.known.0.as_ptr().byte_add(byte) }
-    }
-
-    /// The page freed into lately that has a slot which begins at `address`, and the slot, if the window knows it. Where it
-    /// knows none, it may tell of one whose slots are all free.
-    #[inline(always)]
-    pub(crate) fn known_slot(&self, address: usize) -> Option<(&'static PageMeta, usize)> {
-        let known = self.known(address);
-        let slot = self.slot(address.wrapping_sub(known.base.get()))?;
-        // SAFETY: set to metadata, which is never unmapped, or to that of no page.
-        Some((unsafe { known.page.get().as_ref() }, slot))
-    }
-
-    /// Notes that a block at `address` of an own page is freed. The page has to be [forgotten](Self::forget) before it
-    /// is another's.
-    #[inline(always)]
-    pub(crate) fn remember(&self, page: &'static PageMeta, address: usize) {
-        let known = self.known(address);
-        known.base.set(page.base());
-        known.page.set(NonNull::from(page));
+    pub(crate) fn tag(&self) -> usize {
+        self.tag
     }
 
     /// The next slot's address, which is live then; `None` of an empty window. Four loads, and a bit cleared.
@@ -372,12 +309,8 @@ impl Window {
         self.limit.wrapping_sub(usize::from(self.depth)).cast_mut()
     }
 
-    /// Forgets which slots were taken last and which pages were freed into: the page is given back, or another's.
+    /// Forgets which slots were taken last: their page is given back, or another's.
     pub(crate) fn forget(&self) {
-        for known in &self.known.0 {
-            known.base.set(0);
-            known.page.set(no_page());
-        }
         // Behind the top lie those taken since the last time, and then those forgotten or never set.
         let taken = self.room().iter().skip(self.count());
         for slot in taken.take_while(|slot| slot.address.get() != 0) {

@@ -89,14 +89,14 @@ fn threads_come_and_go() {
             .into_iter()
             .flat_map(|thread| thread.join().unwrap())
             .collect();
-        let (live, pages) = of_class(32);
+        let (live, pages) = of_class(LAYOUT.size());
         assert_eq!(live, outliving.len(), "round {round}");
         // What threads leave behind is used by those that come after.
         let first = *pages_after_first_round.get_or_insert(pages);
         assert!(pages <= first + 8, "{pages} pages in round {round}, {first} in the first");
         drop(outliving);
         // Frees of this thread are on their way to idle heaps; they count as free all the same.
-        assert_eq!(of_class(32).0, 0, "round {round}");
+        assert_eq!(of_class(LAYOUT.size()).0, 0, "round {round}");
     }
 }
 

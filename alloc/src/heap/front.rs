@@ -7,6 +7,7 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use super::known::Known;
 use super::{Heap, class_of, refuse_remotely_freed};
 use crate::class::{self, CLASSES, SMALL_STEPS};
 use crate::page::{PageMeta, WORDS};
@@ -17,8 +18,9 @@ use crate::window::{self, Window};
 #[repr(C)]
 pub(crate) struct Front {
     pub(super) windows: [Window; CLASSES],
-    /// The windows of small requests, by 16-byte step, so that the common request costs one load.
+    /// The windows of small requests, by 8-byte step, so that the common request costs one load.
     pub(super) small: [*const Window; SMALL_STEPS],
+    pub(super) known: Known,
     pub(super) is_heap: bool,
 }
 
@@ -40,6 +42,7 @@ impl Front {
         Self {
             windows: [const { Window::none() }; CLASSES],
             small: [&raw const NO_WINDOW; SMALL_STEPS],
+            known: Known::none(),
             is_heap: false,
         }
     }
@@ -52,32 +55,32 @@ impl Front {
 
     /// The window of a request up to [`class::SMALL`] bytes, at an alignment of at most 16.
     #[inline(always)]
-    pub(crate) fn small_window(&self, size: usize) -> &Window {
-        debug_assert!(size <= class::SMALL);
+    pub(crate) fn small_window(&self, size: usize, align: usize) -> &Window {
+        debug_assert!(size <= class::SMALL && align <= 16);
         // SAFETY: as many steps as small sizes; each names a window that lives for ever.
-        unsafe { &**self.small.get_unchecked(size.div_ceil(16)) }
+        unsafe { &**self.small.get_unchecked(class::small_step(size, align)) }
     }
 
     /// A block of a small size, if its window has one: its last slot, and nothing that other threads write.
     #[inline(always)]
-    pub(crate) fn malloc(&self, size: usize) -> Option<*mut u8> {
-        let window = self.small_window(size);
+    pub(crate) fn malloc(&self, size: usize, align: usize) -> Option<*mut u8> {
+        let window = self.small_window(size, align);
         let address = window.pop()?;
         window.count_malloc(size);
         Some(address as *mut u8)
     }
 }
 
-/// Frees a block of the size of `window`, the thread's own, if the window knows its place: it is the block that malloc
+/// Frees a block of the size of `window`, of the thread's own front, if its place is known: it is the block that malloc
 /// took last, or lies in a page freed into lately. `false`: nothing was done.
 #[inline(always)]
-pub(crate) fn free(window: &Window, address: usize, size: usize) -> bool {
+pub(crate) fn free(front: &Front, window: &Window, address: usize, size: usize) -> bool {
     if let Some((word, slot)) = window.push_again(address) {
         window.count_free(size);
         pushed(window::page_of(word), slot);
         return true;
     }
-    match window.known_slot(address) {
+    match front.known.slot(window, address) {
         Some((page, slot)) => free_slot(window, page, slot, address, size),
         None => false,
     }

@@ -6,30 +6,48 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Heap, class_of, slot_at};
+use super::{Heap, class_of, refuse_address, refuse_foreign, refuse_free_slot};
 use crate::fault::{Fault, fatal};
-use crate::granule::{Entry, Kind};
+use crate::granule::Kind;
 use crate::node::{MAX_NODES, NodeId};
 use crate::page::PageMeta;
-use crate::pending::{Flush, Pending};
+use crate::pending::{Added, Flush, Pending};
 use crate::remote;
 
 impl Heap {
     /// Frees a block of another heap's page: it is sent on its way.
-    #[inline(never)]
-    pub(super) fn free_remote(&self, page: &'static PageMeta, entry: Entry, address: usize, bytes: usize) {
+    #[inline(always)]
+    pub(super) fn free_remote(&self, page: &'static PageMeta, address: usize, bytes: usize) {
         if page.kind() != Kind::Slab {
-            fatal(Fault::Foreign, address, Some(page));
+            return refuse_foreign(page, address);
         }
-        let slot = slot_at(page, entry, address);
-        self.window(class_of(page)).count_free(bytes);
+        let class = class_of(page);
+        let window = self.window(class);
+        let Some(slot) = window.slot(address.wrapping_sub(page.base())) else {
+            return refuse_address(page, address);
+        };
+        window.count_free(bytes);
         let page_ptr = core::ptr::from_ref(page).cast_mut();
-        if !self.pending.add(page_ptr, slot, |flush| self.send(flush)) {
-            fatal(Fault::DoubleFree, address, Some(page));
+        match self.pending.add(page_ptr, class, slot, page.slot_size()) {
+            Added::Gathered => {}
+            Added::Due => self.flush(),
+            Added::NoPlace => self.gather_anew(page, slot),
+            Added::Twice => refuse_free_slot(page, slot),
+        }
+    }
+
+    /// Sends what is gathered in the place of a page on its way, and gathers a slot of the page there.
+    #[inline(never)]
+    fn gather_anew(&self, page: &'static PageMeta, slot: usize) {
+        let (class, page_ptr) = (class_of(page), core::ptr::from_ref(page).cast_mut());
+        self.pending.make_place(page_ptr, class, |flush| self.send(flush));
+        if let Added::Due = self.pending.add(page_ptr, class, slot, page.slot_size()) {
+            self.flush();
         }
     }
 
     /// Sends all gathered frees on their way.
+    #[inline(never)]
     pub(super) fn flush(&self) {
         self.pending.flush_all(|flush| self.send(flush));
     }

@@ -54,6 +54,7 @@ impl Heap {
         if used == 0 && !pages.is_only(page) {
             pages.relist(page, Listed::Not);
             self.window(class_of(page)).forget();
+            self.front.known.forget(page);
             if !give(page) {
                 // Claimed: to be looked after again when it was used and is empty once more.
                 pages.relist(page, Listed::Emptier);
