@@ -1,0 +1,42 @@
+//! What stands in for the detector where the feature `detect` is off: nothing.
+//!
+//! Owned by `shared_map`. Invariant: nothing here has a size or an instruction.
+
+use super::operation::Operation;
+use core::marker::PhantomData;
+
+/// No marks.
+pub(crate) struct Watch;
+
+/// An operation that is inside.
+pub(crate) struct Inside<'a>(PhantomData<&'a ()>);
+
+#[allow(clippy::unused_self, reason = "the detector's interface")]
+impl Watch {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self, _: Operation, _: u64) -> Inside<'_> {
+        Inside(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn write(&self, _: Operation, _: u64) -> Inside<'_> {
+        Inside(PhantomData)
+    }
+
+    /// Whether the table may be moved or dropped.
+    #[inline(always)]
+    pub(crate) fn may_go(&self, _: Operation) -> bool {
+        true
+    }
+}
+
+#[allow(clippy::unused_self, reason = "the detector's interface")]
+impl Inside<'_> {
+    /// Looks whether a write came in between.
+    #[inline(always)]
+    pub(crate) fn look(&self) {}
+}
