@@ -26,7 +26,7 @@ use blind as watch;
 use operation::Operation;
 #[cfg(feature = "detect")]
 pub use report::{Response, respond_with};
-use watch::{Inside, Watch};
+use watch::{Iterating, Watch};
 
 use crate::hash::hash_of;
 use crate::iter;
@@ -146,9 +146,8 @@ impl<K, V, S, A: Allocator> SharedMap<K, V, S, A> {
     /// A read, see [`SharedMap`].
     #[inline]
     pub unsafe fn len(&self) -> usize {
-        let _inside = self.watch.read(Operation::Len, 0);
         // SAFETY: no write overlaps, as the caller promises.
-        unsafe { self.seen() }.len()
+        self.watch.read(Operation::Len, 0, || unsafe { self.seen() }.len())
     }
 
     /// Whether there is no entry.
@@ -167,9 +166,8 @@ impl<K, V, S, A: Allocator> SharedMap<K, V, S, A> {
     /// A read, see [`SharedMap`].
     #[inline]
     pub unsafe fn read<R>(&self, look: impl FnOnce(&HashMap<K, V, S, A>) -> R) -> R {
-        let _inside = self.watch.read(Operation::Read, 0);
         // SAFETY: no write overlaps, as the caller promises.
-        look(unsafe { self.seen() })
+        self.watch.read(Operation::Read, 0, || look(unsafe { self.seen() }))
     }
 
     /// Any change of the map, as one operation.
@@ -189,7 +187,7 @@ impl<K, V, S, A: Allocator> SharedMap<K, V, S, A> {
     /// A read, see [`SharedMap`].
     #[allow(clippy::iter_without_into_iter, reason = "`for` would call it without a promise")]
     pub unsafe fn iter(&self) -> SharedIter<'_, K, V> {
-        let inside = self.watch.read(Operation::Iterate, 0);
+        let inside = self.watch.iterate();
         // SAFETY: no write overlaps, as the caller promises.
         SharedIter { inner: unsafe { self.seen() }.iter(), inside, thread: PhantomData }
     }
@@ -276,9 +274,11 @@ where
     {
         // SAFETY: no write overlaps, as the caller promises, here and below.
         let hash = hash_of(unsafe { self.build() }, key);
-        let _inside = self.watch.read(Operation::Get, hash);
-        // SAFETY: as above.
-        unsafe { self.find(hash, key) }.map(|(_, value)| value)
+        let find = || {
+            // SAFETY: as above.
+            unsafe { self.find(hash, key) }.map(|(_, value)| value)
+        };
+        self.watch.read(Operation::Get, hash, find)
     }
 
     /// What `look` makes of the value of `key`.
@@ -292,9 +292,11 @@ where
     {
         // SAFETY: no write overlaps, as the caller promises, here and below.
         let hash = hash_of(unsafe { self.build() }, key);
-        let _inside = self.watch.read(Operation::With, hash);
-        // SAFETY: as above.
-        unsafe { self.find(hash, key) }.map(|(_, value)| look(value))
+        let find = || {
+            // SAFETY: as above.
+            unsafe { self.find(hash, key) }.map(|(_, value)| look(value))
+        };
+        self.watch.read(Operation::With, hash, find)
     }
 
     /// Whether `key` is there.
@@ -308,9 +310,8 @@ where
     {
         // SAFETY: no write overlaps, as the caller promises, here and below.
         let hash = hash_of(unsafe { self.build() }, key);
-        let _inside = self.watch.read(Operation::ContainsKey, hash);
         // SAFETY: as above.
-        unsafe { self.find(hash, key) }.is_some()
+        self.watch.read(Operation::ContainsKey, hash, || unsafe { self.find(hash, key) }.is_some())
     }
 
     /// Sets the value of `key` and returns the one it had. The map keeps the key it has.
@@ -407,7 +408,7 @@ impl<K, V, S, A: Allocator> fmt::Debug for SharedMap<K, V, S, A> {
 /// Entries of a map by reference: [`SharedMap::iter`]. Belongs to the thread that made it.
 pub struct SharedIter<'a, K, V> {
     inner: iter::Iter<'a, K, V>,
-    inside: Inside<'a>,
+    inside: Iterating<'a>,
     thread: PhantomData<*const ()>,
 }
 
@@ -422,6 +423,15 @@ impl<'a, K, V> Iterator for SharedIter<'a, K, V> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.inner.size_hint()
+    }
+
+    #[inline]
+    fn fold<R, F: FnMut(R, Self::Item) -> R>(self, first: R, mut fold: F) -> R {
+        let Self { inner, inside, .. } = self;
+        inner.fold(first, |all, entry| {
+            inside.look();
+            fold(all, entry)
+        })
     }
 }
 
@@ -454,9 +464,8 @@ mod collect {
         const NEEDS_TRACE: bool = <HashMap<K, V, S, A, Auto> as Collect<'gc>>::NEEDS_TRACE;
 
         fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
-            let _inside = self.watch.read(Operation::Trace, 0);
             // SAFETY: no write overlaps, see above.
-            unsafe { self.seen() }.trace(cc);
+            self.watch.read(Operation::Trace, 0, || unsafe { self.seen() }.trace(cc));
         }
     }
 }
@@ -469,6 +478,6 @@ mod tests {
     fn without_the_detector_it_is_a_map_to_the_byte() {
         assert_eq!(size_of::<SharedMap<u64, String>>(), size_of::<HashMap<u64, String>>());
         assert_eq!(size_of::<SharedIter<'_, u64, u64>>(), size_of::<iter::Iter<'_, u64, u64>>());
-        assert_eq!(size_of::<Inside<'_>>(), 0);
+        assert_eq!(size_of::<(Watch, Iterating<'_>, watch::Writing<'_>)>(), 0);
     }
 }

@@ -34,6 +34,7 @@ fn marks<R: Rules>() -> Marks<R, SHARDS> {
         Padded(Shard {
             inside: AtomicU32::new(0),
             iterations: AtomicU32::new(0),
+            iterates: AtomicU32::new(0),
             who: AtomicU32::new(0),
             hash: AtomicU64::new(0),
         })
@@ -216,7 +217,7 @@ fn writer_comes_to_reader<R: Rules + 'static>() {
     }
     let met = shared.0.enter_write(me(0), 1, 8).err().expect("the reader is seen");
     assert_eq!((met.kind, met.inside), (Kind::IterationAndWrite, true));
-    assert_eq!((met.other.thread, met.other.doing), (2, Some((3, 7))));
+    assert_eq!((met.other.thread, met.other.doing), (2, Some((3, 0))));
     shared.1.store(2, Ordering::Release);
     reader.join().expect("the reader ends");
 }

@@ -8,8 +8,11 @@ use core::marker::PhantomData;
 /// No marks.
 pub(crate) struct Watch;
 
-/// An operation that is inside.
-pub(crate) struct Inside<'a>(PhantomData<&'a ()>);
+/// An iteration that is inside.
+pub(crate) struct Iterating<'a>(PhantomData<&'a ()>);
+
+/// A write that is inside.
+pub(crate) struct Writing<'a>(PhantomData<&'a ()>);
 
 #[allow(clippy::unused_self, reason = "the detector's interface")]
 impl Watch {
@@ -18,13 +21,18 @@ impl Watch {
     }
 
     #[inline(always)]
-    pub(crate) fn read(&self, _: Operation, _: u64) -> Inside<'_> {
-        Inside(PhantomData)
+    pub(crate) fn read<R>(&self, _: Operation, _: u64, work: impl FnOnce() -> R) -> R {
+        work()
     }
 
     #[inline(always)]
-    pub(crate) fn write(&self, _: Operation, _: u64) -> Inside<'_> {
-        Inside(PhantomData)
+    pub(crate) fn iterate(&self) -> Iterating<'_> {
+        Iterating(PhantomData)
+    }
+
+    #[inline(always)]
+    pub(crate) fn write(&self, _: Operation, _: u64) -> Writing<'_> {
+        Writing(PhantomData)
     }
 
     /// Whether the table may be moved or dropped.
@@ -35,7 +43,7 @@ impl Watch {
 }
 
 #[allow(clippy::unused_self, reason = "the detector's interface")]
-impl Inside<'_> {
+impl Iterating<'_> {
     /// Looks whether a write came in between.
     #[inline(always)]
     pub(crate) fn look(&self) {}

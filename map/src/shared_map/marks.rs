@@ -108,12 +108,15 @@ pub(crate) struct Me {
 
 /// Readers that share a shard: one thread, but for the last shard, which all threads share that have none.
 pub(crate) struct Shard {
-    /// Reads that are inside, iterations among them.
+    /// Reads that are inside. Those of one thread end in the opposite order of their beginnings.
     pub(crate) inside: AtomicU32,
-    pub(crate) iterations: AtomicU32,
     /// Thread and operation of the outermost read: `number << 8 | operation`.
     pub(crate) who: AtomicU32,
     pub(crate) hash: AtomicU64,
+    /// Iterations, which end in any order.
+    pub(crate) iterations: AtomicU32,
+    /// Thread and operation of an iteration.
+    pub(crate) iterates: AtomicU32,
 }
 
 /// What the last writer wrote down of itself, once its claim held.
@@ -133,11 +136,20 @@ pub(crate) struct Marks<R, const SHARDS: usize> {
     pub(crate) rules: PhantomData<R>,
 }
 
+/// How a read is marked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Marked {
+    /// As the outermost one of the only thread of its shard.
+    Alone,
+    Counted,
+    Iterates,
+}
+
 /// A read that is inside.
 #[derive(Clone, Copy)]
 pub(crate) struct Read {
     pub(crate) me: Me,
-    iterates: bool,
+    marked: Marked,
     seen: u64,
 }
 
@@ -167,20 +179,31 @@ impl<R: Rules, const SHARDS: usize> Marks<R, SHARDS> {
         if self.used.load(Ordering::Relaxed) & 1 << me.shard == 0 {
             self.used.fetch_or(1 << me.shard, Ordering::Relaxed);
         }
-        if shared || shard.inside.load(Ordering::Relaxed) == 0 {
-            shard.who.store(me.number << 8 | u32::from(what), Ordering::Relaxed);
+        let who = me.number << 8 | u32::from(what);
+        let marked = if iterates {
+            shard.iterates.store(who, Ordering::Relaxed);
+            Marked::Iterates
+        } else if shared || shard.inside.load(Ordering::Relaxed) != 0 {
+            Marked::Counted
+        } else {
+            Marked::Alone
+        };
+        if marked == Marked::Alone || shared && !iterates {
+            shard.who.store(who, Ordering::Relaxed);
             shard.hash.store(hash, Ordering::Relaxed);
         }
-        // Whoever sees the count sees what was written down before.
+        // Whoever sees the mark sees what was written down before.
         fence(Ordering::Release);
-        add(&shard.inside, 1, shared);
-        if iterates {
-            add(&shard.iterations, 1, shared);
+        match marked {
+            // By far the most: stores that depend on no load, so that one read does not wait for the one before.
+            Marked::Alone => shard.inside.store(1, Ordering::Relaxed),
+            Marked::Counted => add(&shard.inside, 1, shared),
+            Marked::Iterates => add(&shard.iterations, 1, shared),
         }
         // The store goes out before the looks, as far as the compiler is concerned. The processor may still keep it back past the first look:
         // then neither side sees the other now, and the second look does.
         compiler_fence(Ordering::SeqCst);
-        let read = Read { me, iterates, seen: self.word.load(Ordering::Relaxed) };
+        let read = Read { me, marked, seen: self.word.load(Ordering::Relaxed) };
         // The first look comes before all that is read: pairs with the release fence of a writer's end.
         fence(Ordering::Acquire);
         if is_busy(read.seen) {
@@ -201,7 +224,11 @@ impl<R: Rules, const SHARDS: usize> Marks<R, SHARDS> {
         // makes its claim visible here.
         fence(Ordering::Acquire);
         let now = self.word.load(Ordering::Relaxed);
-        if now == read.seen { Ok(()) } else { Err(self.met_writer(now, kind(read.iterates))) }
+        if now == read.seen {
+            Ok(())
+        } else {
+            Err(self.met_writer(now, kind(read.marked == Marked::Iterates)))
+        }
     }
 
     /// A read ends.
@@ -210,7 +237,11 @@ impl<R: Rules, const SHARDS: usize> Marks<R, SHARDS> {
         if R::FAULT == Fault::LateLook {
             self.leave(read);
             let now = self.word.load(Ordering::Relaxed);
-            return if now == read.seen { Ok(()) } else { Err(self.met_writer(now, kind(read.iterates))) };
+            return if now == read.seen {
+                Ok(())
+            } else {
+                Err(self.met_writer(now, kind(read.marked == Marked::Iterates)))
+            };
         }
         let looked = self.look(read);
         self.leave(read);
@@ -224,10 +255,11 @@ impl<R: Rules, const SHARDS: usize> Marks<R, SHARDS> {
         let shared = read.me.shard == SHARDS - 1;
         // The reads and the look came before: a writer that sees the mark gone is after them.
         fence(Ordering::Release);
-        if read.iterates {
-            add(&shard.iterations, u32::MAX, shared);
+        match read.marked {
+            Marked::Alone => shard.inside.store(0, Ordering::Relaxed),
+            Marked::Counted => add(&shard.inside, u32::MAX, shared),
+            Marked::Iterates => add(&shard.iterations, u32::MAX, shared),
         }
-        add(&shard.inside, u32::MAX, shared);
     }
 
     /// A write begins.
@@ -252,7 +284,7 @@ impl<R: Rules, const SHARDS: usize> Marks<R, SHARDS> {
         let mut left = if R::FAULT == Fault::NoScan { 0 } else { self.used.load(Ordering::Relaxed) };
         while left != 0 {
             let shard = &self.shards[left.trailing_zeros() as usize].0;
-            if shard.inside.load(Ordering::Relaxed) != 0 {
+            if shard.inside.load(Ordering::Relaxed) | shard.iterations.load(Ordering::Relaxed) != 0 {
                 let overlap = Self::met_reader(shard);
                 // Nothing was written, so who looks again need not know.
                 self.word.store(before, Ordering::Relaxed);
@@ -295,9 +327,14 @@ impl<R: Rules, const SHARDS: usize> Marks<R, SHARDS> {
         // Pairs with the release fence before the count.
         fence(Ordering::Acquire);
         let iterates = shard.iterations.load(Ordering::Relaxed) != 0;
+        if iterates {
+            let who = shard.iterates.load(Ordering::Relaxed);
+            let other = Side { thread: who >> 8, doing: Some((who as u8, 0)) };
+            return Overlap { kind: Kind::IterationAndWrite, other, inside: true };
+        }
         let read = || (shard.who.load(Ordering::Relaxed), shard.hash.load(Ordering::Relaxed));
         let (first, second) = (read(), read());
         let doing = (first == second).then_some((first.0 as u8, first.1));
-        Overlap { kind: kind(iterates), other: Side { thread: first.0 >> 8, doing }, inside: true }
+        Overlap { kind: Kind::ReadAndWrite, other: Side { thread: first.0 >> 8, doing }, inside: true }
     }
 }

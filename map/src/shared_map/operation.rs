@@ -11,6 +11,7 @@ pub(crate) enum Operation {
     ContainsKey,
     Len,
     Read,
+    #[cfg_attr(not(feature = "detect"), allow(dead_code, reason = "a detector's"))]
     Iterate,
     #[cfg_attr(not(feature = "gc"), allow(dead_code, reason = "a collector's"))]
     Trace,

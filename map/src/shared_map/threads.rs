@@ -68,7 +68,8 @@ fn unpack(me: u32) -> Me {
 /// Who calls, and whether its stacks are recorded.
 #[inline(always)]
 pub(crate) fn me() -> (Me, bool) {
-    let mut packed = ME.get();
+    // Never fails, since it has no destructor; unlike `get` it is always compiled in place.
+    let mut packed = ME.try_with(Cell::get).unwrap_or(0);
     if packed == 0 {
         packed = arrive();
     }

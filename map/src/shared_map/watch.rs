@@ -1,7 +1,7 @@
 //! The detector of one map: marks, and what is done when they meet.
 //!
-//! Owned by `shared_map`, where the feature `detect` is on. Invariant: whoever gets an [`Inside`] has met nobody so far, and its mark is taken
-//! away when it goes, however it goes.
+//! Owned by `shared_map`, where the feature `detect` is on. Invariant: whoever is let in has met nobody so far, and its mark is taken away when it goes,
+//! however it goes.
 
 use super::marks::{Marks, Me, Overlap, Read, Shard, Sound, Write, Written};
 use super::operation::Operation;
@@ -18,16 +18,25 @@ pub(crate) struct Watch {
     marks: Marks<Sound, SHARDS>,
 }
 
-enum Way {
-    Read(Read),
-    Write(Write),
+/// An iteration that is inside.
+pub(crate) struct Iterating<'a> {
+    watch: &'a Watch,
+    read: Read,
 }
 
-/// An operation that is inside.
-pub(crate) struct Inside<'a> {
+/// A write that is inside.
+pub(crate) struct Writing<'a> {
     watch: &'a Watch,
-    way: Way,
-    what: (Operation, u64),
+    write: Write,
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 impl Watch {
@@ -57,20 +66,38 @@ impl Watch {
         me
     }
 
+    /// A read from beginning to end. Not by a guard's drop, which would be compiled out of line and have the mark lie in memory.
     #[inline(always)]
-    pub(crate) fn read(&self, operation: Operation, hash: u64) -> Inside<'_> {
+    pub(crate) fn read<R>(&self, operation: Operation, hash: u64, work: impl FnOnce() -> R) -> R {
         let me = self.enters(operation);
-        match self.marks.enter_read(me, operation as u8, hash, operation == Operation::Iterate) {
-            Ok(read) => Inside { watch: self, way: Way::Read(read), what: (operation, hash) },
+        let read = match self.marks.enter_read(me, operation as u8, hash, false) {
+            Ok(read) => read,
             Err(overlap) => report::raise(self.address(), me.number, (operation, hash), &overlap),
+        };
+        // A thread that unwinds out of the read takes its mark along, and looks no more: it has something to say already.
+        let unwinds = OnDrop(|| self.marks.leave(read));
+        let result = work();
+        core::mem::forget(unwinds);
+        if let Err(overlap) = self.marks.exit_read(read) {
+            report::raise(self.address(), me.number, (operation, hash), &overlap);
+        }
+        result
+    }
+
+    /// A read that ends when the guard is dropped.
+    pub(crate) fn iterate(&self) -> Iterating<'_> {
+        let me = self.enters(Operation::Iterate);
+        match self.marks.enter_read(me, Operation::Iterate as u8, 0, true) {
+            Ok(read) => Iterating { watch: self, read },
+            Err(overlap) => report::raise(self.address(), me.number, (Operation::Iterate, 0), &overlap),
         }
     }
 
     #[inline(always)]
-    pub(crate) fn write(&self, operation: Operation, hash: u64) -> Inside<'_> {
+    pub(crate) fn write(&self, operation: Operation, hash: u64) -> Writing<'_> {
         let me = self.enters(operation);
         match self.marks.enter_write(me, operation as u8, hash) {
-            Ok(write) => Inside { watch: self, way: Way::Write(write), what: (operation, hash) },
+            Ok(write) => Writing { watch: self, write },
             Err(overlap) => report::raise(self.address(), me.number, (operation, hash), &overlap),
         }
     }
@@ -92,43 +119,43 @@ impl Watch {
 const fn new_shard() -> Padded<Shard> {
     Padded(Shard {
         inside: AtomicU32::new(0),
-        iterations: AtomicU32::new(0),
         who: AtomicU32::new(0),
         hash: AtomicU64::new(0),
+        iterations: AtomicU32::new(0),
+        iterates: AtomicU32::new(0),
     })
 }
 
-impl Inside<'_> {
+impl Iterating<'_> {
     #[cold]
     #[inline(never)]
-    fn raise(&self, read: Read, overlap: &Overlap) {
+    fn met(&self, overlap: &Overlap) {
         // A thread that unwinds from a panic has said what there is to say.
         if !std::thread::panicking() {
-            report::raise(self.watch.address(), read.me.number, self.what, overlap);
+            report::raise(self.watch.address(), self.read.me.number, (Operation::Iterate, 0), overlap);
         }
     }
 
     /// Looks whether a write came in between.
     #[inline(always)]
     pub(crate) fn look(&self) {
-        if let Way::Read(read) = self.way {
-            if let Err(overlap) = self.watch.marks.look(read) {
-                self.raise(read, &overlap);
-            }
+        if let Err(overlap) = self.watch.marks.look(self.read) {
+            self.met(&overlap);
         }
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Iterating<'_> {
+    fn drop(&mut self) {
+        if let Err(overlap) = self.watch.marks.exit_read(self.read) {
+            self.met(&overlap);
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.way {
-            Way::Write(write) => self.watch.marks.exit_write(write),
-            Way::Read(read) => {
-                if let Err(overlap) = self.watch.marks.exit_read(read) {
-                    self.raise(read, &overlap);
-                }
-            }
-        }
+        self.watch.marks.exit_write(self.write);
     }
 }

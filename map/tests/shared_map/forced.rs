@@ -4,11 +4,12 @@ use super::gate::{Gate, Key};
 use super::on_threads;
 use crate::common::{By, MIXED};
 use bucketmask_map::raw::SharedMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 use std::sync::Arc;
 use std::thread;
 
-pub(crate) const TESTS: [(&str, fn()); 10] = [
+pub(crate) const TESTS: [(&str, fn()); 11] = [
+    ("who_panics_inside_takes_its_mark_along", who_panics_inside_takes_its_mark_along),
     ("a_writer_that_comes_to_a_reader_is_found", a_writer_that_comes_to_a_reader_is_found),
     ("a_reader_that_comes_to_a_writer_is_found", a_reader_that_comes_to_a_writer_is_found),
     ("a_reader_that_comes_to_growth_is_found", a_reader_that_comes_to_growth_is_found),
@@ -256,4 +257,23 @@ fn what_was_found_left_the_map_whole() {
     // SAFETY: the readers are joined.
     unsafe { map.clear() };
     assert_eq!(map.into_inner().len(), 0);
+}
+
+/// Reads, writes and iterations that unwind: what comes after them meets nobody.
+fn who_panics_inside_takes_its_mark_along() {
+    let map = ten();
+    // SAFETY: by one thread; what panics is over.
+    unsafe {
+        let ended =
+            |message: Option<String>| assert_eq!(message.as_deref(), Some("something else than a report"));
+        ended(said(|| map.with(&Key::new(1), |_| resume_unwind(Box::new(())))));
+        ended(said(|| map.retain(|_, _| resume_unwind(Box::new(())))));
+        ended(said(|| {
+            let _entries = map.iter();
+            resume_unwind(Box::new(()))
+        }));
+        ended(said(|| map.update(&Key::new(1), |_| resume_unwind(Box::new(())))));
+        assert_eq!(map.insert(Key::new(1), 1), Some(1));
+        assert_eq!(map.iter().count(), 10);
+    }
 }
