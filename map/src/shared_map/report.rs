@@ -5,9 +5,9 @@
 use super::marks::{Kind, Overlap};
 use super::operation::Operation;
 use super::{stacks, threads};
+use bucketmask_alloc::frames::Stack;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU8, Ordering};
-use std::backtrace::Backtrace;
 use std::io;
 
 /// What a map does that finds an overlap; see [`respond_with`].
@@ -78,8 +78,10 @@ fn operation(to: &mut String, operation: Operation, hash: u64) -> fmt::Result {
     }
 }
 
-fn indented(to: &mut String, stack: &Backtrace) -> fmt::Result {
-    stack.to_string().lines().try_for_each(|line| writeln!(to, "    {line}"))
+/// The frames from the caller of the map on.
+fn indented(to: &mut String, stack: &Stack) -> fmt::Result {
+    let frames = stack.resolve(&["bucketmask_map::shared_map"]);
+    frames.iter().enumerate().try_for_each(|(number, frame)| writeln!(to, "  {number:3}: {frame}"))
 }
 
 fn text(to: &mut String, map: usize, me: u32, ours: (Operation, u64), overlap: &Overlap) -> fmt::Result {
@@ -103,7 +105,7 @@ fn text(to: &mut String, map: usize, me: u32, ours: (Operation, u64), overlap: &
         }
     }
     writeln!(to, "\n  this side's stack:")?;
-    indented(to, &Backtrace::force_capture())?;
+    indented(to, &Stack::capture())?;
     let stack = doing.and_then(|(what, _)| stacks::recorded(other.thread, map, what as u8));
     match stack {
         Some(stack) => {
