@@ -45,6 +45,8 @@ pub mod raw;
 mod class;
 mod fault;
 mod fork;
+#[cfg(feature = "frames")]
+pub mod frames;
 mod gate;
 mod global;
 mod granule;

@@ -10,6 +10,7 @@
 //! - [`HashTable`]: the table with the hashes in the caller's hand.
 //! - [`StrMap`]: a map from strings whose short keys lie in the table.
 //! - [`ConcurrentMap`], module [`concurrent`]: a map that many threads use at once, read without locks.
+//! - [`raw::SharedMap`]: a map that is shared by hand, and that finds overlapping uses where the feature `detect` is on.
 //! - `GcMap` (feature `gc`): a map that lives in a collector's arena, traced by its masks.
 //!
 //! Invariant: unsafe code lives in `raw/`, `concurrent/` and what that stands on alone, and no user code runs while a table is between two valid states.
@@ -39,10 +40,11 @@ mod pages;
 #[cfg(feature = "rayon")]
 pub mod par;
 mod range;
-mod raw;
+pub mod raw;
 #[cfg(feature = "serde")]
 mod serde;
 mod set;
+mod shared_map;
 pub mod str_map;
 mod sync;
 mod traits;

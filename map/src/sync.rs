@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+#[cfg(feature = "detect")]
+pub(crate) use core::sync::atomic::{AtomicU32, fence};
 pub(crate) use parking_lot::Mutex;
 
 use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN};

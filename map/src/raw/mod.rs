@@ -1,4 +1,4 @@
-//! The table under the safe faces: where memory lies, how it is searched, how it grows.
+//! The table under the safe faces: where memory lies, how it is searched, how it grows. Published is [`SharedMap`] alone.
 //!
 //! Owned by `map.rs`, `set.rs` and `gc_map.rs`, which see no pointer. The files read as one chain: `layout` says where
 //! heads and slots lie, `storage` gets the memory, `group` reads a head, `table` finds, places and removes, `upkeep`
@@ -41,6 +41,9 @@ mod scarce;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "detect")]
+pub use crate::shared_map::{Response, respond_with};
+pub use crate::shared_map::{SharedIter, SharedMap};
 pub(crate) use cell::{Cell, Occupied, Vacant};
 use storage::TryReserveError;
 pub(crate) use table::RawTable;

@@ -1,0 +1,201 @@
+//! Stacks of real binaries: this very program as it was built, without its debug information, without any symbols, and with a C frame in
+//! between. What a stripped one prints is given to `addr2line`, with the binary of before.
+//!
+//! `strip -S` and `strip -s` are what `strip = "debuginfo"` and `strip = true` have rustc do. Needs binutils and a C compiler.
+//! Invariant: what is expected of a frame is the line that [`deepest`] notes itself.
+
+mod common;
+
+use std::ffi::{CString, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bucketmask_alloc::frames::{Frame, Place, Stack};
+use bucketmask_alloc::{PageRequest, current_node, give_back, lend};
+use tempfile::TempDir;
+
+/// The line of the call to `capture` in [`deepest`], below.
+const LINE: u32 = line!() + 5;
+
+/// Prints the stack that it is called on, from here.
+#[inline(never)]
+extern "C" fn deepest() {
+    print!("{}", std::hint::black_box(Stack::capture()));
+}
+
+/// A caller of [`deepest`] that stays on the stack.
+#[inline(never)]
+fn caller(call: impl FnOnce()) {
+    call();
+    std::hint::black_box(());
+}
+
+/// A folder of this test's own, and this program in it, treated with `strip` if so asked.
+fn copy(strip: Option<&str>) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("program");
+    // By another process: what this one has open for writing, the children of its other threads have as well, and it can't be run.
+    said_by(Command::new("cp").arg(std::env::current_exe().expect("this program has a path")).arg(&program));
+    if let Some(how) = strip {
+        said_by(Command::new("strip").arg(how).arg(&program));
+    }
+    (folder, program)
+}
+
+/// What a command prints that ends well.
+fn said_by(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// The stack that a program prints which is a copy of this one.
+fn stack_of(program: &Path, foreign: Option<&Path>) -> String {
+    let mut command = Command::new(program);
+    command.env("BUCKETMASK_FRAMES_PART", "stack");
+    if let Some(library) = foreign {
+        command.env("BUCKETMASK_FRAMES_FOREIGN", library);
+    }
+    said_by(&mut command)
+}
+
+/// What the child does.
+fn part() {
+    match std::env::var_os("BUCKETMASK_FRAMES_FOREIGN") {
+        None => caller(|| deepest()),
+        Some(library) => caller(|| {
+            let library = CString::new(library.into_encoded_bytes()).expect("a path");
+            // SAFETY: a library that the test made, whose one function calls the function that it is given.
+            unsafe {
+                let library = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
+                let function = libc::dlsym(library, c"foreign_call".as_ptr());
+                assert!(!function.is_null(), "the library has the function");
+                let function: unsafe extern "C" fn(extern "C" fn()) =
+                    std::mem::transmute::<*mut c_void, _>(function);
+                function(deepest);
+            }
+        }),
+    }
+}
+
+/// The build id that `readelf` reads, as a frame tells it.
+fn build_id(module: &Path) -> String {
+    let notes = said_by(Command::new("readelf").arg("-n").arg(module));
+    match notes.lines().find_map(|line| line.trim().strip_prefix("Build ID: ")) {
+        Some(id) => format!("(build id {id})"),
+        None => "(no build id)".to_owned(),
+    }
+}
+
+/// Function and line that `addr2line` finds for the first frame of a stack that is told as `path+offset`.
+fn resolved(stack: &str, path: &Path, unstripped: &Path) -> Vec<String> {
+    let start = format!("{}+", path.display());
+    let offsets = stack.lines().filter_map(|line| line.split_once(&start)?.1.split(' ').next());
+    let mut addr2line = Command::new("addr2line");
+    addr2line.args(["-f", "-C", "-e"]).arg(unstripped).args(offsets);
+    said_by(&mut addr2line).lines().map(str::to_owned).collect()
+}
+
+fn here() -> String {
+    format!("frames.rs:{LINE}")
+}
+
+fn a_program_as_built_has_functions_and_lines() {
+    let (_folder, program) = copy(None);
+    let stack = stack_of(&program, None);
+    let mut lines = stack.lines();
+    let first = lines.next().expect("a frame");
+    assert!(first.starts_with("  0: ") && first.ends_with("deepest"), "{stack}");
+    assert!(lines.next().is_some_and(|line| line.ends_with(&here())), "{stack}");
+    assert!(stack.contains("frames::caller") && stack.contains("frames::part"), "{stack}");
+    for runtime in ["capture", "backtrace::", "rust_begin_short", "lang_start", "libc.so"] {
+        assert!(!stack.contains(runtime), "{runtime} in {stack}");
+    }
+}
+
+fn without_debug_information_there_are_functions() {
+    let (_folder, program) = copy(Some("-S"));
+    let stack = stack_of(&program, None);
+    let first = stack.lines().next().expect("a frame");
+    assert!(first.contains("deepest in ") && first.ends_with(&build_id(&program)), "{stack}");
+    assert!(!stack.contains("frames.rs"), "{stack}");
+    assert!(stack.contains("frames::caller"), "{stack}");
+}
+
+fn a_stripped_program_has_what_addr2line_resolves() {
+    let (_folder, program) = copy(Some("-s"));
+    let stack = stack_of(&program, None);
+    assert!(!stack.contains("deepest") && !stack.contains("frames.rs"), "{stack}");
+    let first = stack.lines().next().expect("a frame");
+    let start = format!("  0: {}+0x", program.display());
+    assert!(first.starts_with(&start) && first.ends_with(&build_id(&program)), "{stack}");
+    let found = resolved(&stack, &program, &std::env::current_exe().expect("this program has a path"));
+    assert!(found[0].ends_with("deepest") && found[1].contains(&here()), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("frames::part")), "{found:?}");
+}
+
+/// A C library, unstripped and stripped, between two frames of ours.
+fn a_foreign_frame_is_told_like_ours() {
+    let (folder, program) = copy(None);
+    let folder = folder.path();
+    let (source, library, stripped) =
+        (folder.join("foreign.c"), folder.join("libforeign.so"), folder.join("libstripped.so"));
+    std::fs::write(&source, "void foreign_call(void (*back)(void))\n{\n    back();\n    back = 0;\n}\n")
+        .expect("a file");
+    let mut cc = Command::new("cc");
+    cc.args(["-g", "-O0", "-shared", "-fPIC", "-Wl,--build-id", "-o"]).arg(&library).arg(&source);
+    said_by(&mut cc);
+    let stack = stack_of(&program, Some(&library));
+    assert!(stack.contains("1: foreign_call\n") && stack.contains("foreign.c:3\n"), "{stack}");
+    assert!(stack.contains("frames::caller"), "what called the foreign one: {stack}");
+    said_by(Command::new("strip").arg("-s").arg("-o").arg(&stripped).arg(&library));
+    let stack = stack_of(&program, Some(&stripped));
+    assert!(stack.contains(&build_id(&library)) && !build_id(&library).contains("no"), "{stack}");
+    assert!(!stack.contains("foreign.c:"), "{stack}");
+    let found = resolved(&stack, &stripped, &library);
+    assert!(found.len() == 2 && found[0] == "foreign_call" && found[1].ends_with("foreign.c:3"), "{found:?}");
+}
+
+fn an_address_in_no_module_is_unknown() {
+    let frame = Frame::at(0x10);
+    assert_eq!((frame.to_string().as_str(), frame.module), ("unknown 0x10", None));
+    let known = Frame::at(deepest as extern "C" fn() as usize);
+    assert!(known.to_string().contains("deepest"), "{known}");
+    assert!(known.module.is_some_and(|module| module.path == std::env::current_exe().expect("a path")));
+}
+
+fn what_a_caller_does_not_want_is_left_out() {
+    let stack = Stack::capture();
+    let frames = stack.resolve(&[]);
+    assert!(frames[0].to_string().contains("what_a_caller_does_not_want"), "{stack}");
+    let fewer = stack.resolve(&["frames::what_a_caller_does_not_want"]);
+    assert_eq!(fewer.first().map(|frame| frame.address), frames.get(1).map(|frame| frame.address));
+}
+
+fn an_address_of_a_page_has_a_slot_and_a_bucket() {
+    let page = lend(current_node(), PageRequest { bytes: 8192, slot_size: 32, leaf: true }).expect("a page");
+    let base = page.base().addr().get();
+    let place = Place::of(base + 70 * 32 + 5).expect("it is in the page");
+    assert_eq!((place.page, place.slot_size), (base, 32));
+    assert_eq!((place.slot, place.bucket), (70, 1));
+    assert!(place.to_string().ends_with("slots of 32 bytes, slot 70, bucket 1"), "{place}");
+    assert_eq!(Place::of(&raw const place as usize), None, "a stack is no page");
+    // SAFETY: nothing of it is used any more.
+    unsafe { give_back(page) };
+}
+
+fn main() {
+    if std::env::var_os("BUCKETMASK_FRAMES_PART").is_some() {
+        return part();
+    }
+    common::run(&[
+        ("a_program_as_built_has_functions_and_lines", a_program_as_built_has_functions_and_lines),
+        ("without_debug_information_there_are_functions", without_debug_information_there_are_functions),
+        ("a_stripped_program_has_what_addr2line_resolves", a_stripped_program_has_what_addr2line_resolves),
+        ("a_foreign_frame_is_told_like_ours", a_foreign_frame_is_told_like_ours),
+        ("an_address_in_no_module_is_unknown", an_address_in_no_module_is_unknown),
+        ("what_a_caller_does_not_want_is_left_out", what_a_caller_does_not_want_is_left_out),
+        ("an_address_of_a_page_has_a_slot_and_a_bucket", an_address_of_a_page_has_a_slot_and_a_bucket),
+    ]);
+}
