@@ -193,7 +193,15 @@ impl<'gc, T: 'gc> Gc<'gc, [T]> {
 unsafe impl<'gc, T: ?Sized + 'gc> Collect<'gc> for Gc<'gc, T> {
     #[inline(always)]
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
-        cc.trace_gc(Gc::erase(*self));
+        // A pointer to a sized type most often leads to an object that was made as one, and not cast since.
+        if size_of::<NonNull<T>>() == size_of::<usize>() {
+            // SAFETY: the target is live, and nobody holds it mutably during a cycle. Its size and alignment are
+            // constants, so nothing is read.
+            let target = unsafe { self.ptr.as_ref() };
+            cc.trace_gc_of(Gc::erase(*self), heap::slot_bytes(size_of_val(target), align_of_val(target)));
+        } else {
+            cc.trace_gc(Gc::erase(*self));
+        }
     }
 }
 

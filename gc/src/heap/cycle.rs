@@ -15,6 +15,7 @@ use super::{Context, Heap};
 use crate::budget::Limit;
 use crate::collect::Collect;
 use crate::metrics::{Metrics, QUANTUM_BYTES};
+use crate::spans;
 use crate::trace_line;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
@@ -109,6 +110,9 @@ impl Context {
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {
+        if phase != self.phase() {
+            spans::change(self.phase(), phase, self.metrics.total_gc_count());
+        }
         self.phase.set(phase);
         self.alert.set(phase == Phase::Mark || self.counts.get());
     }
@@ -169,7 +173,9 @@ impl Context {
         // Whether the cycle began in this run.
         let mut began = false;
         loop {
-            match self.phase.get() {
+            let phase = self.phase.get();
+            let _span = spans::phase(phase, self.heap.get_mut().last.cycle + 1);
+            match phase {
                 Phase::Sleep => {
                     began = true;
                     self.heap.get_mut().start_marking();
@@ -236,7 +242,8 @@ impl Context {
         let start = Instant::now();
         let metrics = &self.metrics;
         let heap = self.heap.get_mut();
-        let ended = heap.sweep_some(metrics, destructors, || effort.is_spent(metrics));
+        let pages = if effort == Effort::All { usize::MAX } else { 1 };
+        let ended = heap.sweep_some(metrics, destructors, pages, || effort.is_spent(metrics));
         heap.report.sweep_time += start.elapsed();
         ended
     }
@@ -247,6 +254,7 @@ impl Context {
         heap.report.barriers = barriers.since(heap.barriers_before);
         heap.barriers_before = barriers;
         heap.finish_sweep();
+        spans::end(&heap.last);
         self.metrics.finish_cycle(as_one_piece);
         self.set_phase(Phase::Sleep);
     }

@@ -46,6 +46,7 @@ use cycle::Phase;
 use huge::HugeList;
 use index::Index;
 use mark::Marker;
+pub(crate) use plan::slot_bytes;
 use remains::Remains;
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
