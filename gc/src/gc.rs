@@ -183,7 +183,7 @@ impl<'gc, T: 'gc> Gc<'gc, [T]> {
         let element = &this.as_ref()[index];
         let at = index / BUCKET * BUCKET * size_of::<T>();
         // SAFETY: a pointer of this brand, in a callback; arrays take any byte for a position.
-        unsafe { mc.context().bucket_barrier(this.address(), at, BUCKET * size_of::<T>()) };
+        unsafe { mc.bucket_barrier(this.address(), at, BUCKET * size_of::<T>()) };
         // SAFETY: the barrier on the bucket of the element holds until the callback ends.
         unsafe { Write::assume(element) }
     }

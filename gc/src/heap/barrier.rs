@@ -1,7 +1,8 @@
 //! What the program tells the collector between steps: write barriers, and questions about objects.
 //!
-//! Invariant: when a callback ends, whatever a black object points to is marked. Outside marking a barrier is one compare: of
-//! `alert`, which is set while marking goes on, and while barriers are to be counted that do not run.
+//! Invariant: when a callback ends, whatever a black object points to is marked. Whoever calls these has seen the view's `alert`,
+//! which is set while marking goes on, and while barriers are to be counted that do not run: outside marking a barrier is that
+//! one comparison, and since nothing changes while a callback runs, one before a loop will do.
 #![allow(unsafe_code)]
 
 use super::colour::Place;
@@ -33,9 +34,7 @@ impl Context {
     /// An object was handed out that is written to without barriers.
     #[inline]
     pub(crate) fn count_unpublished(&self) {
-        if self.alert.get() {
-            self.count(|counts| &mut counts.unpublished);
-        }
+        self.count(|counts| &mut counts.unpublished);
     }
 
     /// Barriers since the arena was made.
@@ -50,7 +49,7 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[inline]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
-        if self.alert.get() && self.counted(|counts| &mut counts.backward) {
+        if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward(parent, child) };
         }
@@ -74,7 +73,7 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[inline]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
-        if self.alert.get() && self.counted(|counts| &mut counts.backward) {
+        if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward_weak(parent, child) };
         }
@@ -98,7 +97,7 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[inline]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.alert.get() && self.counted(|counts| &mut counts.forward) {
+        if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { self.forward(parent, child) };
         }
@@ -122,7 +121,7 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[inline]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.alert.get() && self.counted(|counts| &mut counts.forward) {
+        if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { Self::forward_weak(parent, child) };
         }
@@ -144,7 +143,7 @@ impl Context {
     /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
     #[inline]
     pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
-        if self.alert.get() && self.counted(|counts| &mut counts.bucket) {
+        if self.counted(|counts| &mut counts.bucket) {
             // SAFETY: as the caller promises.
             unsafe { self.bucket(parent, at, bytes) };
         }
@@ -173,8 +172,7 @@ impl Context {
     /// `parent` is the address of a live object of this arena.
     #[inline]
     pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
-        self.alert.get()
-            && self.counted(|counts| &mut counts.container)
+        self.counted(|counts| &mut counts.container)
             // SAFETY: as the caller promises.
             && unsafe { Place::of(parent) }.is_black()
     }

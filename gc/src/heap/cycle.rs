@@ -109,16 +109,16 @@ impl Context {
         self.phase.get()
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&mut self, phase: Phase) {
         if phase != self.phase() {
             spans::change(self.phase(), phase, self.metrics.total_gc_count());
         }
         self.phase.set(phase);
-        self.alert.set(phase == Phase::Mark || self.counts.get());
+        self.view.alert = phase == Phase::Mark || self.counts.get();
     }
 
     /// Whether to count barriers that have nothing to do.
-    pub(crate) fn count_barriers(&self, counts: bool) {
+    pub(crate) fn count_barriers(&mut self, counts: bool) {
         self.counts.set(counts);
         self.set_phase(self.phase());
     }

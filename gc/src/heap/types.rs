@@ -248,29 +248,28 @@ pub(super) fn bucket(page: LentPage, index: usize) -> NonNull<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::Context;
     use crate::heap::cycle::{Effort, Until};
+    use crate::heap::{Context, Home};
     use crate::{Gc, Mutation};
 
     #[test]
     fn one_object_waits_for_the_sweep_of_a_few_pages() {
-        let mut context = Context::new();
+        let mut home = Home::new();
         let unswept = |context: &mut Context| {
             context.heap.get_mut().index.heaps().map(|heap| heap.unswept().len()).sum::<usize>()
         };
-        // SAFETY: the context outlives what is allocated, and nothing of it is used after the last cycle.
-        let root: Vec<Gc<'_, u64>> = {
-            let mc = unsafe { Mutation::of(&raw const context) };
-            (0..512 * 40).map(|number| Gc::new(mc, number)).collect()
-        };
+        // SAFETY: nothing but the root is used after this, and the context outlives it.
+        let mc = unsafe { Mutation::of(&home) };
+        let root: Vec<Gc<'_, u64>> = (0..512 * 40).map(|number| Gc::new(mc, number)).collect();
+        let context = &mut *home;
         // SAFETY: the root of this context.
         unsafe { context.run(&root, Effort::All, Until::Sweeping) };
-        let mut before = unswept(&mut context);
+        let mut before = unswept(context);
         assert!(before >= 40);
         let mut looked = 0;
         while before > 0 {
             context.allocate(7_u64);
-            let now = unswept(&mut context);
+            let now = unswept(context);
             assert!(before - now <= SWEPT_FOR_ONE, "{} pages were swept for one object", before - now);
             looked += usize::from(now != before);
             before = now;
