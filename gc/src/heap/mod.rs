@@ -10,7 +10,7 @@
 //!
 //! A cycle runs in steps (`cycle.rs`), between which the program changes the graph; write barriers (`barrier.rs`) tell the
 //! marker. `colour.rs` is what the bits of an object mean, weak pointers included. `table.rs` is what the collector knows
-//! of a type, `parts.rs` and `remains.rs` what is traced and dropped in parts, `ephemeron.rs` what waits for others to be marked, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
+//! of a type (`slice.rs`: of slices), `parts.rs` and `remains.rs` what is traced and dropped in parts, `ephemeron.rs` what waits for others to be marked, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
 //! `verify.rs` checks it all.
 //!
 //! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
@@ -30,6 +30,7 @@ mod mark;
 mod parts;
 mod plan;
 mod remains;
+mod slice;
 mod sweep;
 mod table;
 mod types;
@@ -206,28 +207,32 @@ impl Context {
 }
 
 /// How to allocate a value of a certain zero-sized type that is never traced or dropped, without having it.
-pub(crate) struct ZstSlot(&'static TypeTable, bool);
+pub(crate) struct ZstSlot(&'static TypeTable);
 
 impl ZstSlot {
     pub(crate) const fn of<T: 'static>() -> Self {
         assert!(size_of::<T>() == 0 && !std::mem::needs_drop::<T>(), "only the alignment counts");
-        Self(Typed::<Static<T>>::TABLE, Typed::<Static<T>>::HUGE)
+        Self(Typed::<Static<T>>::TABLE)
     }
 }
 
 impl Context {
     /// An object without bytes or destructor.
     pub(crate) fn allocate_zst(&self, slot: &ZstSlot) -> NonNull<()> {
-        let ZstSlot(table, huge) = *slot;
+        self.allocate_in(slot.0).cast()
+    }
+
+    /// A slot for an object of a table, marked as occupied; the caller puts a value there before anything can look.
+    fn allocate_in(&self, table: &'static TypeTable) -> NonNull<u8> {
         // SAFETY: as in `allocate`.
         let heap = unsafe { &mut *self.heap.get() };
-        let address = if huge {
+        let address = if plan::is_huge(table.size, table.align) {
             heap.allocate_huge(table)
         } else {
             heap.allocate_slot(table, table.slot_bytes, &self.metrics)
         };
         self.metrics.count_allocated(table.slot_bytes);
-        address.cast()
+        address
     }
 }
 
