@@ -19,8 +19,6 @@ impl Context {
     }
 
     /// Counts a barrier of a kind, and says whether it must run: not if the collector was alert for the count alone.
-    #[cold]
-    #[inline(never)]
     fn counted(&self, kind: impl FnOnce(&mut Barriers) -> &mut u64) -> bool {
         let marks = self.phase() == Phase::Mark;
         if marks {
@@ -47,7 +45,8 @@ impl Context {
     /// # Safety
     ///
     /// Both are addresses of live objects of this arena.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
         if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
@@ -55,7 +54,6 @@ impl Context {
         }
     }
 
-    #[cold]
     unsafe fn backward(&self, parent: *const u8, child: Option<*const u8>) {
         // SAFETY: as the caller promises.
         let settled = |child| unsafe { Place::of(child) }.marked();
@@ -71,7 +69,8 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
         if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
@@ -79,7 +78,6 @@ impl Context {
         }
     }
 
-    #[cold]
     unsafe fn backward_weak(&self, parent: *const u8, child: *const u8) {
         // SAFETY: as the caller promises.
         let (parent_place, child) = unsafe { (Place::of(parent), Place::of(child)) };
@@ -95,7 +93,8 @@ impl Context {
     /// # Safety
     ///
     /// Both are addresses of live objects of this arena.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
         if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
@@ -103,7 +102,6 @@ impl Context {
         }
     }
 
-    #[cold]
     unsafe fn forward(&self, parent: Option<*const u8>, child: *const u8) {
         // SAFETY: as the caller promises.
         if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
@@ -119,7 +117,8 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
         if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
@@ -127,7 +126,6 @@ impl Context {
         }
     }
 
-    #[cold]
     unsafe fn forward_weak(parent: Option<*const u8>, child: *const u8) {
         // SAFETY: as the caller promises.
         if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
@@ -141,7 +139,8 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
         if self.counted(|counts| &mut counts.bucket) {
             // SAFETY: as the caller promises.
@@ -149,7 +148,6 @@ impl Context {
         }
     }
 
-    #[cold]
     unsafe fn bucket(&self, parent: *const u8, at: usize, bytes: usize) {
         // SAFETY: as the caller promises.
         let place = unsafe { Place::of(parent) };
@@ -170,7 +168,8 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
         self.counted(|counts| &mut counts.container)
             // SAFETY: as the caller promises.
