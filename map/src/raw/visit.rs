@@ -324,3 +324,56 @@ fn has_bit_instructions() -> bool {
         && std::arch::is_x86_feature_detected!("bmi2")
         && std::arch::is_x86_feature_detected!("popcnt")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HashMap;
+    use crate::raw::layout::{Inline, Split};
+    use allocator_api2::alloc::Global;
+    use foldhash::fast::FixedState;
+
+    /// Every way to walk a table finds each entry once, whatever share of it is filled, in parts and in one go.
+    fn check<L: Layout>() {
+        let mut map = HashMap::<u64, u64, FixedState, Global, L>::default();
+        map.extend((0..20_000).map(|key| (key, key * 3)));
+        for kept in [100, 60, 40, 12, 4, 2, 1, 0] {
+            map.retain(|key, _| key * 7919 % 100 < kept);
+            let mut expected: Vec<u64> = map.keys().copied().collect();
+            expected.sort_unstable();
+            for most in [1, 300, usize::MAX] {
+                for plain in [false, true] {
+                    let (mut found, mut from) = (Vec::new(), 0);
+                    loop {
+                        let before = found.len();
+                        let mut visit = |&(key, value): &(u64, u64)| {
+                            assert_eq!(value, key * 3);
+                            found.push(key);
+                        };
+                        let part = from..usize::MAX;
+                        // SAFETY: masks are always true.
+                        let looked = unsafe {
+                            if plain {
+                                map.table.visit_all(part, most, Occupancy::Masks, ranks, &mut visit)
+                            } else {
+                                map.table.visit(part, most, Occupancy::Masks, visit)
+                            }
+                        };
+                        assert_eq!(looked.live, found.len() - before);
+                        assert!(looked.live < most.saturating_add(LIST + WORD), "{} of {most}", looked.live);
+                        let Some(next) = looked.next else { break };
+                        from = next;
+                    }
+                    found.sort_unstable();
+                    assert_eq!(found, expected, "{kept} % kept, {most} at a time, plain: {plain}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_walk_finds_every_entry_once() {
+        check::<Split>();
+        check::<Inline>();
+    }
+}
