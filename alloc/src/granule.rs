@@ -10,7 +10,7 @@
 //! bit   0..5    page shift, 10 to 16; 16 = the page is whole granules
 //!       5..7    kind
 //!       7..13   back: granules from the page's first granule to this one
-//!      13..20   tag: size class of a slab page; bit 0 of a lent page = leaf
+//!      13..20   tag: size class of a slab page; bit 0 of a lent page = leaf, the others its slot size / 8 if that is below 64
 //!      20..36   reciprocal: ceil(65536 / (slot size / 8))
 //!      36..64   index of the granule's first page metadata
 //! ```
@@ -45,6 +45,8 @@ const BACK_AT: u32 = 7;
 const TAG_AT: u32 = 13;
 const RECIPROCAL_AT: u32 = 20;
 const META_AT: u32 = 36;
+/// Bytes of a page's metadata.
+pub(crate) const META_BYTES: usize = 256;
 
 /// Page metadata that entries can name.
 pub(crate) const META_LIMIT: usize = 1 << (u64::BITS - META_AT);
@@ -117,6 +119,41 @@ impl Entry {
         (self.0 >> BACK_AT & 63) as usize
     }
 
+    /// The tag of lent pages with slots of `slot_size` bytes.
+    #[inline(always)]
+    pub(crate) const fn lent_tag(slot_size: u32, leaf: bool) -> u8 {
+        let size = if slot_size <= Self::SHAPED { slot_size / 8 } else { 0 };
+        (size << 1) as u8 | leaf as u8
+    }
+
+    /// Bytes of the largest slots that a tag tells.
+    pub(crate) const SHAPED: u32 = 63 * 8;
+
+    /// What entries of lent pages have in common, each of `1 << page_shift` bytes, at most a granule, with slots of `slot_size`
+    /// bytes, at most [`SHAPED`](Self::SHAPED).
+    #[inline(always)]
+    pub(crate) const fn shape(page_shift: u32, slot_size: u32, leaf: bool) -> Self {
+        debug_assert!(slot_size <= Self::SHAPED);
+        Self::new(0, page_shift, Kind::Lent, 0, slot_size, Self::lent_tag(slot_size, leaf))
+    }
+
+    /// What tells shapes apart: the low bits, since the slot size is in the tag. Never 0 for a shape.
+    #[inline(always)]
+    pub(crate) const fn low(self) -> u32 {
+        self.0 as u32 & Self::LOW
+    }
+
+    /// The bits of [`low`](Self::low).
+    pub(crate) const LOW: u32 = (1 << RECIPROCAL_AT) - 1;
+
+    /// Bytes from the pool's start to the granule's first page metadata, of an entry whose low bits are the shape's.
+    #[inline(always)]
+    pub(crate) const fn first_meta_bytes(self, shape: Self) -> usize {
+        const SHIFT: u32 = META_AT - META_BYTES.trailing_zeros();
+        // What lies below the index is the shape's too.
+        ((self.0 >> SHIFT) - (shape.0 >> SHIFT)) as usize
+    }
+
     /// The granule's first page metadata.
     #[inline(always)]
     pub(crate) const fn first_meta(self) -> usize {
@@ -176,6 +213,32 @@ mod tests {
             let entry = Entry::new(0, 16, Kind::Slab, 0, size, 0);
             for slot in 0..(8 * GRANULE / size as usize).min(512) {
                 assert_eq!(entry.slot(slot * size as usize), slot, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_are_told_apart() {
+        let shapes = [Entry::shape(13, 24, false), Entry::shape(13, 24, true)];
+        assert_ne!(shapes[0].low(), shapes[1].low());
+        let lent = |meta, shift, back, size, leaf| {
+            Entry::new(meta, shift, Kind::Lent, back, size, Entry::lent_tag(size, leaf))
+        };
+        for (meta, leaf) in [(0, false), (7, true), (META_LIMIT - 1, false)] {
+            let shape = shapes[usize::from(leaf)];
+            assert_eq!(lent(meta, 13, 0, 24, leaf).low(), shape.low());
+            assert_eq!(lent(meta, 13, 0, 24, leaf).first_meta_bytes(shape), meta * META_BYTES);
+        }
+        let slab = Entry::new(7, 13, Kind::Slab, 0, 24, Entry::lent_tag(24, false));
+        let others = [lent(7, 12, 0, 24, false), lent(7, 13, 0, 32, false), lent(7, 13, 1, 24, true)];
+        for other in others.into_iter().chain([slab, Entry::NONE]) {
+            assert!(shapes.iter().all(|shape| shape.low() != other.low()), "{other:?}");
+        }
+        // No two slot sizes look alike, and none that is too large for the tag looks like one that is not.
+        for size in (16..=2048).step_by(8) {
+            for other in (16..=Entry::SHAPED).step_by(8) {
+                let alike = lent(1, 16, 0, size, true).low() == Entry::shape(16, other, true).low();
+                assert_eq!(alike, size == other);
             }
         }
     }

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::class::GRANULE;
-use crate::granule::{Entry, Kind};
+use crate::granule::{Entry, Kind, META_BYTES};
 use crate::node::NodeId;
 use crate::page::{Header, PageMeta, PageSpec, WORDS};
 use crate::region::REGION;
@@ -45,8 +45,12 @@ pub fn lend(node: NodeId, request: PageRequest) -> Option<LentPage> {
     if !(small || whole) || !slots_fit || (bytes > 8 * GRANULE && slot_size * 2 <= bytes) {
         return None;
     }
-    let spec =
-        PageSpec { kind: Kind::Lent, tag: u8::from(leaf), slot_size: slot_size as u32, bytes: bytes as u32 };
+    let spec = PageSpec {
+        kind: Kind::Lent,
+        tag: Entry::lent_tag(slot_size as u32, leaf),
+        slot_size: slot_size as u32,
+        bytes: bytes as u32,
+    };
     let region = REGION.get();
     let first = usize::from(node.0);
     let spans = region.spans();
@@ -138,13 +142,50 @@ static_assertions::const_assert_eq!(
     memoffset::offset_of!(Header, owner) + 2 * size_of::<usize>()
 );
 
+static_assertions::const_assert_eq!(size_of::<PageMeta>(), META_BYTES);
+
 /// A snapshot of where the region's side arrays lie, for loops that look up many addresses: it lives
 /// in registers, where the region's own words would be loaded again each time.
 #[derive(Clone, Copy, Debug)]
 pub struct Locator {
-    base: usize,
+    /// The granule map, displaced so that the granules of addresses, not of offsets into the region, are its indices.
     entries: *const AtomicU64,
     metas: *const PageMeta,
+    /// Bits of an entry in which shapes are compared.
+    compared: u32,
+}
+
+/// Size and slots of lent pages of at most a granule; see [`Locator::locate_in`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageShape {
+    leaf: Entry,
+    traced: Entry,
+}
+
+impl PageShape {
+    /// Bytes of the largest slots of a shape.
+    pub const LARGEST: usize = Entry::SHAPED as usize;
+
+    /// Pages of `1 << page_shift` bytes, 1 to 64 KiB, with slots of `slot_size` bytes: a multiple of 8, 16 to
+    /// [`LARGEST`](Self::LARGEST).
+    #[inline(always)]
+    pub const fn new(page_shift: u32, slot_size: usize) -> Self {
+        Self {
+            leaf: Entry::shape(page_shift, slot_size as u32, true),
+            traced: Entry::shape(page_shift, slot_size as u32, false),
+        }
+    }
+}
+
+/// Page and slot of an address, if the page is of the shape that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shaped {
+    /// It is, and its slots hold no pointers.
+    Leaf(LentPage, u32),
+    /// It is, and its slots hold pointers.
+    Traced(LentPage, u32),
+    /// It is of another shape, or the address is in a range.
+    Other,
 }
 
 /// Where an address lies: page, slot, and whether the page's slots hold no pointers.
@@ -164,7 +205,7 @@ impl Locator {
     pub fn new() -> Self {
         let region = REGION.get();
         let (entries, metas) = region.arrays();
-        Self { base: region.base(), entries, metas }
+        Self { entries: entries.wrapping_sub(region.base() / GRANULE), metas, compared: Entry::LOW }
     }
 
     /// The page and slot of the object at `address`. Constant time: one load of the granule map.
@@ -173,50 +214,55 @@ impl Locator {
     /// `address` is the start of a slot of a page that is lent now.
     #[inline(always)]
     pub unsafe fn locate(&self, address: *const u8) -> Located {
-        let (entry, offset) = self.entry(address);
+        let (entry, offset) = (self.entry(address), address as usize);
         // SAFETY: an entry of a lent page names metadata of the pool.
         let page = unsafe { NonNull::new_unchecked(self.metas.add(entry.meta(offset)).cast_mut()) };
         let slot = entry.slot(entry.in_page(offset)) as u32;
         Located { page: LentPage(page), slot, leaf: entry.tag() & 1 != 0 }
     }
 
+    /// [`locate`](Self::locate) for pages of one shape, by the arithmetic of constants if the shape is one.
+    ///
+    /// # Safety
+    /// `address` is the start of a slot of a page that is lent now, or lies in a [`Range`](crate::Range).
     #[inline(always)]
-    fn entry(&self, address: *const u8) -> (Entry, usize) {
-        let offset = (address as usize).wrapping_sub(self.base);
-        // SAFETY: callers promise an address of the region, and the map has a word for each of its
-        // granules.
-        let word = unsafe { &*self.entries.add(offset / GRANULE) };
+    pub unsafe fn locate_in(&self, address: *const u8, shape: PageShape) -> Shaped {
+        let entry = self.entry(address);
+        let (offset, shift) = (address as usize, shape.leaf.page_shift());
+        let place = |shape: Entry| {
+            let meta = entry.first_meta_bytes(shape) + ((offset & (GRANULE - 1)) >> shift) * META_BYTES;
+            // SAFETY: an entry of a lent page names metadata of the pool.
+            let page = unsafe { NonNull::new_unchecked(self.metas.byte_add(meta).cast_mut()) };
+            (LentPage(page), shape.slot(offset & ((1 << shift) - 1)) as u32)
+        };
+        // The entries of a range's granules are those of granules without pages.
+        let low = entry.word() as u32 & self.compared;
+        if low == shape.leaf.low() {
+            let (page, slot) = place(shape.leaf);
+            Shaped::Leaf(page, slot)
+        } else if low == shape.traced.low() {
+            let (page, slot) = place(shape.traced);
+            Shaped::Traced(page, slot)
+        } else {
+            Shaped::Other
+        }
+    }
+
+    /// The same, but that [`locate_in`](Self::locate_in) finds no shape, at no cost to one that does.
+    #[must_use]
+    pub fn without_shapes(self) -> Self {
+        Self { compared: 0, ..self }
+    }
+
+    /// The granule map's word for an address. Regions begin at a granule's start, so an address lies as far into its granule as
+    /// its offset into the region does.
+    #[inline(always)]
+    fn entry(&self, address: *const u8) -> Entry {
+        // SAFETY: callers promise an address of the region, and the map has a word for each of its granules: the displacement
+        // by the granules before the region and the index add up to one of them.
+        let word = unsafe { &*self.entries.wrapping_add(address as usize / GRANULE) };
         // Relaxed: whoever holds an object's address got it after its page was made.
-        (Entry::from_word(word.load(Ordering::Relaxed)), offset)
-    }
-}
-
-impl Locator {
-    /// The addresses of one page, for loops in which most lie on it.
-    #[inline(always)]
-    pub fn within(&self, page: LentPage) -> Within {
-        let (entry, _) = self.entry(page.base().as_ptr());
-        Within { base: page.base().addr().get(), bytes: page.bytes(), entry }
-    }
-}
-
-/// The addresses of one page: finds their slots without the granule map.
-#[derive(Clone, Copy, Debug)]
-pub struct Within {
-    base: usize,
-    bytes: usize,
-    entry: Entry,
-}
-
-impl Within {
-    /// No page's.
-    pub const NOWHERE: Self = Self { base: 0, bytes: 0, entry: Entry::NONE };
-
-    /// The slot that starts at `address`; none if that is not on the page. For an address inside a slot, any.
-    #[inline(always)]
-    pub fn slot(&self, address: *const u8) -> Option<u32> {
-        let in_page = (address as usize).wrapping_sub(self.base);
-        (in_page < self.bytes).then(|| self.entry.slot(in_page) as u32)
+        Entry::from_word(word.load(Ordering::Relaxed))
     }
 }
 

@@ -92,7 +92,7 @@ pub use mask::BucketMask;
 
 pub use crate::{
     global::BucketAlloc,
-    lend::{LentPage, Located, Locator, PageRequest, Within, give_back, lend, locate, prefetch},
+    lend::{LentPage, Located, Locator, PageRequest, PageShape, Shaped, give_back, lend, locate, prefetch},
     node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on, topology},
     occupancy::{PageOccupancy, PageUse},
     placement::{NodePlacement, PagePlace, Placement, node_of},

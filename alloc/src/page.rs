@@ -178,6 +178,7 @@ impl PageMeta {
         self.header.slot_size.load(Ordering::Relaxed) as usize
     }
 
+    #[inline]
     pub(crate) fn slots(&self) -> usize {
         usize::from(self.header.slots.load(Ordering::Relaxed))
     }

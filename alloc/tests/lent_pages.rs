@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use bucketmask_alloc::{
-    BucketAlloc, LentPage, Locator, PageRequest, PageUse, Range, current_node, give_back, lend, locate,
-    prefetch,
+    BucketAlloc, LentPage, Locator, PageRequest, PageShape, PageUse, Range, Shaped, current_node, give_back,
+    lend, locate, prefetch,
 };
 
 fn page(bytes: usize, slot_size: usize, leaf: bool) -> LentPage {
@@ -16,6 +16,28 @@ fn page(bytes: usize, slot_size: usize, leaf: bool) -> LentPage {
 fn give(page: LentPage) {
     // SAFETY: lent by this test, which keeps no pointer into it.
     unsafe { give_back(page) };
+}
+
+/// Asks for an address by every shape: only its own finds it, and none where the locator looks for none.
+///
+/// # Safety
+/// `address` is that of the slot that was found.
+unsafe fn check_shapes(locator: &Locator, address: *const u8, found: (LentPage, u32, bool)) {
+    let (page, slot, leaf) = found;
+    let own = (page.bytes(), page.slot_size());
+    for (shift, size) in [(10, 16), (13, 16), (13, 24), (14, 24), (14, 40), (16, 16), (16, 136), (16, 408)] {
+        let shape = PageShape::new(shift, size);
+        let expected = match leaf {
+            _ if own != (1 << shift, size) => Shaped::Other,
+            true => Shaped::Leaf(page, slot),
+            false => Shaped::Traced(page, slot),
+        };
+        // SAFETY: the caller's promise.
+        unsafe {
+            assert_eq!(locator.locate_in(address, shape), expected);
+            assert_eq!(locator.without_shapes().locate_in(address, shape), Shaped::Other);
+        }
+    }
 }
 
 #[test]
@@ -52,6 +74,8 @@ fn every_slot_of_every_kind_of_page_is_located() {
                     };
                     assert_eq!(found, (lent, slot as u32, leaf));
                     assert_eq!((located.page, located.slot, located.leaf), found);
+                    // SAFETY: as above.
+                    unsafe { check_shapes(&locator, address, found) };
                 }
             }
             pages.into_iter().for_each(give);
@@ -129,6 +153,9 @@ fn ranges_open_close_and_read_as_zero_again() {
     let range = Range::reserve(9 << 20).unwrap();
     assert_eq!(range.room(), 12 << 20);
     assert_eq!(range.base().as_ptr() as usize % (4 << 20), 0);
+    // SAFETY: an address in a range.
+    let found = unsafe { Locator::new().locate_in(range.base().as_ptr(), PageShape::new(13, 16)) };
+    assert_eq!(found, Shaped::Other);
     assert!(range.open(0, 10_000) && range.open(8 << 20, 4096));
     assert_eq!(range.opened(), 12_288 + 4096);
     let bytes = range.base().as_ptr();

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
-use std::ffi::c_void;
+use std::ffi::{c_uint, c_void};
 use std::ptr::NonNull;
 use std::sync::Once;
 use std::sync::atomic::AtomicBool;
@@ -21,6 +21,14 @@ unsafe extern "C" {
     fn GC_malloc_atomic(bytes: usize) -> *mut c_void;
     fn GC_malloc_uncollectable(bytes: usize) -> *mut c_void;
     fn GC_free(block: *mut c_void);
+    fn GC_get_version() -> c_uint;
+}
+
+/// The version of the library that was loaded.
+pub(crate) fn version() -> String {
+    // SAFETY: asks for a constant; needs no initialisation.
+    let version = unsafe { GC_get_version() };
+    format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff)
 }
 
 fn init() {

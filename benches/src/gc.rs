@@ -75,7 +75,7 @@ pub fn run(args: &GcArgs) -> Result<Outcome, Error> {
         programs.iter().flat_map(|&program| judge(&record, program, program.size(args.quick))).collect();
     let sheets = [sheet(&record, rounds), targets::sheet(&judged)];
     let peers = go.iter().map(|toolchain| (toolchain.name().to_owned(), toolchain.version().to_owned()));
-    let machine = || Machine { peers: peers.collect(), ..Machine::here() };
+    let machine = || Machine::here().beside(peers);
     Ok(output::deliver(&sheets, &record, &args.record, machine))
 }
 

@@ -49,6 +49,14 @@ pub struct Machine {
     pub peers: BTreeMap<String, String>,
 }
 
+/// Collectors in this binary that are not Rust's, by name, with their versions.
+fn linked() -> BTreeMap<String, String> {
+    #[cfg(feature = "bdwgc")]
+    return BTreeMap::from([("bdwgc".to_owned(), crate::bdwgc::version())]);
+    #[cfg(not(feature = "bdwgc"))]
+    BTreeMap::new()
+}
+
 impl Machine {
     /// Reads what this machine says about itself.
     pub fn here() -> Self {
@@ -66,8 +74,15 @@ impl Machine {
             commit: commit(),
             target: TARGET.into(),
             allocators: peer::versions(),
-            peers: BTreeMap::new(),
+            peers: linked(),
         }
+    }
+
+    /// The same, with programs beside which it was measured.
+    #[must_use]
+    pub fn beside(mut self, programs: impl Iterator<Item = (String, String)>) -> Self {
+        self.peers.extend(programs);
+        self
     }
 
     /// Writes the facts as JSON.
@@ -167,6 +182,18 @@ mod tests {
         assert_eq!(count_list(""), 1);
         assert_eq!(chosen("always [madvise] never"), "madvise");
         assert_eq!(chosen("?"), "");
+    }
+
+    #[test]
+    fn programs_stand_beside_what_is_linked() {
+        let linked = Machine::here().peers;
+        assert_eq!(linked.contains_key("bdwgc"), cfg!(feature = "bdwgc"));
+        for version in linked.values() {
+            let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+            assert!(parts.len() == 3 && parts[0] >= 7, "{version}");
+        }
+        let beside = Machine::here().beside(std::iter::once(("go".into(), "1.27".into()))).peers;
+        assert!(beside.len() == linked.len() + 1 && beside["go"] == "1.27");
     }
 
     #[test]

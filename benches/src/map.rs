@@ -78,7 +78,7 @@ pub fn run(args: &MapArgs, installed: &Installed) -> Result<Outcome, Error> {
     }
     let sheets = tables::sheets(&record, &plan, &targets::judge(&record, &plan));
     let peers = go.iter().map(|toolchain| (toolchain.name().to_owned(), toolchain.version().to_owned()));
-    let machine = || Machine { peers: peers.collect(), ..Machine::here() };
+    let machine = || Machine::here().beside(peers);
     Ok(output::deliver(&sheets, &record, &args.record, machine))
 }
 

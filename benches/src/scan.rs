@@ -119,7 +119,7 @@ pub fn run(args: &ScanArgs) -> Result<Outcome, Error> {
     let judged: Vec<Judged> = shown.iter().flat_map(|(layout, _)| judge(&record, *layout)).collect();
     let sheets = [sheet(&record, &shown, plan.rounds), targets::sheet(&judged)];
     let peers = go.iter().map(|toolchain| (toolchain.name().to_owned(), toolchain.version().to_owned()));
-    let machine = || Machine { peers: peers.collect(), ..Machine::here() };
+    let machine = || Machine::here().beside(peers);
     Ok(output::deliver(&sheets, &record, &args.record, machine))
 }
 

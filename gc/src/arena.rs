@@ -7,7 +7,7 @@
 
 use crate::budget::Budget;
 use crate::collect::Collect;
-use crate::heap::Context;
+use crate::heap::Home;
 use crate::heap::cycle::{Effort, Phase, Until};
 use crate::heap::dump::HeapDump;
 use crate::heap::verify::{Verified, VerifyError};
@@ -96,7 +96,7 @@ pub struct Arena<R>
 where
     R: for<'a> Rootable<'a>,
 {
-    context: Box<Context>,
+    context: Home,
     stress: Option<Stress>,
     root: Root<'static, R>,
 }
@@ -111,10 +111,10 @@ where
     where
         F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> Root<'gc, R>,
     {
-        let context = Box::new(Context::new());
+        let context = Home::new();
         // SAFETY: the closure must accept any brand, so it cannot tell this one from a fresh one; the box keeps the
         // context in place, and no cycle runs before the arena exists.
-        let root: Root<'static, R> = f(unsafe { Mutation::of(&raw const *context) });
+        let root: Root<'static, R> = f(unsafe { Mutation::of(&context) });
         Self { context, stress: None, root }
     }
 
@@ -127,9 +127,9 @@ where
     where
         F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> Result<Root<'gc, R>, E>,
     {
-        let context = Box::new(Context::new());
+        let context = Home::new();
         // SAFETY: as in `new`.
-        let root: Root<'static, R> = f(unsafe { Mutation::of(&raw const *context) })?;
+        let root: Root<'static, R> = f(unsafe { Mutation::of(&context) })?;
         Ok(Self { context, stress: None, root })
     }
 
@@ -146,7 +146,7 @@ where
         let Self { mut context, stress, root } = self;
         context.root_barrier();
         // SAFETY: as in `new`; the root belongs to this context.
-        let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root);
+        let root: Root<'static, R2> = f(unsafe { Mutation::of(&context) }, root);
         Arena { context, stress, root }
     }
 
@@ -167,7 +167,7 @@ where
         let Self { mut context, stress, root } = self;
         context.root_barrier();
         // SAFETY: as in `new`; the root belongs to this context.
-        let root: Root<'static, R2> = f(unsafe { Mutation::of(&raw const *context) }, root)?;
+        let root: Root<'static, R2> = f(unsafe { Mutation::of(&context) }, root)?;
         Ok(Arena { context, stress, root })
     }
 }
@@ -186,7 +186,7 @@ where
         let root: *const Root<'static, R> = &raw const self.root;
         // SAFETY: the closure must accept any brand, so nothing of that brand outlives it; the root is borrowed for
         // exactly as long, and a cycle would need `&mut self`.
-        unsafe { f(Mutation::of(&raw const *self.context), &*root) }
+        unsafe { f(Mutation::of(&self.context), &*root) }
     }
 
     /// [`Arena::mutate`] with a mutable root, which is traced again if marking goes on.
@@ -198,7 +198,7 @@ where
         self.context.root_barrier();
         let root: *mut Root<'static, R> = &raw mut self.root;
         // SAFETY: as in `mutate`; the root is borrowed mutably, and apart from the context.
-        unsafe { f(Mutation::of(&raw const *self.context), &mut *root) }
+        unsafe { f(Mutation::of(&self.context), &mut *root) }
     }
 
     /// The arena's counters and its pacing.
@@ -434,7 +434,7 @@ where
     {
         let root: *const Root<'static, R> = &raw const self.0.root;
         // SAFETY: as in `Arena::mutate`; marking has ended, and the sweep needs `&mut Arena`.
-        unsafe { f(Finalization::of(&raw const *self.0.context), &*root) }
+        unsafe { f(Finalization::of(&self.0.context), &*root) }
     }
 
     /// Starts the sweep, without freeing anything yet: the collector is [`Sweeping`](CollectionPhase::Sweeping)
@@ -451,7 +451,7 @@ pub fn rootless_mutate<F, T>(f: F) -> T
 where
     F: for<'gc> FnOnce(&'gc Mutation<'gc>) -> T,
 {
-    let context = Context::new();
+    let context = Home::new();
     // SAFETY: the closure must accept any brand, and no cycle ever runs on this context.
-    f(unsafe { Mutation::of(&raw const context) })
+    f(unsafe { Mutation::of(&context) })
 }

@@ -114,6 +114,14 @@ pub trait Trace<'gc> {
     /// Takes a strong pointer (with its type erased).
     fn trace_gc(&mut self, gc: Gc<'gc, ()>);
 
+    /// [`trace_gc`](Self::trace_gc) of a pointer whose target most probably is in a slot of so many bytes.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn trace_gc_of(&mut self, gc: Gc<'gc, ()>, slot_bytes: usize) {
+        let _ = slot_bytes;
+        self.trace_gc(gc);
+    }
+
     /// Takes a weak pointer (with its type erased).
     fn trace_gc_weak(&mut self, gc: GcWeak<'gc, ()>);
 

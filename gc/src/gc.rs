@@ -159,6 +159,41 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
     }
 }
 
+impl<'gc, T: Collect<'gc> + 'gc> Gc<'gc, [T]> {
+    /// Moves values into the arena, side by side, as many as there are: a vector's or a box's `into_iter()`, an array, anything
+    /// that knows how many come. (An array whose length the program's text knows can also be made by [`Gc::new`] and
+    /// [`unsize!`](crate::unsize).) An iterator that gives fewer than it says makes a shorter slice; what it gives beyond is
+    /// dropped with it. If it panics, what came before is garbage.
+    ///
+    /// A slice takes up to a quarter more than its elements, and eight bytes. One over 16 KiB is traced in parts; one over 2 MiB
+    /// is dropped and given back in parts too. Time: a look into a table of the process under its lock, then as
+    /// [`Gc::new`], and the elements.
+    ///
+    /// # Panics
+    ///
+    /// If the elements' bytes are more than an address tells.
+    ///
+    /// ```
+    /// use bucketmask_gc::{Gc, arena::rootless_mutate};
+    ///
+    /// rootless_mutate(|mc| {
+    ///     let words = "three short words".split(' ').collect::<Vec<_>>();
+    ///     let slice = Gc::new_slice(mc, words.into_iter().map(str::to_owned));
+    ///     assert_eq!(slice.len(), 3);
+    ///     assert_eq!(slice[2], "words");
+    /// });
+    /// ```
+    pub fn new_slice<I>(mc: &Mutation<'gc>, elements: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: ExactSizeIterator,
+    {
+        let elements = elements.into_iter();
+        let slice = mc.context().allocate_slice(elements.len(), elements);
+        Self::from_non_null(slice.expect("the length of a slice fits the address space"))
+    }
+}
+
 impl<'gc, T: 'gc> Gc<'gc, [T]> {
     /// Runs the write barrier for one element of a slice, and in return hands that out as one that may take up any pointer
     /// until the callback ends. In a slice that was traced already, only the 64 elements around it are traced again, where
@@ -183,7 +218,7 @@ impl<'gc, T: 'gc> Gc<'gc, [T]> {
         let element = &this.as_ref()[index];
         let at = index / BUCKET * BUCKET * size_of::<T>();
         // SAFETY: a pointer of this brand, in a callback; arrays take any byte for a position.
-        unsafe { mc.context().bucket_barrier(this.address(), at, BUCKET * size_of::<T>()) };
+        unsafe { mc.bucket_barrier(this.address(), at, BUCKET * size_of::<T>()) };
         // SAFETY: the barrier on the bucket of the element holds until the callback ends.
         unsafe { Write::assume(element) }
     }
@@ -193,7 +228,15 @@ impl<'gc, T: 'gc> Gc<'gc, [T]> {
 unsafe impl<'gc, T: ?Sized + 'gc> Collect<'gc> for Gc<'gc, T> {
     #[inline(always)]
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
-        cc.trace_gc(Gc::erase(*self));
+        // A pointer to a sized type most often leads to an object that was made as one, and not cast since.
+        if size_of::<NonNull<T>>() == size_of::<usize>() {
+            // SAFETY: the target is live, and nobody holds it mutably during a cycle. Its size and alignment are
+            // constants, so nothing is read.
+            let target = unsafe { self.ptr.as_ref() };
+            cc.trace_gc_of(Gc::erase(*self), heap::slot_bytes(size_of_val(target), align_of_val(target)));
+        } else {
+            cc.trace_gc(Gc::erase(*self));
+        }
     }
 }
 

@@ -23,6 +23,10 @@ impl<'gc, T: ?Sized + 'gc> GcWeak<'gc, T> {
 
     /// Whether the target's value has been dropped. While a sweep is going on a target may be about to be dropped, so false
     /// does not mean that [`upgrade`](Self::upgrade) succeeds.
+    ///
+    /// It may become true within one callback: while a sweep is going on, an allocation sweeps pages of its own type if that has
+    /// no destructor, dead targets of weak pointers among what lies there. (In gc-arena nothing is dropped in a callback.) What
+    /// [`upgrade`](Self::upgrade) says stays the same throughout a callback.
     #[inline]
     pub fn is_dropped(self) -> bool {
         // SAFETY: the slot of a weak pointer's target is kept as long as the pointer is reachable.

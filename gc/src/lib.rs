@@ -93,6 +93,7 @@ mod mutation;
 mod no_drop;
 mod parts;
 mod report;
+mod spans;
 mod static_wrapper;
 mod stress;
 mod trace_line;

@@ -253,6 +253,13 @@ impl Metrics {
         });
     }
 
+    /// So many pages were swept with all their objects, of so many bytes, left.
+    #[inline]
+    pub(crate) fn count_kept(&self, pages: usize, bytes: usize) {
+        self.count_work(pages * PAGE_WORK);
+        self.add_work(|work| work.kept += bytes);
+    }
+
     /// A cycle was given up: its work pays nothing.
     pub(crate) fn abandon_cycle(&self) {
         self.0.work.set(Work::default());

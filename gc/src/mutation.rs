@@ -6,7 +6,7 @@
 
 use crate::collect::Collect;
 use crate::gc::Brand;
-use crate::heap::Context;
+use crate::heap::{Context, Home, View};
 use crate::metrics::Metrics;
 use crate::{Gc, GcWeak};
 use std::ops::Deref;
@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 /// interior mutability of their own have to. While nothing is being marked they cost one comparison.
 #[repr(transparent)]
 pub struct Mutation<'gc> {
-    context: Context,
+    view: View,
     brand: Brand<'gc>,
 }
 
@@ -32,46 +32,54 @@ impl<'gc> Mutation<'gc> {
     ///
     /// `'gc` must brand the arena of this context and no other, and end before the next cycle starts.
     #[inline]
-    pub(crate) unsafe fn of<'a>(context: *const Context) -> &'a Self {
-        // SAFETY: `repr(transparent)` over `Context`, next to a zero-sized brand.
-        unsafe { &*context.cast::<Self>() }
+    pub(crate) unsafe fn of<'a>(home: &Home) -> &'a Self {
+        // SAFETY: `repr(transparent)` over `View`, next to a zero-sized brand; nothing writes to the view before `'gc` ends.
+        unsafe { &*home.view().cast::<Self>() }
     }
 
     /// The arena's counters and its pacing.
     #[inline]
     pub fn metrics(&self) -> &Metrics {
-        self.context.metrics()
+        self.context().metrics()
     }
 
     /// Announces that `parent` takes up `child`, or, without a child, any number of pointers until the callback ends:
     /// `parent` will be traced again, if it was traced already (and the child, if given, was not found yet).
     #[inline]
     pub fn backward_barrier(&self, parent: Gc<'gc, ()>, child: Option<Gc<'gc, ()>>) {
-        let child = child.map(Gc::address);
-        // SAFETY: pointers of this brand, in a callback.
-        unsafe { self.context.backward_barrier(parent.address(), child) };
+        if self.view.alert {
+            let child = child.map(Gc::address);
+            // SAFETY: pointers of this brand, in a callback.
+            unsafe { self.context().backward_barrier(parent.address(), child) };
+        }
     }
 
     /// [`backward_barrier`](Self::backward_barrier) for a weak child.
     #[inline]
     pub fn backward_barrier_weak(&self, parent: Gc<'gc, ()>, child: GcWeak<'gc, ()>) {
-        // SAFETY: pointers of this brand, in a callback.
-        unsafe { self.context.backward_barrier_weak(parent.address(), child.inner.address()) };
+        if self.view.alert {
+            // SAFETY: pointers of this brand, in a callback.
+            unsafe { self.context().backward_barrier_weak(parent.address(), child.inner.address()) };
+        }
     }
 
     /// Announces that `parent`, or, without a parent, any object until the callback ends, takes up `child`: `child`
     /// will be kept in this cycle, if `parent` was traced already.
     #[inline]
     pub fn forward_barrier(&self, parent: Option<Gc<'gc, ()>>, child: Gc<'gc, ()>) {
-        // SAFETY: pointers of this brand, in a callback.
-        unsafe { self.context.forward_barrier(parent.map(Gc::address), child.address()) };
+        if self.view.alert {
+            // SAFETY: pointers of this brand, in a callback.
+            unsafe { self.context().forward_barrier(parent.map(Gc::address), child.address()) };
+        }
     }
 
     /// [`forward_barrier`](Self::forward_barrier) for a weak child.
     #[inline]
     pub fn forward_barrier_weak(&self, parent: Option<Gc<'gc, ()>>, child: GcWeak<'gc, ()>) {
-        // SAFETY: pointers of this brand, in a callback.
-        unsafe { self.context.forward_barrier_weak(parent.map(Gc::address), child.inner.address()) };
+        if self.view.alert {
+            // SAFETY: pointers of this brand, in a callback.
+            unsafe { self.context().forward_barrier_weak(parent.map(Gc::address), child.inner.address()) };
+        }
     }
 
     /// Whether what `parent` takes up must be [shaded](Self::shade): it was traced already, at least in part.
@@ -79,24 +87,46 @@ impl<'gc> Mutation<'gc> {
     #[inline]
     pub fn must_shade(&self, parent: Gc<'gc, ()>) -> bool {
         // SAFETY: a pointer of this brand, in a callback.
-        unsafe { self.context.must_shade(parent.address()) }
+        self.view.alert && unsafe { self.context().must_shade(parent.address()) }
     }
 
     /// The forward barrier for all that a value holds, which a container takes up that was traced already.
     #[doc(hidden)]
     pub fn shade<C: Collect<'gc>>(&self, value: &C) {
         // SAFETY: in a callback of this brand.
-        unsafe { self.context.shade(value) };
+        unsafe { self.context().shade(value) };
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn context(&self) -> &Context {
-        &self.context
+        // SAFETY: the view is part of the context, at an address that it keeps, and is used in callbacks only.
+        unsafe { &*self.view.context }
+    }
+
+    /// The barrier on some elements of a slice; see `Context::bucket_barrier`.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
+        if self.view.alert {
+            // SAFETY: as the caller promises.
+            unsafe { self.context().bucket_barrier(parent, at, bytes) };
+        }
+    }
+
+    /// An object was handed out that is written to without barriers.
+    #[inline]
+    pub(crate) fn count_unpublished(&self) {
+        if self.view.alert {
+            self.context().count_unpublished();
+        }
     }
 
     #[inline]
     pub(crate) fn allocate<T: Collect<'gc> + 'gc>(&self, value: T) -> NonNull<T> {
-        self.context.allocate(value)
+        self.context().allocate(value)
     }
 }
 
@@ -114,9 +144,9 @@ impl Finalization<'_> {
     ///
     /// As for [`Mutation::of`]; and marking has ended.
     #[inline]
-    pub(crate) unsafe fn of<'a>(context: *const Context) -> &'a Self {
-        // SAFETY: `repr(transparent)` over `Mutation`, which is over `Context`.
-        unsafe { &*context.cast::<Self>() }
+    pub(crate) unsafe fn of<'a>(home: &Home) -> &'a Self {
+        // SAFETY: `repr(transparent)` over `Mutation`, which is over `View`.
+        unsafe { &*home.view().cast::<Self>() }
     }
 }
 

@@ -67,7 +67,7 @@ impl<'gc, T: Collect<'gc> + 'gc> Unpublished<'gc, T> {
     /// Moves a value into the arena.
     #[inline]
     pub fn new(mc: &Mutation<'gc>, value: T) -> Self {
-        mc.context().count_unpublished();
+        mc.count_unpublished();
         Self { gc: Gc::new(mc, value), unique: PhantomData }
     }
 }
@@ -143,7 +143,7 @@ impl<'gc, T: Collect<'gc> + 'gc> Pool<'gc, T> {
     pub fn take(&self, mc: &Mutation<'gc>) -> Option<Unpublished<'gc, T>> {
         let gc = self.0.0.borrow_mut().pop()?;
         mc.backward_barrier(Gc::erase(gc), None);
-        mc.context().count_unpublished();
+        mc.count_unpublished();
         Some(Unpublished { gc, unique: PhantomData })
     }
 

@@ -65,8 +65,9 @@ where
     /// The pointer that is handed out, as one to a `T`; `None` if `T` has a size, no values at all, or an alignment over
     /// `MAX_ALIGN`. Allocates nothing.
     ///
-    /// It makes a reference to a `T` out of nothing, as gc-arena does: a zero-sized type whose values are meant to prove
-    /// something cannot rely on its constructor where a cache of its brand is at hand.
+    /// It makes a reference to a `T` out of nothing, as gc-arena does, in safe code: a zero-sized type whose values are meant to
+    /// prove something (a token, a capability) can be forged where a cache is at hand, and must not guard unsafe code. Give such
+    /// a type a size, or keep it out of the arena.
     #[inline]
     pub fn alloc_zst<T: 'gc>(&self) -> Option<Gc<'gc, T>> {
         // An option of a type without values has but one value, and no size.

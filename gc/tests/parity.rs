@@ -19,7 +19,7 @@
 //! | `Static`, `DynamicRootSet`, `DynamicRoot`, `MismatchedRootSet` | all | |
 //! | `ZstCache`, `Alignment`, `ValidAlignment` | all | values with destructors are not cached |
 //! | `Metrics`: `set_pacing`, `total_gc_count`, `adjust_debt`, `allocation_debt`; `Pacing` | all | an object over 16 bytes counts as several |
-//! | features `std`, `hashbrown`, `indexmap`, `smallvec`, `slotmap`, `enum-map` | all | `allocator-api2` more, `tracing` missing |
+//! | features `std`, `hashbrown`, `indexmap`, `smallvec`, `slotmap`, `enum-map`, `tracing` | all | `allocator-api2` more |
 
 #![allow(clippy::duplicate_mod, reason = "each program is compiled against each crate")]
 

@@ -1,7 +1,8 @@
 //! What the program tells the collector between steps: write barriers, and questions about objects.
 //!
-//! Invariant: when a callback ends, whatever a black object points to is marked. Outside marking a barrier is one compare: of
-//! `alert`, which is set while marking goes on, and while barriers are to be counted that do not run.
+//! Invariant: when a callback ends, whatever a black object points to is marked. Whoever calls these has seen the view's `alert`,
+//! which is set while marking goes on, and while barriers are to be counted that do not run: outside marking a barrier is that
+//! one comparison, and since nothing changes while a callback runs, one before a loop will do.
 #![allow(unsafe_code)]
 
 use super::colour::Place;
@@ -18,8 +19,6 @@ impl Context {
     }
 
     /// Counts a barrier of a kind, and says whether it must run: not if the collector was alert for the count alone.
-    #[cold]
-    #[inline(never)]
     fn counted(&self, kind: impl FnOnce(&mut Barriers) -> &mut u64) -> bool {
         let marks = self.phase() == Phase::Mark;
         if marks {
@@ -33,9 +32,7 @@ impl Context {
     /// An object was handed out that is written to without barriers.
     #[inline]
     pub(crate) fn count_unpublished(&self) {
-        if self.alert.get() {
-            self.count(|counts| &mut counts.unpublished);
-        }
+        self.count(|counts| &mut counts.unpublished);
     }
 
     /// Barriers since the arena was made.
@@ -48,15 +45,15 @@ impl Context {
     /// # Safety
     ///
     /// Both are addresses of live objects of this arena.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
-        if self.alert.get() && self.counted(|counts| &mut counts.backward) {
+        if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward(parent, child) };
         }
     }
 
-    #[cold]
     unsafe fn backward(&self, parent: *const u8, child: Option<*const u8>) {
         // SAFETY: as the caller promises.
         let settled = |child| unsafe { Place::of(child) }.marked();
@@ -72,15 +69,15 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
-        if self.alert.get() && self.counted(|counts| &mut counts.backward) {
+        if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward_weak(parent, child) };
         }
     }
 
-    #[cold]
     unsafe fn backward_weak(&self, parent: *const u8, child: *const u8) {
         // SAFETY: as the caller promises.
         let (parent_place, child) = unsafe { (Place::of(parent), Place::of(child)) };
@@ -96,15 +93,15 @@ impl Context {
     /// # Safety
     ///
     /// Both are addresses of live objects of this arena.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.alert.get() && self.counted(|counts| &mut counts.forward) {
+        if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { self.forward(parent, child) };
         }
     }
 
-    #[cold]
     unsafe fn forward(&self, parent: Option<*const u8>, child: *const u8) {
         // SAFETY: as the caller promises.
         if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
@@ -120,15 +117,15 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.alert.get() && self.counted(|counts| &mut counts.forward) {
+        if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { Self::forward_weak(parent, child) };
         }
     }
 
-    #[cold]
     unsafe fn forward_weak(parent: Option<*const u8>, child: *const u8) {
         // SAFETY: as the caller promises.
         if parent.is_none_or(|parent| unsafe { Place::of(parent) }.is_black()) {
@@ -142,15 +139,15 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
-        if self.alert.get() && self.counted(|counts| &mut counts.bucket) {
+        if self.counted(|counts| &mut counts.bucket) {
             // SAFETY: as the caller promises.
             unsafe { self.bucket(parent, at, bytes) };
         }
     }
 
-    #[cold]
     unsafe fn bucket(&self, parent: *const u8, at: usize, bytes: usize) {
         // SAFETY: as the caller promises.
         let place = unsafe { Place::of(parent) };
@@ -171,10 +168,10 @@ impl Context {
     /// # Safety
     ///
     /// `parent` is the address of a live object of this arena.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
-        self.alert.get()
-            && self.counted(|counts| &mut counts.container)
+        self.counted(|counts| &mut counts.container)
             // SAFETY: as the caller promises.
             && unsafe { Place::of(parent) }.is_black()
     }

@@ -15,9 +15,10 @@ use super::{Context, Heap};
 use crate::budget::Limit;
 use crate::collect::Collect;
 use crate::metrics::{Metrics, QUANTUM_BYTES};
+use crate::spans;
 use crate::trace_line;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the collector is doing, or about to go on with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +82,12 @@ impl Effort {
     }
 }
 
+/// The time since `now`, which is set to the present.
+fn lap(now: &mut Instant) -> Duration {
+    let before = std::mem::replace(now, Instant::now());
+    *now - before
+}
+
 /// A call that collects.
 struct Step {
     start: Instant,
@@ -89,12 +96,12 @@ struct Step {
 }
 
 impl Step {
-    /// Counts the step in the cycle that it belonged to: the one that it ended, if it has.
-    fn note(self, cycles: u64, heap: &mut Heap, metrics: &Metrics) {
+    /// Counts the step, which ends now, in the cycle that it belonged to: the one that it ended, if it has.
+    fn note(self, now: Instant, cycles: u64, heap: &mut Heap, metrics: &Metrics) {
         let ended = heap.last.cycle != cycles;
         let report = if ended { &mut heap.last } else { &mut heap.report };
         report.steps += 1;
-        report.longest_step = report.longest_step.max(self.start.elapsed());
+        report.longest_step = report.longest_step.max(now - self.start);
         report.most_work = report.most_work.max(metrics.all_work().wrapping_sub(self.work));
         if ended && heap.traces {
             trace_line::write(&heap.last);
@@ -108,13 +115,16 @@ impl Context {
         self.phase.get()
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&mut self, phase: Phase) {
+        if phase != self.phase() {
+            spans::change(self.phase(), phase, self.metrics.total_gc_count());
+        }
         self.phase.set(phase);
-        self.alert.set(phase == Phase::Mark || self.counts.get());
+        self.view.alert = phase == Phase::Mark || self.counts.get();
     }
 
     /// Whether to count barriers that have nothing to do.
-    pub(crate) fn count_barriers(&self, counts: bool) {
+    pub(crate) fn count_barriers(&mut self, counts: bool) {
         self.counts.set(counts);
         self.set_phase(self.phase());
     }
@@ -150,10 +160,14 @@ impl Context {
         let step = Step { start: Instant::now(), work: self.metrics.all_work() };
         let cycles = self.heap.get_mut().last.cycle;
         // SAFETY: as the caller promises.
-        unsafe { self.run_phases(root, effort, until, |heap, metrics| step.note(cycles, heap, metrics)) };
+        unsafe {
+            self.run_phases(root, effort, until, step.start, |now, heap, metrics| {
+                step.note(now, cycles, heap, metrics);
+            });
+        };
     }
 
-    /// Goes from phase to phase.
+    /// Goes from phase to phase. The clock is read when a piece of a phase ends, and once before the first.
     ///
     /// # Safety
     ///
@@ -163,20 +177,23 @@ impl Context {
         root: &R,
         effort: Effort,
         until: Until,
-        end: impl FnOnce(&mut Heap, &Metrics),
+        mut now: Instant,
+        end: impl FnOnce(Instant, &mut Heap, &Metrics),
     ) {
         let mut destructors = Destructors::default();
         // Whether the cycle began in this run.
         let mut began = false;
         loop {
-            match self.phase.get() {
+            let phase = self.phase.get();
+            let _span = spans::phase(phase, self.heap.get_mut().last.cycle + 1);
+            match phase {
                 Phase::Sleep => {
                     began = true;
                     self.heap.get_mut().start_marking();
                     self.set_phase(Phase::Mark);
                 }
                 Phase::Mark => {
-                    let ended = self.mark_some(root, effort);
+                    let ended = self.mark_some(root, effort, &mut now);
                     if ended && until == Until::Marked {
                         break;
                     }
@@ -187,7 +204,7 @@ impl Context {
                 }
                 Phase::Sweep if until <= Until::Sweeping => break,
                 Phase::Sweep => {
-                    let ended = self.sweep_some(effort, &mut destructors);
+                    let ended = self.sweep_some(effort, &mut destructors, &mut now);
                     // After a destructor's panic no `trace` may run, which could panic too.
                     if ended && (began || until == Until::CycleEnd || destructors.panicked()) {
                         self.finish_cycle(began);
@@ -202,13 +219,17 @@ impl Context {
                 break;
             }
         }
-        end(self.heap.get_mut(), &self.metrics);
+        end(now, self.heap.get_mut(), &self.metrics);
         destructors.resume_panic();
     }
 
-    /// Marks for a while. True: nothing is grey.
-    fn mark_some<'gc, R: Collect<'gc> + ?Sized>(&mut self, root: &R, effort: Effort) -> bool {
-        let start = Instant::now();
+    /// Marks for a while, from `now` on, which is set to the end. True: nothing is grey.
+    fn mark_some<'gc, R: Collect<'gc> + ?Sized>(
+        &mut self,
+        root: &R,
+        effort: Effort,
+        now: &mut Instant,
+    ) -> bool {
         let budget = effort.quantum(&self.metrics);
         let heap = self.heap.get_mut();
         let Heap { marker, report, .. } = heap;
@@ -218,7 +239,7 @@ impl Context {
             Ok(ended) => {
                 let (marked, traced) = marker.take_work();
                 self.metrics.count_traced(marked, traced);
-                report.mark_time += start.elapsed();
+                report.mark_time += lap(now);
                 ended
             }
             Err(panic) => {
@@ -231,13 +252,13 @@ impl Context {
         }
     }
 
-    /// Sweeps for a while. True: all is swept.
-    fn sweep_some(&mut self, effort: Effort, destructors: &mut Destructors) -> bool {
-        let start = Instant::now();
+    /// Sweeps for a while, from `now` on, which is set to the end. True: all is swept.
+    fn sweep_some(&mut self, effort: Effort, destructors: &mut Destructors, now: &mut Instant) -> bool {
         let metrics = &self.metrics;
         let heap = self.heap.get_mut();
-        let ended = heap.sweep_some(metrics, destructors, || effort.is_spent(metrics));
-        heap.report.sweep_time += start.elapsed();
+        let pages = if effort == Effort::All { usize::MAX } else { 1 };
+        let ended = heap.sweep_some(metrics, destructors, pages, || effort.is_spent(metrics));
+        heap.report.sweep_time += lap(now);
         ended
     }
 
@@ -247,6 +268,7 @@ impl Context {
         heap.report.barriers = barriers.since(heap.barriers_before);
         heap.barriers_before = barriers;
         heap.finish_sweep();
+        spans::end(&heap.last);
         self.metrics.finish_cycle(as_one_piece);
         self.set_phase(Phase::Sleep);
     }

@@ -1,40 +1,41 @@
 //! [`Marker`]: finds what the root reaches. Owns the queue of pages with grey objects.
 //!
 //! ```text
-//! mark(object): set its bit in `marked`; unless its type has no pointers, its page goes to the end of the queue with
-//!               it as its first object, or, if it is there, is known to have more
+//! mark(object): set its bit in `marked`; unless its type has no pointers:
+//!               if its page is being traced: scanned |= it; put it on the pile
+//!               else its page goes to the end of the queue with it as its first object, or, if it is there, is known to have more
 //! drain: while a page is first in the queue
-//!          if it has no more than its first object: scanned |= it; trace it, and go on with what that marked on this page
-//!            as long as it is one object
-//!          until the page has nothing grey: for each word of it: while todo = marked & !scanned is not empty
-//!            scanned |= todo; trace the objects in todo
+//!          if it has no more than its first object: scanned |= it; trace it
+//!          else, until the page has nothing grey: for each word of it: scanned |= todo = marked & !scanned; trace the objects in todo
+//!          and after each trace: while the pile is not empty: trace its last object
 //! ```
 //!
-//! So objects are traced a page at a time, with one trace function, in address order; nothing recurses, however deep
-//! the graph. Lists and other thin shapes find one object on a page at a time; it is traced without a look at the
-//! page's masks, from its address alone, so that one object's loads need not wait for bits of the last one. While a page is
-//! traced, what lies on it is marked without the granule map, and needs no queue. (Pages in a queue, with the objects marked
-//! meanwhile piling up on them, is the idea of Go's Green Tea collector.) Large containers of this library are traced in parts
-//! (`parts.rs`), first of all, so that few are under way at a time. Marking may stop after any bucket or part and go on
-//! later; write barriers make objects grey again meanwhile, which are traced when all else is.
+//! So objects are traced a page at a time, with one trace function, depth first within a page; nothing recurses, however deep the
+//! graph. While a page is traced, what it leads to on itself needs no queue and no look at its masks: an object's loads wait for
+//! nothing but the pointer to it. (Pages in a queue, with the objects marked meanwhile piling up on them, is the idea of Go's Green
+//! Tea collector.) Where the pointer's type tells how large its target's slots are, page and slot are found with constants
+//! (`mark_of`), by one word of the granule map, which also says whether the guess was right. Large containers of this library are
+//! traced in parts (`parts.rs`), first of all, so that few are under way at a time. Marking may stop after any object or part
+//! and go on later; write barriers make objects grey again meanwhile, which are traced when all else is.
 //! Invariant: an object that is marked and not scanned, and of a type that is traced, lies on a page that is in the queue,
-//! or that is being traced; what a black object points to is marked, whenever no callback runs.
+//! or that is being traced; the pile is empty whenever no page is; what a black object points to is marked, whenever no callback runs.
 #![allow(unsafe_code)]
+
+mod page;
 
 use super::colour::{Place, clear};
 use super::ephemeron::{Ephemerons, Waiter};
 use super::parts::Parts;
-use super::table::TypeTable;
-use super::types::{USER_QUEUED, USER_TABLE, USER_WEAK, bucket, slots_in, words};
+use super::plan::{self, PAGE_SLOTS};
+use super::types::{USER_QUEUED, USER_WEAK, words};
 use super::{Heap, huge, is_huge};
 use crate::collect::{Collect, Trace};
 use crate::metrics::UNIT_BYTES;
 use crate::report::CycleReport;
 use crate::walk::Walk;
 use crate::{Gc, GcWeak};
-use bucketmask_alloc::{LentPage, Located, Locator, Within, prefetch};
+use bucketmask_alloc::{LentPage, Located, Locator, Shaped, prefetch};
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// States of a page's queue word.
@@ -48,12 +49,13 @@ const QUEUED_FOR_MORE: usize = 2;
 pub(crate) struct Marker {
     /// Where pages lie, as of the start of the cycle; in registers while objects are traced.
     locator: Locator,
-    /// The page that is being traced: what is marked on it is found there. Nowhere while none is.
-    here: Within,
-    here_page: Option<LentPage>,
-    /// Objects marked on that page in this way since the count was last reset, and the last of them.
-    fresh: usize,
-    freshest: *const u8,
+    /// The page that is being traced: what is marked on it goes to the pile.
+    here: Option<LentPage>,
+    /// Objects that were marked on that page and are traced before it is left, the last one first. Black already, so that nobody
+    /// looks at their bits again. Room for a page's slots.
+    pile: Vec<*const u8>,
+    /// Objects of the pile that may be traced before the next look at the budget.
+    quota: usize,
     /// Pages with objects to trace, each once, and the object that each was queued for.
     queue: VecDeque<(LentPage, *const u8)>,
     /// Huge objects to trace.
@@ -88,10 +90,9 @@ impl Marker {
     pub(super) fn new() -> Self {
         Self {
             locator: Locator::new(),
-            here: Within::NOWHERE,
-            here_page: None,
-            fresh: 0,
-            freshest: std::ptr::null(),
+            here: None,
+            pile: Vec::new(),
+            quota: 0,
             queue: VecDeque::new(),
             huge: Vec::new(),
             again: VecDeque::new(),
@@ -112,6 +113,46 @@ impl Marker {
         }
     }
 
+    /// Marks the object at `address`, whose slot most probably has so many bytes, a constant: then page and slot are found by
+    /// constants too, but for one word of the granule map. Not while something waits for objects.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a live object of this arena.
+    #[inline(always)]
+    unsafe fn mark_of(&mut self, address: *const u8, slot_bytes: usize) {
+        let Some(shape) = plan::grown_shape(slot_bytes) else {
+            // SAFETY: as the caller promises.
+            return unsafe { self.mark_anywhere(address) };
+        };
+        // SAFETY: as the caller promises; huge objects lie in ranges.
+        match unsafe { self.locator.locate_in(address, shape) } {
+            Shaped::Leaf(page, slot) => {
+                if set(page, slot) {
+                    self.leaves += 1;
+                }
+            }
+            Shaped::Traced(page, slot) => {
+                if set(page, slot) {
+                    self.queue_for(page, slot, address);
+                }
+            }
+            // SAFETY: as the caller promises.
+            Shaped::Other => unsafe { self.mark_anywhere(address) },
+        }
+    }
+
+    /// [`mark`](Self::mark), out of line.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a live object of this arena.
+    #[inline(never)]
+    unsafe fn mark_anywhere(&mut self, address: *const u8) {
+        // SAFETY: as the caller promises.
+        unsafe { self.mark(address) };
+    }
+
     /// Marks the object at `address`.
     ///
     /// # Safety
@@ -119,26 +160,6 @@ impl Marker {
     /// `address` is that of a live object of this arena.
     #[inline(always)]
     pub(super) unsafe fn mark(&mut self, address: *const u8) {
-        if let (Some(slot), Some(page)) = (self.here.slot(address), self.here_page) {
-            // SAFETY: a page has at most 512 slots, so the word is one of eight.
-            let (word, done) = unsafe {
-                (
-                    page.marked().get_unchecked(slot as usize / 64),
-                    page.scanned().get_unchecked(slot as usize / 64),
-                )
-            };
-            let (marked, bit) = (word.load(Relaxed), 1 << (slot % 64));
-            if (marked | done.load(Relaxed)) & bit == 0 {
-                word.store(marked | bit, Relaxed);
-                self.fresh += 1;
-                self.freshest = address;
-                return;
-            }
-            // Marked already; or a weak pointer led here, which takes the longer way.
-            if marked & bit != 0 {
-                return;
-            }
-        }
         if is_huge(address) {
             // SAFETY: as the caller promises.
             unsafe { self.mark_huge(address) };
@@ -146,14 +167,9 @@ impl Marker {
         }
         // SAFETY: as the caller promises.
         let Located { page, slot, leaf } = unsafe { self.locator.locate(address) };
-        // SAFETY: a page has at most 512 slots, so the word is one of eight.
-        let word = unsafe { page.marked().get_unchecked(slot as usize / 64) };
-        let marked = word.load(Relaxed);
-        let bit = 1 << (slot % 64);
-        if marked & bit != 0 {
+        if !set(page, slot) {
             return;
         }
-        word.store(marked | bit, Relaxed);
         if leaf {
             self.leaves += 1;
             if self.waits {
@@ -165,8 +181,26 @@ impl Marker {
     }
 
     /// Sees to it that a marked object is traced.
-    #[inline]
+    #[inline(always)]
     fn queue_for(&mut self, page: LentPage, slot: u32, address: *const u8) {
+        if self.here == Some(page) && page.user()[USER_WEAK].load(Relaxed) == 0 {
+            // SAFETY: a page has at most 512 slots, so the word is one of eight.
+            let scanned = unsafe { page.scanned().get_unchecked(slot as usize / 64) };
+            scanned.store(scanned.load(Relaxed) | 1 << (slot % 64), Relaxed);
+            let len = self.pile.len();
+            debug_assert!(len < self.pile.capacity());
+            // SAFETY: there is room for all slots of a page, and each was marked once since the page was entered.
+            unsafe {
+                self.pile.as_mut_ptr().add(len).write(address);
+                self.pile.set_len(len + 1);
+            }
+        } else {
+            self.queue_page(page, slot, address);
+        }
+    }
+
+    #[inline(never)]
+    fn queue_page(&mut self, page: LentPage, slot: u32, address: *const u8) {
         let user = page.user();
         if user[USER_WEAK].load(Relaxed) != 0 {
             // A weak pointer may have led here before.
@@ -183,6 +217,17 @@ impl Marker {
         } else {
             queued.store(QUEUED_FOR_MORE, Relaxed);
         }
+    }
+
+    /// Takes an object off the pile, for who traces the page's type.
+    #[inline(always)]
+    pub(super) fn next_of_pile(&mut self) -> Option<*const u8> {
+        if self.quota == 0 {
+            return None;
+        }
+        let object = self.pile.pop()?;
+        self.quota -= 1;
+        Some(object)
     }
 
     #[cold]
@@ -248,6 +293,9 @@ impl Marker {
     /// Looks up anew where pages lie; the first page of the process may have been lent since.
     pub(super) fn relocate(&mut self) {
         self.locator = Locator::new();
+        if self.waits {
+            self.locator = self.locator.without_shapes();
+        }
         // A `trace` that panicked may have left it.
         self.leave();
     }
@@ -262,19 +310,12 @@ impl Marker {
             } else if let Some(bytes) = self.trace_a_part() {
                 self.traced_bytes += bytes;
             } else if let Some((page, object)) = self.queue.pop_front() {
-                self.enter(page);
-                if page.user()[USER_QUEUED].load(Relaxed) == QUEUED_FOR_ONE {
-                    self.trace_one(page, object, end);
-                } else {
-                    self.trace_page(page, end);
-                }
-                self.leave();
+                self.ask_for_next();
+                self.trace_queued(page, object, end);
             } else if let Some(object) = self.huge.pop() {
                 self.trace_huge(object);
             } else if let Some(page) = self.again.pop_front() {
-                self.enter(page);
-                self.trace_page(page, end);
-                self.leave();
+                self.trace_queued(page, std::ptr::null(), end);
             } else if let Some(object) = self.huge_again.pop() {
                 self.trace_huge(object);
             } else if self.root_is_grey {
@@ -325,123 +366,20 @@ impl Marker {
         let leaves = std::mem::take(&mut self.leaves) * UNIT_BYTES;
         (traced + leaves, traced)
     }
-
-    /// From here on until [`leave`](Self::leave), what is marked on this page is not queued.
-    #[inline(always)]
-    fn enter(&mut self, page: LentPage) {
-        self.here = self.locator.within(page);
-        self.here_page = Some(page);
-    }
-
-    #[inline(always)]
-    fn leave(&mut self) {
-        self.here = Within::NOWHERE;
-    }
-
-    /// Traces the one grey object of the entered page, and what becomes grey on that page by it, until `end` is reached.
-    fn trace_one(&mut self, page: LentPage, object: *const u8, end: usize) {
-        // SAFETY: the user word of every page that a type heap lends.
-        let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
-        let queued = &page.user()[USER_QUEUED];
-        let mut object = object;
-        while let Some(slot) = self.here.slot(object) {
-            let scanned = &page.scanned()[slot as usize / 64];
-            scanned.store(scanned.load(Relaxed) | 1 << (slot % 64), Relaxed);
-            self.scanned += 1;
-            self.traced_bytes += table.trace_bytes;
-            if self.counts_lines {
-                self.lines += lines_of(1 << (slot % 64), table.slot_bytes);
-            }
-            self.fresh = 0;
-            // SAFETY: a marked slot holds a live object of the page's type.
-            unsafe { (table.trace)(object, 1, self) };
-            if self.fresh > 1 || queued.load(Relaxed) != QUEUED_FOR_ONE {
-                queued.store(QUEUED_FOR_MORE, Relaxed);
-                self.trace_page(page, end);
-                return;
-            }
-            if self.fresh == 0 {
-                break;
-            }
-            object = self.freshest;
-            if self.traced_bytes >= end {
-                // It stays queued, at the queue's end.
-                self.queue.push_back((page, object));
-                return;
-            }
-        }
-        queued.store(NOT_QUEUED, Relaxed);
-    }
-
-    /// Traces the grey objects of the entered page, those included that become grey meanwhile, bucket by bucket until `end` is
-    /// reached. It stays until the page has none: a page that goes back to the queue for each generation of its objects
-    /// is fetched anew for each. Objects mostly point to older ones, which lie below them: so the last bucket comes first.
-    fn trace_page(&mut self, page: LentPage, end: usize) {
-        // SAFETY: the user word of every page that a type heap lends.
-        let table = unsafe { TypeTable::from_exposed(page.user()[USER_TABLE].load(Relaxed)) };
-        let grey = |(marked, done): (&AtomicU64, &AtomicU64)| marked.load(Relaxed) & !done.load(Relaxed) != 0;
-        let has_grey = || page.marked().iter().zip(page.scanned()).any(grey);
-        loop {
-            for index in (0..words(page)).rev() {
-                self.trace_bucket(page, index, table);
-                if self.traced_bytes >= end {
-                    break;
-                }
-            }
-            if !has_grey() {
-                page.user()[USER_QUEUED].store(NOT_QUEUED, Relaxed);
-                return;
-            }
-            if self.traced_bytes >= end {
-                // It stays queued, at the queue's end.
-                self.queue.push_back((page, std::ptr::null()));
-                return;
-            }
-        }
-    }
-
-    /// Traces the grey objects of a bucket, those included that become grey meanwhile.
-    #[inline(always)]
-    fn trace_bucket(&mut self, page: LentPage, index: usize, table: &'static TypeTable) {
-        let slots = slots_in(page, index);
-        let (marked, scanned) = (&page.marked()[index], &page.scanned()[index]);
-        let first = bucket(page, index);
-        let (mut at, mut traced) = (0, 0_u64);
-        loop {
-            let done = scanned.load(Relaxed);
-            let piece = self.walk.next_piece(marked.load(Relaxed) & !done, &mut at, slots);
-            if piece == 0 {
-                break;
-            }
-            scanned.store(done | piece, Relaxed);
-            traced |= piece;
-            // SAFETY: marked slots hold live objects of the page's type.
-            unsafe { (table.trace)(first.as_ptr(), piece, self) };
-        }
-        if self.counts_lines {
-            self.lines += lines_of(traced, table.slot_bytes);
-        }
-        let traced = traced.count_ones();
-        let looked_at = self.walk.looked_at(slots, traced);
-        self.scanned += looked_at as usize;
-        self.skipped += (slots - looked_at) as usize;
-        self.traced_bytes += traced as usize * table.trace_bytes;
-    }
 }
 
-/// Cache lines over which some slots of a bucket lie.
-#[cold]
-fn lines_of(slots: u64, slot_bytes: usize) -> usize {
-    const LINE: usize = 64;
-    let (mut left, mut lines, mut next) = (slots, 0, 0);
-    while left != 0 {
-        let start = left.trailing_zeros() as usize * slot_bytes;
-        left &= left - 1;
-        let (first, end) = ((start / LINE).max(next), (start + slot_bytes).div_ceil(LINE));
-        lines += end.saturating_sub(first);
-        next = end;
+/// Marks a slot of a page. False: it was marked.
+#[inline(always)]
+fn set(page: LentPage, slot: u32) -> bool {
+    // SAFETY: a page has at most 512 slots, so the word is one of eight.
+    let word = unsafe { page.marked().get_unchecked(slot as usize / 64) };
+    let before = word.load(Relaxed);
+    let after = before | 1 << (slot % 64);
+    if after == before {
+        return false;
     }
-    lines
+    word.store(after, Relaxed);
+    true
 }
 
 impl<'gc> Trace<'gc> for Marker {
@@ -449,6 +387,12 @@ impl<'gc> Trace<'gc> for Marker {
     fn trace_gc(&mut self, gc: Gc<'gc, ()>) {
         // SAFETY: a reachable `Gc` points to a live object.
         unsafe { self.mark(gc.ptr.as_ptr().cast()) };
+    }
+
+    #[inline(always)]
+    fn trace_gc_of(&mut self, gc: Gc<'gc, ()>, slot_bytes: usize) {
+        // SAFETY: a reachable `Gc` points to a live object.
+        unsafe { self.mark_of(gc.ptr.as_ptr().cast(), slot_bytes) };
     }
 
     #[inline]
@@ -467,6 +411,8 @@ impl<'gc> Trace<'gc> for Marker {
         }
         place.hold();
         self.waits = true;
+        // Leaves may be waited for from now on, which only the longer way asks.
+        self.locator = self.locator.without_shapes();
         self.ephemerons.wait(Waiter { key, owner, tag }, table.resurrects);
         false
     }
@@ -501,6 +447,7 @@ impl Heap {
         let marker = &mut self.marker;
         // So that marking seldom allocates: a page is in the queue once.
         marker.queue.reserve(pages);
+        marker.pile.reserve(PAGE_SLOTS);
         marker.root_is_grey = true;
         marker.waits = false;
         marker.resurrected = 0;

@@ -10,7 +10,7 @@
 //!
 //! A cycle runs in steps (`cycle.rs`), between which the program changes the graph; write barriers (`barrier.rs`) tell the
 //! marker. `colour.rs` is what the bits of an object mean, weak pointers included. `table.rs` is what the collector knows
-//! of a type, `parts.rs` and `remains.rs` what is traced and dropped in parts, `ephemeron.rs` what waits for others to be marked, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
+//! of a type (`slice.rs`: of slices), `parts.rs` and `remains.rs` what is traced and dropped in parts, `ephemeron.rs` what waits for others to be marked, `plan.rs` how big its pages are, `index.rs` finds a type's pages, `huge.rs` keeps what does not fit a page,
 //! `verify.rs` checks it all.
 //!
 //! Invariants. Between cycles `occupied` is exactly the live objects, `marked` is zero, and `scanned` holds only slots
@@ -30,6 +30,7 @@ mod mark;
 mod parts;
 mod plan;
 mod remains;
+mod slice;
 mod sweep;
 mod table;
 mod types;
@@ -46,9 +47,11 @@ use cycle::Phase;
 use huge::HugeList;
 use index::Index;
 use mark::Marker;
+pub(crate) use plan::slot_bytes;
 use remains::Remains;
 use std::alloc::{Layout, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::Relaxed;
 use sweep::{Destructors, Sweep};
@@ -93,11 +96,64 @@ pub(crate) unsafe fn is_live(address: *const u8) -> bool {
     page.occupied()[slot / 64].load(Relaxed) >> (slot % 64) & 1 != 0
 }
 
-/// The heap and the counters of an arena; what a [`Mutation`](crate::Mutation) is a view of.
+/// What stays the same while a callback runs; a [`Mutation`](crate::Mutation) is one. Nothing in it has interior mutability, so that
+/// the compiler may keep in a register, or ask once before a loop, whether barriers have something to do.
+pub(crate) struct View {
+    /// Whether barriers have something to do: to tell the marker, or to be counted.
+    pub(crate) alert: bool,
+    /// The context that this is the view of.
+    pub(crate) context: *const Context,
+}
+
+/// A context at its address for life, and the one pointer that all uses of it come from. Owns it.
+pub(crate) struct Home(NonNull<Context>);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let context = NonNull::from(Box::leak(Box::new(Context::new())));
+        // SAFETY: just made, and nobody else's.
+        unsafe { (*context.as_ptr()).view.context = context.as_ptr() };
+        Self(context)
+    }
+
+    /// For as long as a callback runs.
+    #[inline(always)]
+    pub(crate) fn view(&self) -> *const View {
+        // SAFETY: the context lives as long as its home.
+        unsafe { &raw const (*self.0.as_ptr()).view }
+    }
+}
+
+impl Deref for Home {
+    type Target = Context;
+
+    #[inline(always)]
+    fn deref(&self) -> &Context {
+        // SAFETY: the context lives as long as its home; mutable borrows take a mutable home.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for Home {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Context {
+        // SAFETY: as above; and views are used in callbacks only, which borrow the arena, and with it its home.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // SAFETY: leaked by `new`, and dropped once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+/// The heap and the counters of an arena.
 pub(crate) struct Context {
     phase: Cell<Phase>,
-    /// Whether barriers have something to do: to tell the marker, or to be counted.
-    alert: Cell<bool>,
+    /// What callbacks see of it.
+    view: View,
     /// Whether those are counted that have not.
     counts: Cell<bool>,
     barriers: Cell<Barriers>,
@@ -106,10 +162,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             phase: Cell::new(Phase::Sleep),
-            alert: Cell::new(false),
+            view: View { alert: false, context: std::ptr::null() },
             counts: Cell::new(false),
             barriers: Cell::default(),
             heap: UnsafeCell::new(Heap::new()),
@@ -151,28 +207,32 @@ impl Context {
 }
 
 /// How to allocate a value of a certain zero-sized type that is never traced or dropped, without having it.
-pub(crate) struct ZstSlot(&'static TypeTable, bool);
+pub(crate) struct ZstSlot(&'static TypeTable);
 
 impl ZstSlot {
     pub(crate) const fn of<T: 'static>() -> Self {
         assert!(size_of::<T>() == 0 && !std::mem::needs_drop::<T>(), "only the alignment counts");
-        Self(Typed::<Static<T>>::TABLE, Typed::<Static<T>>::HUGE)
+        Self(Typed::<Static<T>>::TABLE)
     }
 }
 
 impl Context {
     /// An object without bytes or destructor.
     pub(crate) fn allocate_zst(&self, slot: &ZstSlot) -> NonNull<()> {
-        let ZstSlot(table, huge) = *slot;
+        self.allocate_in(slot.0).cast()
+    }
+
+    /// A slot for an object of a table, marked as occupied; the caller puts a value there before anything can look.
+    fn allocate_in(&self, table: &'static TypeTable) -> NonNull<u8> {
         // SAFETY: as in `allocate`.
         let heap = unsafe { &mut *self.heap.get() };
-        let address = if huge {
+        let address = if plan::is_huge(table.size, table.align) {
             heap.allocate_huge(table)
         } else {
             heap.allocate_slot(table, table.slot_bytes, &self.metrics)
         };
         self.metrics.count_allocated(table.slot_bytes);
-        address.cast()
+        address
     }
 }
 

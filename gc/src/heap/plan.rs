@@ -4,6 +4,7 @@
 //! grown, where any page within bounds does), and its slots are aligned as the type asks, since its base is.
 
 use super::CHUNK_BYTES;
+use bucketmask_alloc::PageShape;
 
 /// Slots that a page's masks can tell apart.
 pub(super) const PAGE_SLOTS: usize = 512;
@@ -20,7 +21,8 @@ const PAGE_MAX: usize = CHUNK_BYTES / 2;
 const SHARED_GRANULES: usize = 8;
 
 /// Bytes from one slot to the next: the size, rounded up to 8 and to the alignment, at least 16.
-pub(super) const fn slot_bytes(size: usize, align: usize) -> usize {
+#[inline(always)]
+pub(crate) const fn slot_bytes(size: usize, align: usize) -> usize {
     let unit = if align > 8 { align } else { 8 };
     let bytes = size.next_multiple_of(unit);
     let least = if unit > 16 { unit } else { 16 };
@@ -30,6 +32,20 @@ pub(super) const fn slot_bytes(size: usize, align: usize) -> usize {
 /// Whether a value does not fit a bucket page, by size or by alignment.
 pub(super) const fn is_huge(size: usize, align: usize) -> bool {
     slot_bytes(size, align) > PAGE_MAX || align > GRANULE_BYTES
+}
+
+/// Slots up to this have a shape, and fill any page to more than 97 %.
+const SHAPED_MAX: usize = PageShape::LARGEST;
+
+/// What the large pages are of a type that has many objects. `None`: more than a granule, or it takes a search.
+#[inline(always)]
+pub(super) const fn grown_shape(slot: usize) -> Option<PageShape> {
+    if slot > SHAPED_MAX {
+        return None;
+    }
+    // The largest power of two that holds no more slots than the masks tell apart.
+    let most = (PAGE_SLOTS * slot + slot - 1).ilog2();
+    Some(PageShape::new(if most < GRANULE_BYTES.ilog2() { most } else { GRANULE_BYTES.ilog2() }, slot))
 }
 
 /// The sizes of a type's pages.
@@ -117,6 +133,16 @@ mod tests {
             }
             assert_eq!(plan.next(held), plan.largest, "slot {slot}: a large population has large pages");
         }
+    }
+
+    #[test]
+    fn shapes_are_those_of_grown_pages() {
+        for slot in (16..=SHAPED_MAX).step_by(8) {
+            let largest = PagePlan::new(slot).largest;
+            assert!(largest.is_power_of_two(), "{slot}");
+            assert_eq!(grown_shape(slot), Some(PageShape::new(largest.ilog2(), slot)), "{slot}");
+        }
+        assert_eq!(grown_shape(SHAPED_MAX + 8), None);
     }
 
     #[test]

@@ -116,11 +116,12 @@ impl Heap {
         self.huge.start_sweep();
     }
 
-    /// Sweeps pages, one after the other, until `enough` says so. True: all are swept.
+    /// Sweeps pages, one after the other, until `enough` says so, which is asked after so many pages. True: all are swept.
     pub(super) fn sweep_some(
         &mut self,
         metrics: &Metrics,
         destructors: &mut Destructors,
+        pages: usize,
         mut enough: impl FnMut() -> bool,
     ) -> bool {
         while let Some(waiter) = self.marker.ephemerons.next_dead() {
@@ -137,7 +138,7 @@ impl Heap {
             return false;
         }
         while let Some(heap) = self.index.heap_mut(self.sweeping) {
-            while heap.sweep_next(&mut sweep, false) {
+            while heap.sweep_pages(&mut sweep, pages) {
                 if enough() || !sweep.bury_remains(&mut enough) {
                     return false;
                 }
@@ -173,11 +174,80 @@ impl Sweep<'_> {
     }
 }
 
+/// Pages whose objects all stay.
+#[derive(Default)]
+struct Whole {
+    pages: usize,
+    dense: usize,
+    slots: usize,
+    live: usize,
+}
+
 impl TypeHeap {
-    /// Sweeps one page, and gives it back if it is empty; unless it is `wanted`, or the first such page: so a type that
-    /// comes and goes does not lend one in every cycle. False: all are swept.
-    pub(super) fn sweep_next(&mut self, sweep: &mut Sweep<'_>, wanted: bool) -> bool {
+    /// Sweeps at most so many pages, fewer if some value takes more than a step to drop. False: all were swept before. Counting
+    /// bits is a good part of it, and one instruction where the processor has it.
+    pub(super) fn sweep_pages(&mut self, sweep: &mut Sweep<'_>, most: usize) -> bool {
+        /// The same, compiled for processors that count bits.
+        ///
+        /// # Safety
+        ///
+        /// The processor has the instructions.
+        #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+        #[target_feature(enable = "popcnt,bmi1")]
+        unsafe fn with_popcnt(heap: &mut TypeHeap, sweep: &mut Sweep<'_>, most: usize) -> bool {
+            heap.sweep_each(sweep, most)
+        }
+
+        #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+        if std::arch::is_x86_feature_detected!("popcnt") && std::arch::is_x86_feature_detected!("bmi1") {
+            // SAFETY: the processor has the instructions.
+            return unsafe { with_popcnt(self, sweep, most) };
+        }
+        self.sweep_each(sweep, most)
+    }
+
+    #[inline(always)]
+    fn sweep_each(&mut self, sweep: &mut Sweep<'_>, most: usize) -> bool {
+        let table = self.table();
+        let mut whole = Whole::default();
+        let mut swept = 0;
+        while swept < most && sweep.remains.is_empty() {
+            let Some(page) = self.next_unswept() else { break };
+            swept += 1;
+            let stays = if sweep.walk == Walk::Mask { pass_whole(page, table.needs_trace) } else { None };
+            let Some(live) = stays else {
+                self.sweep_one(page, sweep, false);
+                continue;
+            };
+            let slots = page.slots();
+            whole.pages += 1;
+            whole.dense += usize::from(live * 2 >= slots);
+            whole.slots += slots;
+            whole.live += live;
+            self.keep_page(page);
+        }
+        let report = &mut *sweep.report;
+        report.marked += whole.live;
+        report.live_bytes += whole.live * table.slot_bytes;
+        report.slots_skipped += whole.slots;
+        report.pages += whole.pages;
+        report.pages_dense += whole.dense;
+        report.pages_sparse += whole.pages - whole.dense;
+        sweep.metrics.count_kept(whole.pages, whole.live * table.slot_bytes);
+        swept != 0
+    }
+
+    /// Sweeps the next page, and keeps it even if it is empty. False: all are swept.
+    pub(super) fn sweep_next(&mut self, sweep: &mut Sweep<'_>) -> bool {
         let Some(page) = self.next_unswept() else { return false };
+        self.sweep_one(page, sweep, true);
+        true
+    }
+
+    /// Sweeps a page, and gives it back if it is empty; unless it is `wanted`, or the first such page: so a type that comes and
+    /// goes does not lend one in every cycle.
+    #[inline(never)]
+    fn sweep_one(&mut self, page: LentPage, sweep: &mut Sweep<'_>, wanted: bool) {
         let table = self.table();
         let Tally { live, held, dead, freed } = sweep_page(page, table, sweep);
         let report = &mut *sweep.report;
@@ -196,7 +266,7 @@ impl TypeHeap {
         if empty && !wanted && self.keeps_spare() {
             report.pages_returned += 1;
             self.return_page(page);
-            return true;
+            return;
         }
         report.pages += 1;
         if live * 2 >= page.slots() {
@@ -205,7 +275,6 @@ impl TypeHeap {
             report.pages_sparse += 1;
         }
         self.keep_page(page);
-        true
     }
 }
 
@@ -269,6 +338,32 @@ fn sweep_line(page: LentPage, table: &'static TypeTable, sweep: &mut Sweep<'_>) 
     }
     let dead = if any_dead == 0 { 0 } else { bury(page, table, &dead, sweep) };
     Tally { live: occupied_slots - dead, held, dead, freed: dead - newly_held + let_go }
+}
+
+/// Readies a page for the next cycle whose objects all stay, and says how many they are. `None`, with nothing done: some die,
+/// or there is none, or a weak pointer may lead to one.
+#[inline(always)]
+fn pass_whole(page: LentPage, needs_trace: bool) -> Option<usize> {
+    let (occupied, marked) = (page.occupied(), page.marked());
+    let (mut dead, mut live) = (0, 0);
+    for index in 0..WORDS {
+        let marked = marked[index].load(Relaxed);
+        dead |= occupied[index].load(Relaxed) & !marked;
+        live += marked.count_ones() as usize;
+    }
+    if dead != 0 || live == 0 || page.user()[USER_WEAK].load(Relaxed) != 0 {
+        return None;
+    }
+    // Without weak pointers only what is occupied is marked.
+    for word in page.marked() {
+        word.store(0, Relaxed);
+    }
+    if needs_trace {
+        for word in page.scanned() {
+            word.store(0, Relaxed);
+        }
+    }
+    Some(live)
 }
 
 /// Fills dead slots, whose values are gone, with a pattern that is no pointer.

@@ -120,17 +120,25 @@ impl<'gc, T: Collect<'gc> + 'gc> Typed<T> {
 }
 
 unsafe fn trace<'gc, T: Collect<'gc> + 'gc>(first: *const u8, todo: u64, marker: &mut Marker) {
+    let trace_one = |object: *const u8, marker: &mut Marker| {
+        if T::IN_PARTS {
+            marker.parts.begin(object, Typed::<T>::TABLE);
+        } else {
+            // SAFETY: the slot holds a live `T`, and no program code holds it mutably during a cycle.
+            marker.trace(unsafe { &*object.cast::<T>() });
+        }
+    };
     let mut left = todo;
     while left != 0 {
         let slot = left.trailing_zeros() as usize;
         left &= left - 1;
-        // SAFETY: the slot holds a live `T`, and no program code holds it mutably during a cycle.
-        let value = unsafe { &*first.add(slot * Typed::<T>::SLOT_BYTES).cast::<T>() };
-        if T::IN_PARTS {
-            marker.parts.begin(std::ptr::from_ref(value).cast(), Typed::<T>::TABLE);
-        } else {
-            marker.trace(value);
-        }
+        // SAFETY: a slot of the bucket.
+        trace_one(unsafe { first.add(slot * Typed::<T>::SLOT_BYTES) }, marker);
+    }
+    // What that has marked on the same page, and what that has marked there, and so on: a page's slots are of one type, or of
+    // types whose tables say the same, this function included.
+    while let Some(object) = marker.next_of_pile() {
+        trace_one(object, marker);
     }
 }
 

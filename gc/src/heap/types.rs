@@ -42,6 +42,9 @@ pub(super) struct TypeHeap {
     cursor: (usize, usize),
 }
 
+/// Pages that are swept for one object, at most: 512 slots each.
+const SWEPT_FOR_ONE: usize = 8;
+
 /// What `word` refers to before there is a page. Never written: the window is empty.
 static NO_WORD: AtomicU64 = AtomicU64::new(0);
 
@@ -77,8 +80,10 @@ impl TypeHeap {
         Some(unsafe { self.first.add(window.trailing_zeros() as usize * slot_bytes) })
     }
 
-    /// Opens the next window, on a page that is swept for it or on a new one if need be. False: no page is to be had.
+    /// Opens the next window, on a page that is swept for it or on a new one if need be. False: no page is to be had. An object
+    /// waits for the sweep of [`SWEPT_FOR_ONE`] pages at most: where they are all full it takes a new page.
     pub(super) fn refill(&mut self, sweep: &mut Sweep<'_>) -> bool {
+        let mut may_sweep = if self.table.drop.is_none() { SWEPT_FOR_ONE } else { 0 };
         loop {
             while let Some(&page) = self.pages.get(self.cursor.0) {
                 while self.cursor.1 < words(page) {
@@ -94,7 +99,8 @@ impl TypeHeap {
                 self.cursor = (self.cursor.0 + 1, 0);
             }
             // A callback is running: destructors must not.
-            if self.table.drop.is_none() && self.sweep_next(sweep, true) {
+            if may_sweep > 0 && self.sweep_next(sweep) {
+                may_sweep -= 1;
                 continue;
             }
             let Some(page) = self.lend_page() else { return false };
@@ -176,6 +182,7 @@ impl TypeHeap {
     }
 
     /// The next page to sweep, which the caller keeps or returns.
+    #[inline]
     pub(super) fn next_unswept(&mut self) -> Option<LentPage> {
         let page = *self.unswept.get(self.next_unswept)?;
         self.next_unswept += 1;
@@ -188,6 +195,7 @@ impl TypeHeap {
     }
 
     /// Takes a swept page.
+    #[inline]
     pub(super) fn keep_page(&mut self, page: LentPage) {
         self.pages.push(page);
     }
@@ -235,4 +243,42 @@ pub(super) fn valid_slots(page: LentPage, index: usize) -> u64 {
 pub(super) fn bucket(page: LentPage, index: usize) -> NonNull<u8> {
     // SAFETY: `index` is below the page's number of mask words, so the bucket starts inside the page.
     unsafe { page.base().add(index * 64 * page.slot_size()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::cycle::{Effort, Until};
+    use crate::heap::{Context, Home};
+    use crate::{Gc, Mutation};
+
+    #[test]
+    fn one_object_waits_for_the_sweep_of_a_few_pages() {
+        let mut home = Home::new();
+        let unswept = |context: &mut Context| {
+            context.heap.get_mut().index.heaps().map(|heap| heap.unswept().len()).sum::<usize>()
+        };
+        // SAFETY: nothing but the root is used after this, and the context outlives it.
+        let mc = unsafe { Mutation::of(&home) };
+        let root: Vec<Gc<'_, u64>> = (0..512 * 40).map(|number| Gc::new(mc, number)).collect();
+        let context = &mut *home;
+        // SAFETY: the root of this context.
+        unsafe { context.run(&root, Effort::All, Until::Sweeping) };
+        let mut before = unswept(context);
+        assert!(before >= 40);
+        let mut looked = 0;
+        while before > 0 {
+            context.allocate(7_u64);
+            let now = unswept(context);
+            assert!(before - now <= SWEPT_FOR_ONE, "{} pages were swept for one object", before - now);
+            looked += usize::from(now != before);
+            before = now;
+            assert!(looked < 100);
+        }
+        assert!(looked >= 40 / SWEPT_FOR_ONE);
+        // SAFETY: as above.
+        unsafe { context.run(&root, Effort::All, Until::CycleEnd) };
+        // SAFETY: as above.
+        assert!(unsafe { context.verify(&root) }.is_ok());
+    }
 }

@@ -157,7 +157,12 @@ mod sealed {
         ///
         /// # Safety
         /// The bucket lies in the table's memory; `rank < LANES * SLOTS`.
-        unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T;
+        #[inline(always)]
+        unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+            Self::place_of_row(row, rank)
+        }
+        /// The same for any `rank`: past those that there are it gives some address.
+        fn place_of_row<T>(row: *mut T, rank: usize) -> *mut T;
         /// The slot that bit `bit` of mask word `word` speaks of.
         ///
         /// # Safety
@@ -322,6 +327,11 @@ impl Geometry for Split {
     }
 
     #[inline(always)]
+    fn place_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+        row.wrapping_add(rank)
+    }
+
+    #[inline(always)]
     unsafe fn slot_of_bit<T>(zones: &Zones<T>, word: usize, bit: usize) -> *mut T {
         // The last bits of each earlier lane have no slot: so many places less.
         // SAFETY: the caller's promise.
@@ -383,9 +393,10 @@ impl Geometry for Inline {
     }
 
     #[inline(always)]
-    unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T {
-        // SAFETY: the caller's promise; strides are multiples of the entry's alignment.
-        unsafe { row.byte_add(rank / SLOTS * const { Self::stride(Block::new::<T>()) }).add(rank % SLOTS) }
+    fn place_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+        // Strides are multiples of the entry's alignment.
+        row.wrapping_byte_add(rank / SLOTS * const { Self::stride(Block::new::<T>()) })
+            .wrapping_add(rank % SLOTS)
     }
 }
 
@@ -446,14 +457,11 @@ impl Geometry for Auto {
     }
 
     #[inline(always)]
-    unsafe fn slot_of_row<T>(row: *mut T, rank: usize) -> *mut T {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if const { Self::is_inline(Block::new::<T>()) } {
-                Inline::slot_of_row(row, rank)
-            } else {
-                Split::slot_of_row(row, rank)
-            }
+    fn place_of_row<T>(row: *mut T, rank: usize) -> *mut T {
+        if Self::is_inline(Block::new::<T>()) {
+            Inline::place_of_row(row, rank)
+        } else {
+            Split::place_of_row(row, rank)
         }
     }
 

@@ -203,7 +203,7 @@ impl<T, L: Layout> Bare<T, L> {
                     ptr::write_bytes(head, 0, HEAD);
                 }
                 self.set_passes(bucket, passed);
-                self.zones.lane(bucket).write(stay);
+                let kept = stay;
                 while gone != 0 && (stay != 0 || L::SCRUB) {
                     let slot = gone.trailing_zeros() as usize;
                     *head.add(slot) = 0;
@@ -216,6 +216,7 @@ impl<T, L: Layout> Bare<T, L> {
                     passed = passed.more(*head.add(stay.trailing_zeros() as usize));
                     stay &= stay - 1;
                 }
+                self.zones.lane(bucket).write(kept);
                 let is_first_of_word = bucket % LANES == 0 || bucket == run.buckets.start;
                 if is_first_of_word && self.word(bucket / LANES) == 0 {
                     self.unmark(bucket / LANES);

@@ -1,34 +1,40 @@
 //! Visiting every entry for the collector, a segment of mask words at a time.
 //!
-//! Owned by `gc_collect` and `gc_map`. One loop over words, whatever says which slots are occupied:
+//! Owned by `gc_collect` and `gc_body`. One loop over words, whatever says which slots are occupied:
 //!
 //! ```text
-//! for each 64 marked words: list them
-//!   for each of these:
-//!     where the list is well filled: visit its slots where they lie, in order
-//!     else: prefetch its slots and put them into a ring; visit what falls out of it, 32 slots later
+//! in a table that is half full: for each marked word: visit its slots where they lie, in order
+//! else: for some marked words: list their slots
+//!       for each of the list: prefetch the slot 32 places on; visit it
 //! ```
 //!
-//! A full word costs what a dense array costs, a sparse one costs its live slots, overlapped. At an occupancy of one per
-//! cent chance decides whether a word is zero: the summary knows, and asking by a branch a word would cost more than the
-//! list does. A walk that tests slots goes over all words instead.
+//! A full word costs what a dense array costs, a sparse one costs its live slots, overlapped. How many entries a word has is
+//! chance, so the list is made without asking. A walk that tests slots goes over all words instead.
 //! Invariant: each occupied slot is visited once; the order is not specified.
 
 #![allow(unsafe_code)]
 
 use super::flat;
-use super::layout::{FULL_WORD, Geometry, LANES, Layout, SLOTS, Zones};
+#[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+use super::layout::FULL_WORD;
+use super::layout::{Geometry, LANES, Layout, SLOTS, ranks};
 use super::table::Bare;
 use bucketmask_alloc::{BucketMask, prefetch};
+use core::mem::{self, MaybeUninit};
 use core::ops::Range;
 
 /// Slots that are on their way from memory at a time.
-const RING: usize = 32;
-/// Words that are looked at together.
-const GROUP: usize = 64;
-/// Live slots of a group's first word from which on the group is walked without the ring: the lines of its slots are
-/// all read anyway, in order.
-const DENSE: u32 = 40;
+const AHEAD: usize = 32;
+/// Slots that are listed before any is visited, at least.
+const LIST: usize = 256;
+/// Entries of a mask word.
+const WORD: usize = LANES * SLOTS;
+/// What may be written behind the list: a word's entries, and a step or the last slot over and over.
+const MORE: usize = WORD + AHEAD;
+/// Tables with so many slots an entry or fewer are walked without the list: nearly all lines of slots are read anyway, in order.
+const DENSE: usize = 2;
+/// Tables with more than so many slots an entry seldom have more than two entries a word.
+const SPARSE: usize = 32;
 
 /// Where the occupancy of a word is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,36 +56,49 @@ pub(crate) struct Looked {
     pub(crate) next: Option<usize>,
 }
 
-/// Slots whose lines have been asked for.
-struct Ring<T> {
-    slots: [*const T; RING],
-    pushed: usize,
+/// Slots to visit.
+struct List<T> {
+    slots: [MaybeUninit<*const T>; LIST + MORE],
+    len: usize,
 }
 
-impl<T> Ring<T> {
-    /// Takes a slot in; gives out the one that was pushed `RING` slots ago.
+impl<T> List<T> {
+    /// Visits what is listed.
+    ///
+    /// # Safety
+    /// The slots are those of live entries.
     #[inline(always)]
-    fn push(&mut self, slot: *const T) -> Option<*const T> {
-        prefetch(slot);
-        // A slot may straddle two lines.
-        if size_of::<T>() > 1 && 64 % size_of::<T>().max(1) != 0 {
-            prefetch(slot.wrapping_byte_add(size_of::<T>() - 1));
+    unsafe fn take(&mut self, visit: &mut impl FnMut(&T)) {
+        let len = mem::take(&mut self.len);
+        // SAFETY: the first `len` were written, and lie among `LIST + WORD`; so many more are written, of which there are enough.
+        unsafe {
+            let Some(last) = len.checked_sub(1) else { return };
+            let last = self.slots.get_unchecked(last).assume_init();
+            self.slots.get_unchecked_mut(len..len + AHEAD).fill(MaybeUninit::new(last));
+            for slot in self.slots.get_unchecked(..AHEAD.min(len)) {
+                ask_for(slot.assume_init());
+            }
+            for at in 0..len {
+                ask_for(self.slots.get_unchecked(at + AHEAD).assume_init());
+                visit(&*self.slots.get_unchecked(at).assume_init());
+            }
         }
-        let place = &mut self.slots[self.pushed % RING];
-        let oldest = core::mem::replace(place, slot);
-        self.pushed += 1;
-        (self.pushed > RING).then_some(oldest)
     }
+}
 
-    /// What is still inside.
-    fn rest(&self) -> &[*const T] {
-        &self.slots[..self.pushed.min(RING)]
+/// Asks for the lines of a slot.
+#[inline(always)]
+fn ask_for<T>(slot: *const T) {
+    prefetch(slot);
+    // A slot may straddle two lines.
+    if size_of::<T>() > 1 && 64 % size_of::<T>().max(1) != 0 {
+        prefetch(slot.wrapping_byte_add(size_of::<T>() - 1));
     }
 }
 
 impl<T, L: Layout> Bare<T, L> {
     /// Visits the entries of the mask words in `segment` (those that there are); of not many more than it takes for `most`
-    /// entries: 3584 in one go.
+    /// entries: 320 in one go.
     ///
     /// # Safety
     /// For [`Occupancy::Slots`]: the layout scrubs, the offset is that of an aligned `usize` in `T`, and that word is
@@ -92,27 +111,73 @@ impl<T, L: Layout> Bare<T, L> {
         by: Occupancy,
         mut visit: impl FnMut(&T),
     ) -> Looked {
+        #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+        if has_bit_instructions() {
+            // SAFETY: the caller's promise, and the processor has the instructions.
+            return unsafe { self.visit_by_bits(segment, most, by, visit) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.visit_all(segment, most, by, ranks, &mut visit) }
+    }
+
+    /// The same, compiled for processors that count, find and clear bits in one instruction each. What is visited is inlined,
+    /// and so compiled for them too.
+    ///
+    /// # Safety
+    /// As for `visit`; and the processor has the instructions.
+    #[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+    #[target_feature(enable = "bmi1,bmi2,popcnt")]
+    unsafe fn visit_by_bits(
+        &self,
+        segment: Range<usize>,
+        most: usize,
+        by: Occupancy,
+        mut visit: impl FnMut(&T),
+    ) -> Looked {
+        // SAFETY: the processor has the instruction, as the caller promises.
+        #[allow(unused_unsafe, reason = "safe where closures have the features of their function")]
+        let ranks = |word| unsafe { core::arch::x86_64::_pext_u64(word, FULL_WORD) };
+        // SAFETY: the caller's promise.
+        unsafe { self.visit_all(segment, most, by, ranks, &mut visit) }
+    }
+
+    /// `ranks` takes the bits out of a mask word that have no slot.
+    ///
+    /// # Safety
+    /// As for `visit`.
+    #[inline(always)]
+    unsafe fn visit_all(
+        &self,
+        segment: Range<usize>,
+        most: usize,
+        by: Occupancy,
+        ranks: impl Fn(u64) -> u64,
+        visit: &mut impl FnMut(&T),
+    ) -> Looked {
         let segment = segment.start..segment.end.min(self.words());
         // SAFETY: the words are there; for slots, the caller's promise.
         unsafe {
             match by {
                 Occupancy::Masks => {
                     let mut marked = self.marked(segment.clone());
-                    let words = core::iter::from_fn(move || marked.next(&self.zones));
-                    self.visit_words(segment, most, words, |word| self.word(word), |live, _| live, &mut visit)
+                    let zones = self.zones;
+                    let words = core::iter::from_fn(move || marked.next(&zones));
+                    let occupied = |word| ranks(*zones.masks.as_ptr().add(word));
+                    self.visit_words(segment, most, words, occupied, |live, _| live, visit)
                 }
                 Occupancy::Slots(offset) => {
                     let test = |word: usize| {
                         let buckets = (self.buckets - word * LANES).min(LANES);
-                        flat::occupied::<T, L>(&self.zones, word, buckets, offset)
+                        ranks(flat::occupied::<T, L>(&self.zones, word, buckets, offset))
                     };
-                    self.visit_words(segment.clone(), most, segment, test, |_, slots| slots, &mut visit)
+                    self.visit_words(segment.clone(), most, segment, test, |_, slots| slots, visit)
                 }
             }
         }
     }
 
-    /// The loop, over those `words` of a segment that may have entries. `occupied` gives a word's mask, `looked` how many of a segment's slots were looked at for it.
+    /// Visits the entries of those `words` of a segment that may have some. `occupied` gives the ranks of a word's entries, `looked` how many
+    /// of a segment's slots were looked at for it.
     ///
     /// # Safety
     /// The segment's words are there and `occupied` tells the truth.
@@ -121,85 +186,194 @@ impl<T, L: Layout> Bare<T, L> {
         &self,
         segment: Range<usize>,
         most: usize,
-        mut words: impl Iterator<Item = usize>,
+        words: impl Iterator<Item = usize>,
         occupied: impl Fn(usize) -> u64,
         looked: impl Fn(usize, usize) -> usize,
         visit: &mut impl FnMut(&T),
     ) -> Looked {
-        let mut next = None;
-        let mut ring = Ring { slots: [core::ptr::null(); RING], pushed: 0 };
-        let mut live = 0;
-        let mut filled = [(0, 0); GROUP];
-        loop {
-            let (mut len, mut seen) = (0, 0);
-            for word in words.by_ref().take(GROUP) {
-                let mask = occupied(word);
-                filled[len] = (word, mask);
-                next = Some(word + 1);
-                len += usize::from(mask != 0);
-                seen += 1;
+        let slots = self.buckets * SLOTS;
+        // SAFETY: the caller's promise.
+        let (live, next) = unsafe {
+            if self.len >= slots / DENSE {
+                self.visit_dense(most, words, occupied, visit)
+            } else {
+                self.visit_sparse(most, words, occupied, visit)
             }
-            let filled = &filled[..len];
-            let dense = filled.first().is_some_and(|(_, mask)| mask.count_ones() >= DENSE);
-            for &(word, mask) in filled {
-                // SAFETY: set bits speak of live entries of open buckets; what the ring holds was put there as such.
-                unsafe {
-                    if dense {
-                        live += visit_dense::<T, L>(&self.zones, word, mask, visit);
-                    } else {
-                        for bit in BucketMask::from_word(mask).occupied() {
-                            if let Some(slot) =
-                                ring.push(L::Geometry::slot_of_bit(&self.zones, word, bit as usize))
-                            {
-                                visit(&*slot);
-                            }
-                        }
-                    }
-                }
-            }
-            if seen < GROUP {
-                next = None;
-            }
-            if seen < GROUP || live + ring.pushed >= most {
-                break;
-            }
-        }
-        live += ring.pushed;
-        for &slot in ring.rest() {
-            // SAFETY: as above.
-            visit(unsafe { &*slot });
-        }
+        };
         let end = next.unwrap_or(segment.end) * LANES;
         let slots = end.min(self.buckets).saturating_sub(segment.start * LANES) * SLOTS;
         let at = looked(live, slots);
         Looked { at, past: slots - at, live, next: next.filter(|&next| next < segment.end) }
     }
-}
 
-/// Visits the slots of a word where they lie, and counts them.
-///
-/// # Safety
-/// The bits set in `mask` speak of live entries.
-#[inline(always)]
-unsafe fn visit_dense<T, L: Layout>(
-    zones: &Zones<T>,
-    word: usize,
-    mask: u64,
-    visit: &mut impl FnMut(&T),
-) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if mask == FULL_WORD {
-            for bucket in word * LANES..word * LANES + LANES {
-                for slot in 0..SLOTS {
-                    visit(&*L::Geometry::slot(zones, bucket, slot));
+    /// Visits slots where their masks are found. Gives the entries visited, and the word at which to go on.
+    ///
+    /// # Safety
+    /// As for `visit_words`.
+    #[inline(always)]
+    unsafe fn visit_dense(
+        &self,
+        most: usize,
+        words: impl Iterator<Item = usize>,
+        occupied: impl Fn(usize) -> u64,
+        visit: &mut impl FnMut(&T),
+    ) -> (usize, Option<usize>) {
+        // A copy: what is visited could write to the table's own for all the compiler knows.
+        let zones = self.zones;
+        let mut live = 0;
+        for word in words {
+            let mask = occupied(word);
+            live += mask.count_ones() as usize;
+            // SAFETY: set bits speak of live entries of open buckets.
+            unsafe {
+                let row = L::Geometry::slot(&zones, word * LANES, 0);
+                for rank in BucketMask::from_word(mask).occupied() {
+                    visit(&*L::Geometry::slot_of_row(row, rank as usize));
                 }
             }
-        } else {
-            for bit in BucketMask::from_word(mask).occupied() {
-                visit(&*L::Geometry::slot_of_bit(zones, word, bit as usize));
+            if live >= most {
+                return (live, Some(word + 1));
+            }
+        }
+        (live, None)
+    }
+
+    /// Lists slots, and then visits them. As `visit_dense`.
+    ///
+    /// # Safety
+    /// As for `visit_words`.
+    #[inline(always)]
+    unsafe fn visit_sparse(
+        &self,
+        most: usize,
+        mut words: impl Iterator<Item = usize>,
+        occupied: impl Fn(usize) -> u64,
+        visit: &mut impl FnMut(&T),
+    ) -> (usize, Option<usize>) {
+        let mut list = List { slots: [const { MaybeUninit::uninit() }; LIST + MORE], len: 0 };
+        let sparse = self.len < self.buckets * SLOTS / SPARSE;
+        let mut live = 0;
+        loop {
+            // SAFETY: the caller's promise.
+            let next = unsafe {
+                if sparse {
+                    self.list::<2>(&mut words, &occupied, &mut list)
+                } else {
+                    self.list::<8>(&mut words, &occupied, &mut list)
+                }
+            };
+            live += list.len;
+            // SAFETY: what is listed are slots of live entries.
+            unsafe { list.take(visit) };
+            if next.is_none() || live >= most {
+                return (live, next);
             }
         }
     }
-    mask.count_ones() as usize
+
+    /// Lists the slots of some words; gives the word at which to go on, `None` after the last. How many entries a word has is
+    /// chance where tables are sparse, and a branch that goes by chance costs more than ten instructions: so `STEP` of them are
+    /// listed at a time, whether there are so many or not. (The idea is simdjson's.)
+    ///
+    /// # Safety
+    /// As for `visit_words`.
+    #[inline(always)]
+    unsafe fn list<const STEP: usize>(
+        &self,
+        words: &mut impl Iterator<Item = usize>,
+        occupied: &impl Fn(usize) -> u64,
+        list: &mut List<T>,
+    ) -> Option<usize> {
+        let zones = self.zones;
+        let mut len = 0;
+        for word in words {
+            let mut mask = occupied(word);
+            let end = len + mask.count_ones() as usize;
+            // SAFETY: the word is there.
+            let row = unsafe { L::Geometry::slot(&zones, word * LANES, 0) };
+            let mut at = len;
+            loop {
+                for step in 0..STEP {
+                    // Past the last entry this is no slot, and will be written over.
+                    let slot = L::Geometry::place_of_row(row, mask.trailing_zeros() as usize);
+                    // SAFETY: `at < end <= LIST + WORD`, or it is the first step; behind there is room for a step.
+                    unsafe { list.slots.get_unchecked_mut(at + step).write(slot) };
+                    mask &= mask.wrapping_sub(1);
+                }
+                at += STEP;
+                if at >= end {
+                    break;
+                }
+            }
+            len = end;
+            if len >= LIST {
+                list.len = len;
+                return Some(word + 1);
+            }
+        }
+        list.len = len;
+        None
+    }
+}
+
+/// Whether the processor has the instructions that `visit_by_bits` is compiled for.
+#[cfg(all(target_arch = "x86_64", not(bucketmask_portable)))]
+#[inline]
+fn has_bit_instructions() -> bool {
+    std::arch::is_x86_feature_detected!("bmi1")
+        && std::arch::is_x86_feature_detected!("bmi2")
+        && std::arch::is_x86_feature_detected!("popcnt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HashMap;
+    use crate::raw::layout::{Inline, Split};
+    use allocator_api2::alloc::Global;
+    use foldhash::fast::FixedState;
+
+    /// Every way to walk a table finds each entry once, whatever share of it is filled, in parts and in one go.
+    fn check<L: Layout>() {
+        let mut map = HashMap::<u64, u64, FixedState, Global, L>::default();
+        map.extend((0..20_000).map(|key| (key, key * 3)));
+        for kept in [100, 60, 40, 12, 4, 2, 1, 0] {
+            map.retain(|key, _| key * 7919 % 100 < kept);
+            let mut expected: Vec<u64> = map.keys().copied().collect();
+            expected.sort_unstable();
+            for most in [1, 300, usize::MAX] {
+                for plain in [false, true] {
+                    let (mut found, mut from) = (Vec::new(), 0);
+                    loop {
+                        let before = found.len();
+                        let mut visit = |&(key, value): &(u64, u64)| {
+                            assert_eq!(value, key * 3);
+                            found.push(key);
+                        };
+                        let part = from..usize::MAX;
+                        // SAFETY: masks are always true.
+                        let looked = unsafe {
+                            if plain {
+                                map.table.visit_all(part, most, Occupancy::Masks, ranks, &mut visit)
+                            } else {
+                                map.table.visit(part, most, Occupancy::Masks, visit)
+                            }
+                        };
+                        assert_eq!(looked.live, found.len() - before);
+                        assert!(looked.live < most.saturating_add(LIST + WORD), "{} of {most}", looked.live);
+                        let Some(next) = looked.next else { break };
+                        from = next;
+                    }
+                    found.sort_unstable();
+                    assert_eq!(found, expected, "{kept} % kept, {most} at a time, plain: {plain}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_walk_finds_every_entry_once() {
+        check::<Split>();
+        check::<Inline>();
+    }
 }
