@@ -20,7 +20,7 @@
 #![allow(unsafe_code)]
 
 use super::group::{ALL, Head};
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, PASSES, SLOTS};
+use super::layout::{FULL_WORD, Geometry, LANE_BITS, LANES, Layout, OS_PAGE, PASSES, SLOTS};
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
@@ -30,9 +30,6 @@ use core::alloc::Layout as Block;
 use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
-
-/// Bytes of an OS page.
-const OS_PAGE: usize = 4096;
 
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
@@ -145,11 +142,19 @@ impl<T, L: Layout> Bare<T, L> {
     /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
     pub(crate) fn lacks(&self, home: usize, wanted: usize) -> usize {
         let mut free = 0;
-        for bucket in home..self.buckets {
-            free += SLOTS - self.population(bucket);
+        // A mask word at a time; of the first one the buckets from `home` on, of the last one those that are open.
+        let mut lanes = FULL_WORD << (home % LANES * LANE_BITS);
+        for word in home / LANES..self.words() {
+            let open = self.buckets - word * LANES;
+            if open < LANES {
+                lanes &= (1 << (open * LANE_BITS)) - 1;
+            }
+            // SAFETY: a word of the table.
+            free += (!unsafe { self.word(word) } & lanes).count_ones() as usize;
             if free >= wanted {
                 return 0;
             }
+            lanes = FULL_WORD;
         }
         (wanted - free).div_ceil(SLOTS)
     }
