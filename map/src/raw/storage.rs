@@ -116,14 +116,17 @@ impl Storage {
         let mut factor = L::ROOM;
         while factor > 0 {
             let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(4 * OS_PAGE));
+            let warm =
+                || if L::SCRUB || purpose != Purpose::Start { None } else { Range::reserve_warm(wanted?) };
             let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
-            if let Some(range) = wanted.and_then(reserve) {
+            if let Some(range) = warm().or_else(|| reserve(wanted?)) {
                 let unit = if range.room() >= LARGE { HUGE_PAGE } else { OS_PAGE };
                 let room =
                     if L::ROOM >= 16 { rooms::<L>(entry, range.room(), unit) } else { buckets * factor };
                 let plan = L::Geometry::plan(entry, room, unit)?;
                 let fits = room >= buckets && plan.bytes <= range.room();
                 if fits && (range.base().addr().get() & (plan.align - 1)) == 0 {
+                    keep_warm(&range, L::Geometry::extents(entry, &plan, buckets));
                     let mut storage = Self { base: range.base(), source: Source::Range(range), plan, room };
                     let opened = storage.open::<T, L>(0, buckets);
                     if opened && purpose == Purpose::Start {
@@ -225,6 +228,33 @@ impl Storage {
         if let Source::Block(block) = source {
             // SAFETY: `base` came from this allocator with this layout; a table keeps its allocator.
             unsafe { alloc.deallocate(base, block) };
+        }
+    }
+}
+
+/// Of what is open of a range that another table left: closes all that is not among these zones, of which the last are slots, and
+/// blanks the others, up to the end of their last OS page.
+fn keep_warm(range: &Range, zones: [Extent; 4]) {
+    let ends = |(start, len): Extent| (start, (start + len).next_multiple_of(OS_PAGE));
+    for (first, len) in range.open_parts() {
+        let end = first + len;
+        let mut from = first;
+        let mut kept = zones.map(ends);
+        kept.sort_unstable();
+        for (start, stop) in kept {
+            let (start, stop) = (start.max(from), stop.min(end));
+            if start < stop {
+                range.close(from, start - from);
+                from = stop;
+            }
+        }
+        range.close(from, end - from);
+        for (start, stop) in zones[..3].iter().copied().map(ends) {
+            let (start, stop) = (start.max(first), stop.min(end));
+            if start < stop {
+                // SAFETY: open memory of the range, which is ours alone.
+                unsafe { range.base().add(start).write_bytes(0, stop - start) };
+            }
         }
     }
 }
