@@ -2,7 +2,8 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
-//! the order purge, ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, and nowhere in another order.
+//! the order purge, ranges, parked ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, and nowhere in
+//! another order.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use lock_api::RawMutex;
 
 use crate::node::INSTALLED;
+use crate::parked::PARKED;
 use crate::range::LIVE;
 use crate::region::REGION;
 use crate::registry;
@@ -32,6 +34,7 @@ pub(crate) fn register() {
 extern "C" fn hold() {
     core::mem::forget(purge::LOOKING.lock());
     core::mem::forget(LIVE.lock());
+    core::mem::forget(PARKED.lock());
     core::mem::forget(INSTALLED.lock());
     REGION.lock();
     registry::lock();
@@ -55,6 +58,7 @@ extern "C" fn release() {
         registry::unlock();
         REGION.unlock();
         INSTALLED.raw().unlock();
+        PARKED.raw().unlock();
         LIVE.raw().unlock();
         purge::LOOKING.raw().unlock();
     }

@@ -62,6 +62,7 @@ mod node;
 mod node_set;
 mod occupancy;
 mod page;
+mod parked;
 mod pending;
 mod placement;
 mod purge;

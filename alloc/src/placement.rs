@@ -5,11 +5,11 @@
 
 use crate::global::BucketAlloc;
 use crate::node::{NodeId, nodes};
-use crate::range;
 use crate::region::REGION;
 use crate::registry::for_each_heap;
 use crate::side::CHUNK;
 use crate::sys::{self, OS_PAGE};
+use crate::{parked, range};
 
 /// Where memory is, by node. See [`BucketAlloc::placement`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +86,9 @@ impl BucketAlloc {
             for (base, bytes) in range.open() {
                 placement.count(usize::from(range.node.0), base, bytes);
             }
+        }
+        for (node, base, bytes) in parked::open() {
+            placement.count(usize::from(node.0), base, bytes);
         }
         for_each_heap(|heap| {
             for (node, frees) in placement.nodes.iter_mut().zip(heap.crossed()) {

@@ -1,7 +1,7 @@
 //! Memory back to the kernel: which is due, and how it is taken.
 //!
-//! A look walks the chunks and gives what was of no use at the last look already: free granules, runs that
-//! heaps keep, what lies behind medium blocks, and holes in slab pages. By hand, everything. Invariants: one
+//! A look walks the chunks and gives what was of no use at the last look already: ranges without an owner, free granules, runs
+//! that heaps keep, what lies behind medium blocks, and holes in slab pages. By hand, everything. Invariants: one
 //! look at a time, which a fork waits for; memory is taken only from what cannot be handed out meanwhile,
 //! because it was taken from its span, or claimed.
 //!
@@ -25,7 +25,7 @@ use crate::region::REGION;
 use crate::span::{CHUNK, for_each_page_of};
 use crate::sys::{self, OS_PAGE};
 use crate::window::Window;
-use crate::{medium, thread};
+use crate::{medium, parked, thread};
 
 /// Held a chunk long by who looks; over a fork by the forking thread, before all others.
 pub(crate) static LOOKING: FutexMutex<()> = FutexMutex::new(());
@@ -48,7 +48,10 @@ impl Found {
 
 /// Looks at all memory. `by_hand`: nothing has to wait for its delay.
 pub(crate) fn look(by_hand: bool) -> Found {
-    let mut found = Found::default();
+    let mut found = {
+        let _alone = LOOKING.lock();
+        parked::look(by_hand)
+    };
     // What is taken from a part of a huge page splits it, for less than it is worth.
     let huge = huge_pages();
     for (node, span) in REGION.spans().iter().enumerate() {

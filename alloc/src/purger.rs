@@ -87,6 +87,11 @@ fn tend_slow(word: u32) {
     sys::keeping_errno(if word == WANTED { start } else { share });
 }
 
+/// Whether there is somebody who gives back what goes unused.
+pub(crate) fn looks_by_itself() -> bool {
+    RUNS.load(Ordering::Relaxed) && WORD.load(Ordering::Relaxed) != OFF
+}
+
 /// Makes no thread while `is_alone` says so, but for a program whose environment sets a delay.
 pub(crate) fn stay_alone_while(is_alone: fn() -> bool) {
     if from_environment().is_none() {

@@ -2,7 +2,7 @@
 //!
 //! A range is address space of one node's span, whole chunks of it, of which its owner opens what it
 //! needs. Invariant: what is not open is not accessible and costs no memory; a dropped range's
-//! chunks are closed before the span gets them back.
+//! chunks are closed before the span gets them back, which may be a while later (`parked`).
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 
 use crate::lock::FutexMutex;
 use crate::node::{NodeId, current_node};
+use crate::parked::{self, Parked};
 use crate::region::REGION;
 use crate::side::CHUNK;
 use crate::sys;
 
-/// Reserved address space, opened in steps. Dropping it gives all of it back.
+/// Reserved address space, opened in steps. Dropping it gives all of it back, what is open after a delay
+/// (see [`reserve_warm`](Self::reserve_warm)), at once where there is no purge by itself.
 ///
 /// Address space is finite: the region is at most 2 TiB over all nodes, half of which ranges may
 /// fill before pages and ranges meet.
@@ -117,14 +119,35 @@ impl Range {
         let node = current_node();
         let region = REGION.get();
         let spans = region.spans();
-        let (node, base) = (0..spans.len()).find_map(|step| {
-            let idx = (usize::from(node.0) + step) % spans.len();
-            spans[idx].take_chunks(chunks).map(|base| (NodeId(idx as u8), base))
-        })?;
-        LIVE.lock().insert(base, Live { base, chunks, node, parts: Vec::new() });
+        let take = || {
+            (0..spans.len()).find_map(|step| {
+                let idx = (usize::from(node.0) + step) % spans.len();
+                spans[idx].take_chunks(chunks).map(|base| (NodeId(idx as u8), base))
+            })
+        };
+        let (node, base) = take().or_else(|| parked::give_all_back().then(take).flatten())?;
         HELD.fetch_add(chunks, Ordering::Relaxed);
+        Self::at(base, chunks, node, Vec::new())
+    }
+
+    /// A range that was dropped lately, of at least `room` bytes on this thread's node, whose memory the kernel has not got back:
+    /// what is open of it ([`open_parts`](Self::open_parts)) holds what its last owner left there. `None`: there is none.
+    ///
+    /// A dropped range waits so for one to two delays of the purge, a few of them at a time with 64 MiB open.
+    pub fn reserve_warm(room: usize) -> Option<Self> {
+        let Parked { base, chunks, node, parts, .. } = parked::take(current_node(), room)?;
+        let parts = parts.into_iter().filter(|part| part.0 < part.1).collect();
+        Self::at(base, chunks, node, parts)
+    }
+
+    /// The range of these chunks, which are taken, with these parts open.
+    fn at(base: usize, chunks: usize, node: NodeId, parts: Vec<(usize, usize)>) -> Option<Self> {
+        let live = Live { base, chunks, node, parts };
+        let opened = live.bytes();
+        LIVE.lock().insert(base, live);
+        note_open(opened);
         let base = NonNull::new(base as *mut u8)?;
-        Some(Self { base, chunks, node, opened: AtomicUsize::new(0) })
+        Some(Self { base, chunks, node, opened: AtomicUsize::new(opened) })
     }
 
     /// Room of `least` bytes, or more: for who grows by steps and is sorry to move, so that one in need gets far more
@@ -184,7 +207,8 @@ impl Range {
         let Some((start, end)) = self.checked(offset, len) else { return false };
         let (start, end) = (start & !(sys::OS_PAGE - 1), end.next_multiple_of(sys::OS_PAGE));
         // SAFETY: inside the range, which is ours alone.
-        let opened = start == end || unsafe { sys::open(self.base.as_ptr().add(start), end - start) };
+        let open = || unsafe { sys::open(self.base.as_ptr().add(start), end - start) };
+        let opened = start == end || open() || parked::give_all_back() && open();
         if opened && start < end {
             self.note(|live| live.add(start, end));
         }
@@ -210,11 +234,15 @@ impl Range {
             change(live);
             let (had, has) = (self.opened(), live.bytes());
             self.opened.store(has, Ordering::Relaxed);
-            // Wraps around where it falls, and back.
-            let change = has.wrapping_sub(had);
-            let now = OPEN.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
-            MOST_OPEN.fetch_max(now, Ordering::Relaxed);
+            note_open(has.wrapping_sub(had));
         }
+    }
+
+    /// Offset and length of each part that is open, ascending, in whole OS pages.
+    pub fn open_parts(&self) -> Vec<(usize, usize)> {
+        let live = LIVE.lock();
+        let parts = live.get(&(self.base.as_ptr() as usize)).map(|live| live.parts.clone());
+        parts.unwrap_or_default().into_iter().map(|(start, end)| (start, end - start)).collect()
     }
 
     /// Start and end of the part, if it lies inside the room.
@@ -229,17 +257,32 @@ impl Drop for Range {
         let base = self.base.as_ptr() as usize;
         let parts = LIVE.lock().remove(&base).map(|live| live.parts).unwrap_or_default();
         OPEN.fetch_sub(self.opened(), Ordering::Relaxed);
+        let parked = Parked::new(base, self.chunks, self.node, &parts);
+        if parked.is_some_and(parked::park) {
+            return;
+        }
         let closed = parts.iter().all(|&(start, end)| {
             // SAFETY: inside the range, which nobody uses any more.
             unsafe { sys::close(self.base.as_ptr().add(start), end - start) }
         });
         if closed {
             REGION.span(self.node).give_chunks(base, self.chunks);
-            HELD.fetch_sub(self.chunks, Ordering::Relaxed);
+            release(self.chunks);
         }
         // Locked memory can't be given back: its addresses stay taken rather than be handed out
         // with old content.
     }
+}
+
+/// So many chunks are no range's any more.
+pub(crate) fn release(chunks: usize) {
+    HELD.fetch_sub(chunks, Ordering::Relaxed);
+}
+
+/// So many bytes more are open; wraps around where they are fewer, and back.
+fn note_open(change: usize) {
+    let now = OPEN.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+    MOST_OPEN.fetch_max(now, Ordering::Relaxed);
 }
 
 /// The live ranges, as they are now.

@@ -7,7 +7,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout};
 use std::time::{Duration, Instant};
 
-use bucketmask_alloc::BucketAlloc;
+use bucketmask_alloc::{BucketAlloc, Range};
 use common::Random;
 
 /// A block with its layout, filled with a byte that its address tells.
@@ -203,6 +203,65 @@ fn a_forked_child_purges_when_it_needs_to() {
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0);
         assert_eq!(threads().len(), 1);
+    });
+}
+
+/// A range with 16 MiB open, from its fourth OS page on, and filled.
+fn filled_range(mark: u8) -> Range {
+    let range = Range::reserve(20 * MIB).unwrap();
+    assert!(range.open(3 * 4096, 16 * MIB));
+    // SAFETY: open, and this range's alone.
+    unsafe { range.base().as_ptr().add(3 * 4096).write_bytes(mark, 16 * MIB) };
+    range
+}
+
+/// The byte at an offset of a range, which is open there.
+fn byte_at(range: &Range, offset: usize) -> u8 {
+    // SAFETY: the caller's promise.
+    unsafe { range.base().as_ptr().add(offset).read() }
+}
+
+#[test]
+fn a_dropped_range_waits_for_the_next_and_goes_after_the_delay() {
+    in_child("a_dropped_range_waits_for_the_next_and_goes_after_the_delay", Some("300"), || {
+        drop(Block::new(100_000));
+        let range = filled_range(7);
+        let base = range.base();
+        drop(range);
+        assert!(Range::reserve_warm(1 << 40).is_none(), "it has not that much room");
+        let warm = Range::reserve_warm(20 * MIB).expect("it waits");
+        assert_eq!((warm.base(), warm.opened()), (base, 16 * MIB));
+        assert_eq!(warm.open_parts(), [(3 * 4096, 16 * MIB)]);
+        assert_eq!(byte_at(&warm, 5 * MIB), 7);
+        assert!(Range::reserve_warm(MIB).is_none(), "nobody else gets it");
+        assert_eq!(Range::opened_by_all().0, 16 * MIB);
+        drop(warm);
+        assert_eq!(Range::opened_by_all().0, 0);
+        assert!(resident() > 15 * MIB, "nothing goes before the delay");
+        assert!(falls_below(MIB), "{}", resident());
+        assert!(Range::reserve_warm(MIB).is_none());
+        let cold = Range::reserve(20 * MIB).unwrap();
+        assert!(cold.open(0, 20 * MIB) && byte_at(&cold, 5 * MIB) == 0, "what was given back reads as zero");
+    });
+}
+
+#[test]
+fn few_dropped_ranges_wait_and_none_where_nobody_looks() {
+    in_child("few_dropped_ranges_wait_and_none_where_nobody_looks", Some("60000"), || {
+        drop(Block::new(100_000));
+        let before = resident();
+        let ranges: Vec<Range> = (1..9).map(filled_range).collect();
+        assert!(resident() > before + 127 * MIB);
+        drop(ranges);
+        let kept = resident() - before;
+        assert!((47 * MIB..66 * MIB).contains(&kept), "{kept} bytes wait");
+        // The last that came goes first.
+        assert_eq!(Range::reserve_warm(MIB).map(|range| byte_at(&range, MIB)), Some(8));
+        assert!(BucketAlloc.purge() >= 47 * MIB);
+        assert!(resident() < before + MIB && Range::reserve_warm(MIB).is_none());
+        BucketAlloc.set_purge_delay(None);
+        drop(filled_range(1));
+        assert!(resident() < before + MIB && Range::reserve_warm(MIB).is_none(), "it went at once");
     });
 }
 

@@ -326,3 +326,39 @@ fn many_large_maps_leave_mappings_to_others() {
         assert_eq!((map.len(), map[&17]), (6000, idx as u64));
     }
 }
+
+/// Fills a table that starts in a range, and more than that; returns how much it has.
+fn fill_large<K: Hash + Eq, L: Layout>(capacity: usize, key: impl Fn(u64) -> K) -> usize {
+    let mut map = HashMap::<K, u64, By, Pages, L>::with_capacity_in_layout(capacity, MIXED);
+    map.check();
+    assert_eq!((map.len(), map.iter().count()), (0, 0));
+    let bytes = map.allocation_size();
+    let mut words = 0..capacity as u64 * 2;
+    words.by_ref().take(capacity).for_each(|word| _ = map.insert(key(word), word));
+    map.check();
+    words.for_each(|word| _ = map.insert(key(word), word));
+    map.check();
+    assert_eq!(map.len(), 2 * capacity);
+    assert!((0..1000).all(|word| map.get(&key(word)) == Some(&word)));
+    bytes
+}
+
+#[test]
+fn a_table_is_empty_in_the_memory_that_another_left() {
+    // The thread that gives memory back is made by who allocates.
+    drop(HashMap::<u64, u64>::with_capacity(10));
+    let warm = || {
+        let range = bucketmask_alloc::Range::reserve_warm(1).expect("a large map's range waits");
+        assert!(range.opened() > 1 << 20);
+    };
+    for capacity in [100_000, 100_000, 60_000, 250_000, 70_001] {
+        fill_large::<u64, Split>(capacity, |word| word);
+        warm();
+        fill_large::<[u64; 3], Split>(capacity, |word| [word, 1, 2]);
+        warm();
+        fill_large::<u64, Inline>(capacity, |word| word);
+        warm();
+        fill_large::<u64, Split>(capacity, |word| word);
+        warm();
+    }
+}

@@ -12,7 +12,7 @@ use crate::occupancy::{self, PageOccupancy, PageUse};
 use crate::page::PageMeta;
 use crate::region::REGION;
 use crate::registry::for_each_heap;
-use crate::{large, range, sample};
+use crate::{large, parked, range, sample};
 
 impl Report {
     pub(crate) fn take() -> Self {
@@ -47,6 +47,9 @@ impl Report {
             ranges.room += range.room();
             ranges.resident +=
                 range.open().map(|(base, bytes)| residency.of_part(base, bytes)).sum::<usize>();
+        }
+        for (node, base, bytes) in parked::open() {
+            nodes[usize::from(node.0)].ranges.resident += residency.of_part(base, bytes);
         }
         for lent in nodes.iter_mut().flat_map(|node| &mut node.lent) {
             lent.requested = lent.live_bytes();

@@ -14,13 +14,15 @@
 //! ```
 //!
 //! All hashing and all allocation come before the first change. Where trails have grown long (equal hashes, copies in hash
-//! order) a step takes as many homes as the trail has buckets, so that no trail is walked once for each home on it.
+//! order) a step takes as many homes as the trail has buckets, so that no trail is walked once for each home on it, and
+//! moves all entries together (`haul`), so that it is not walked once for each entry either.
 //! Invariant: between steps, every entry is on the trail of its home under the size that the watermark names.
 
 #![allow(unsafe_code)]
 
 use super::group::{ALL, Head};
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, PASSES, SLOTS};
+use super::haul::visited;
+use super::layout::{FULL_WORD, Geometry, LANE_BITS, LANES, Layout, OS_PAGE, PASSES, SLOTS};
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
@@ -30,9 +32,6 @@ use core::alloc::Layout as Block;
 use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
-
-/// Bytes of an OS page.
-const OS_PAGE: usize = 4096;
 
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
@@ -145,11 +144,19 @@ impl<T, L: Layout> Bare<T, L> {
     /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
     pub(crate) fn lacks(&self, home: usize, wanted: usize) -> usize {
         let mut free = 0;
-        for bucket in home..self.buckets {
-            free += SLOTS - self.population(bucket);
+        // A mask word at a time; of the first one the buckets from `home` on, of the last one those that are open.
+        let mut lanes = FULL_WORD << (home % LANES * LANE_BITS);
+        for word in home / LANES..self.words() {
+            let open = self.buckets - word * LANES;
+            if open < LANES {
+                lanes &= (1 << (open * LANE_BITS)) - 1;
+            }
+            // SAFETY: a word of the table.
+            free += (!unsafe { self.word(word) } & lanes).count_ones() as usize;
             if free >= wanted {
                 return 0;
             }
+            lanes = FULL_WORD;
         }
         (wanted - free).div_ceil(SLOTS)
     }
@@ -187,15 +194,26 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
                 self.make_room(self.buckets + lacking)?;
             }
         }
-        // No user code and no failure from here on.
         let (shrinking, from) = (self.care.shrinking, self.old_homes());
+        if Bare::<T, L>::is_haul(&moves, from) {
+            let load =
+                self.load_for(moves.len(), &homes, from, last, hash).ok_or_else(|| no_list(moves.len()))?;
+            self.move_watermark(&homes);
+            // SAFETY: remembered and looked for just now, and there is room.
+            unsafe { self.bare.haul(&mut moves, homes.start, load) };
+            self.keep(moves);
+            return Ok(());
+        }
+        // No user code and no failure from here on.
         self.move_watermark(&homes);
         let mut shift = |&Move { hash, spot }: &Move| {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
             // free slots, and a slot that was freed here is not visited again.
             unsafe {
+                visited(spot.bucket.saturating_sub(home(hash, from)));
                 let entry = self.bare.take(spot, home(hash, from));
                 let (home, spot) = self.bare.seek_open(hash);
+                visited(2 * (spot.bucket - home));
                 self.bare.fill(hash, home, spot, entry);
                 self.bare.moved_to(spot);
             }
@@ -227,8 +245,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         let from = self.old_homes();
         for bucket in homes.start..=last {
             if moves.try_reserve(SLOTS).is_err() {
-                let layout = Block::array::<Move>(moves.len() + SLOTS).unwrap_or(Block::new::<Move>());
-                return Err(TryReserveError::AllocError { layout });
+                return Err(no_list(moves.len() + SLOTS));
             }
             self.each_spot_of(bucket, |table, spot| {
                 // SAFETY: the walk yields occupied spots.
@@ -248,6 +265,11 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         Ok(())
     }
+}
+
+/// There is no memory to remember so many entries.
+fn no_list(len: usize) -> TryReserveError {
+    TryReserveError::AllocError { layout: Block::array::<Move>(len).unwrap_or(Block::new::<Move>()) }
 }
 
 impl<T, L: Layout> Bare<T, L> {

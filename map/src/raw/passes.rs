@@ -20,7 +20,25 @@ pub(crate) struct Passes(pub(crate) u16);
 /// 0xff, which is what `group` searches there for.
 pub(crate) const MOST: u16 = 14;
 
+/// Classes of tophashes.
+pub(crate) const CLASSES: usize = 4;
+
+/// The class of this tophash.
+pub(crate) const fn class(tag: u8) -> usize {
+    Passes::shift(tag) as usize / 4
+}
+
 impl Passes {
+    /// With so many entries more of each class.
+    pub(crate) fn and(mut self, more: &[u32; CLASSES]) -> Self {
+        for (class, &count) in more.iter().enumerate() {
+            let had = self.0 >> (4 * class) & 15;
+            let has = (u32::from(had) + count).min(u32::from(MOST)) as u16;
+            self.0 = self.0 & !(15 << (4 * class)) | has << (4 * class);
+        }
+        self
+    }
+
     /// Nothing has passed.
     pub(crate) const NONE: Self = Self(0);
 

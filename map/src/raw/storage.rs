@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use super::layout::{Extent, Geometry, Layout, Plan, Zones};
+use super::layout::{Extent, Geometry, Layout, OS_PAGE, Plan, Zones};
 use crate::pages::Pages;
 use allocator_api2::alloc::Allocator;
 use bucketmask_alloc::Range;
@@ -14,8 +14,6 @@ use core::ptr::NonNull;
 use core::{fmt, mem};
 use std::alloc::handle_alloc_error;
 
-/// Bytes of an OS page: the zones of a range start on one, so that they open apart.
-const OS_PAGE: usize = 4096;
 /// Bytes of a huge page: the zones of a large range start on one.
 const HUGE_PAGE: usize = 2 << 20;
 /// Bytes of a range from which on it is large.
@@ -117,15 +115,18 @@ impl Storage {
         let entry = Block::new::<T>();
         let mut factor = L::ROOM;
         while factor > 0 {
-            let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(3 * OS_PAGE));
+            let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(4 * OS_PAGE));
+            let warm =
+                || if L::SCRUB || purpose != Purpose::Start { None } else { Range::reserve_warm(wanted?) };
             let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
-            if let Some(range) = wanted.and_then(reserve) {
+            if let Some(range) = warm().or_else(|| reserve(wanted?)) {
                 let unit = if range.room() >= LARGE { HUGE_PAGE } else { OS_PAGE };
                 let room =
                     if L::ROOM >= 16 { rooms::<L>(entry, range.room(), unit) } else { buckets * factor };
                 let plan = L::Geometry::plan(entry, room, unit)?;
                 let fits = room >= buckets && plan.bytes <= range.room();
                 if fits && (range.base().addr().get() & (plan.align - 1)) == 0 {
+                    keep_warm(&range, L::Geometry::extents(entry, &plan, buckets));
                     let mut storage = Self { base: range.base(), source: Source::Range(range), plan, room };
                     let opened = storage.open::<T, L>(0, buckets);
                     if opened && purpose == Purpose::Start {
@@ -196,8 +197,8 @@ impl Storage {
     /// `buckets` are open in both; both hold `T` in layout `L`.
     pub(crate) unsafe fn copy_from<T, L: Layout>(&mut self, other: &Self, buckets: usize) {
         let entry = Block::new::<T>();
-        let into: [Extent; 4] = L::Geometry::pieces(entry, &self.plan, buckets);
-        let from = L::Geometry::pieces(entry, &other.plan, buckets);
+        let into: [Extent; 4] = L::Geometry::extents(entry, &self.plan, buckets);
+        let from = L::Geometry::extents(entry, &other.plan, buckets);
         for ((from, len), (into, _)) in from.into_iter().zip(into) {
             // SAFETY: pieces lie in open memory of two separate storages.
             unsafe { self.base.add(into).copy_from_nonoverlapping(other.base.add(from), len) };
@@ -209,7 +210,7 @@ impl Storage {
         match &self.source {
             Source::Nothing => 0,
             Source::Block(block) => block.size(),
-            Source::Range(_) => L::Geometry::pieces(Block::new::<T>(), &self.plan, buckets)
+            Source::Range(_) => L::Geometry::extents(Block::new::<T>(), &self.plan, buckets)
                 .iter()
                 .map(|&(_, len)| len.next_multiple_of(OS_PAGE))
                 .sum(),
@@ -227,6 +228,33 @@ impl Storage {
         if let Source::Block(block) = source {
             // SAFETY: `base` came from this allocator with this layout; a table keeps its allocator.
             unsafe { alloc.deallocate(base, block) };
+        }
+    }
+}
+
+/// Of what is open of a range that another table left: closes all that is not among these zones, of which the last are slots, and
+/// blanks the others, up to the end of their last OS page.
+fn keep_warm(range: &Range, zones: [Extent; 4]) {
+    let ends = |(start, len): Extent| (start, (start + len).next_multiple_of(OS_PAGE));
+    for (first, len) in range.open_parts() {
+        let end = first + len;
+        let mut from = first;
+        let mut kept = zones.map(ends);
+        kept.sort_unstable();
+        for (start, stop) in kept {
+            let (start, stop) = (start.max(from), stop.min(end));
+            if start < stop {
+                range.close(from, start - from);
+                from = stop;
+            }
+        }
+        range.close(from, end - from);
+        for (start, stop) in zones[..3].iter().copied().map(ends) {
+            let (start, stop) = (start.max(first), stop.min(end));
+            if start < stop {
+                // SAFETY: open memory of the range, which is ours alone.
+                unsafe { range.base().add(start).write_bytes(0, stop - start) };
+            }
         }
     }
 }

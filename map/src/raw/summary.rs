@@ -13,6 +13,8 @@ use bucketmask_alloc::{BucketMask, prefetch};
 use core::ops::Range;
 use core::ptr;
 
+/// One word in so many marked, or more: all are wiped in a row, which takes a fifth of the time a word.
+const DENSE: usize = 5;
 /// Marked words that a scout is ahead.
 pub(crate) const AHEAD: usize = 16;
 
@@ -149,6 +151,42 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// Forgets all entries without dropping them. O(marked words + summary words).
     pub(crate) fn reset(&mut self) {
+        if !L::SCRUB && self.is_mostly_marked() {
+            // SAFETY: open buckets, whose heads lie in a row.
+            unsafe {
+                ptr::write_bytes(L::Geometry::head(&self.zones, 0), 0, self.buckets * HEAD);
+                ptr::write_bytes(self.zones.masks.as_ptr(), 0, self.words());
+            }
+        } else {
+            self.wipe_marked();
+        }
+        // SAFETY: the summary of all words.
+        unsafe { ptr::write_bytes(self.zones.summary.as_ptr(), 0, self.words().div_ceil(GROUP)) };
+        self.len = 0;
+        self.rest();
+    }
+
+    /// Whether heads lie in a row and so many words are marked that it is quicker to wipe all of them in one go.
+    fn is_mostly_marked(&self) -> bool {
+        // SAFETY: addresses in the table's memory, or just behind its only bucket; and the summary of all words.
+        unsafe {
+            let stride = L::Geometry::head(&self.zones, 1).addr() - L::Geometry::head(&self.zones, 0).addr();
+            let mut summary =
+                (0..self.words().div_ceil(GROUP)).map(|group| *self.zones.summary.as_ptr().add(group));
+            // Entries cannot be in fewer words than this, which saves most tables the look.
+            let many = self.words() / DENSE;
+            let mut marked = 0;
+            stride == HEAD
+                && self.len >= many
+                && summary.any(|marks| {
+                    marked += marks.count_ones() as usize;
+                    marked > many
+                })
+        }
+    }
+
+    /// Wipes the marked words and their heads.
+    fn wipe_marked(&mut self) {
         let mut marked = self.marked(0..self.words());
         let mut scout = marked;
         // SAFETY: marked words are open.
@@ -160,10 +198,7 @@ impl<T, L: Layout> Bare<T, L> {
                 self.ask_for_heads(&mut scout);
                 self.wipe(word);
             }
-            ptr::write_bytes(self.zones.summary.as_ptr(), 0, self.words().div_ceil(GROUP));
         }
-        self.len = 0;
-        self.rest();
     }
 
     /// Asks for the heads of the scout's next word.
