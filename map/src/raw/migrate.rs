@@ -21,10 +21,11 @@
 
 use super::group::{ALL, Head};
 use super::layout::{Geometry, LANE_BITS, LANES, Layout, PASSES, SLOTS};
+use super::passes::Passes;
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
-use crate::hash::{first_hash, home};
+use crate::hash::{first_hash, home, tag_byte};
 use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
 use core::mem;
@@ -177,10 +178,10 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             self.move_watermark(&homes);
             return Ok(());
         }
-        // Should a hasher panic, the list is lost and nothing else.
+        // Should a hasher panic, the lists are lost and nothing else.
         let mut moves = mem::take(&mut self.care.moves);
-        moves.clear();
-        self.gather(homes.clone(), last, hash, &mut moves)?;
+        let mut stays = mem::take(&mut self.care.stays);
+        self.gather(homes.clone(), last, hash, &mut moves, &mut stays)?;
         if let Some(top) = moves.iter().map(|entry| entry.hash).max() {
             let lacking = self.lacks(home(top, self.care.target), moves.len());
             if lacking > 0 {
@@ -188,13 +189,15 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             }
         }
         // No user code and no failure from here on.
-        let (shrinking, from) = (self.care.shrinking, self.old_homes());
+        let shrinking = self.care.shrinking;
         self.move_watermark(&homes);
+        // SAFETY: open buckets. What passed them and stays is noted; what goes to them is so when it is placed.
+        unsafe { self.keep_passes(homes.start, &stays) };
         let mut shift = |&Move { hash, spot }: &Move| {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
             // free slots, and a slot that was freed here is not visited again.
             unsafe {
-                let entry = self.bare.take(spot, home(hash, from));
+                let entry = self.bare.vacate(spot);
                 let (home, spot) = self.bare.seek_open(hash);
                 self.bare.fill(hash, home, spot, entry);
                 self.bare.moved_to(spot);
@@ -205,27 +208,37 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         } else {
             moves.iter().rev().for_each(&mut shift);
         }
-        self.keep(moves);
+        self.keep(moves, stays);
         Ok(())
     }
 
-    /// Keeps the list's memory for the next step, if there is one.
-    fn keep(&mut self, moves: Vec<Move>) {
+    /// Keeps the lists' memory for the next step, if there is one.
+    fn keep(&mut self, moves: Vec<Move>, stays: Vec<Passes>) {
         if self.is_migrating() {
-            self.care.moves = moves;
+            (self.care.moves, self.care.stays) = (moves, stays);
         }
     }
 
-    /// Remembers the entries of buckets up to `last` whose old home is among `homes`.
+    /// Remembers the entries of buckets up to `last` whose old home is among `homes`, and what the others there have
+    /// passed. Nothing from behind `last` has.
     fn gather(
         &self,
         homes: Range<usize>,
         last: usize,
         hash: &impl Fn(&T) -> u64,
         moves: &mut Vec<Move>,
+        stays: &mut Vec<Passes>,
     ) -> Result<(), TryReserveError> {
-        let from = self.old_homes();
-        for bucket in homes.start..=last {
+        let (from, first) = (self.old_homes(), homes.start);
+        moves.clear();
+        stays.clear();
+        let buckets = last + 1 - first;
+        if stays.try_reserve(buckets).is_err() {
+            let layout = Block::array::<Passes>(buckets).unwrap_or(Block::new::<Passes>());
+            return Err(TryReserveError::AllocError { layout });
+        }
+        stays.resize(buckets, Passes::NONE);
+        for bucket in first..=last {
             if moves.try_reserve(SLOTS).is_err() {
                 let layout = Block::array::<Move>(moves.len() + SLOTS).unwrap_or(Block::new::<Move>());
                 return Err(TryReserveError::AllocError { layout });
@@ -235,6 +248,12 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
                 let hash = hash(unsafe { table.at(spot) });
                 if homes.contains(&home(hash, from)) {
                     moves.push(Move { hash, spot });
+                } else {
+                    // A hasher that lies may name any home.
+                    let passed = table.home(hash).clamp(first, spot.bucket) - first..spot.bucket - first;
+                    for passes in &mut stays[passed] {
+                        *passes = passes.with(tag_byte(hash));
+                    }
                 }
             });
         }
