@@ -34,6 +34,11 @@ pub(crate) struct Spot {
     pub(crate) slot: usize,
 }
 
+/// Where this is called is out of the way of tables at rest.
+#[cold]
+#[inline]
+const fn in_motion() {}
+
 /// A hash table in hash order, without the allocator that its block came from: whoever drops one frees that block first.
 pub(crate) struct Bare<T, L: Layout> {
     /// Hashes at or above it are at home under `upper`, hashes below under `lower`.
@@ -129,6 +134,11 @@ impl<T, L: Layout> Bare<T, L> {
     /// Home bucket of `hash` at present.
     #[inline(always)]
     pub(crate) fn home(&self, hash: u64) -> usize {
+        // A table at rest, which most are, has one size: a branch that is always guessed is less than picking one of two.
+        if self.watermark == 0 {
+            return home(hash, self.upper);
+        }
+        in_motion();
         home(hash, if hash >= self.watermark { self.upper } else { self.lower })
     }
 
