@@ -27,6 +27,7 @@ use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
 use crate::hash::{first_hash, home, tag_byte};
 use allocator_api2::alloc::Allocator;
+use bucketmask_alloc::prefetch;
 use core::alloc::Layout as Block;
 use core::mem;
 use core::ops::Range;
@@ -34,6 +35,8 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Bytes of an OS page.
 const OS_PAGE: usize = 4096;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
@@ -143,6 +146,25 @@ impl<T, L: Layout> Bare<T, L> {
         true
     }
 
+    /// Asks for the memory that the next step of growth will read and write: until then the caller's own work goes on.
+    fn ask_for_next_step(&self) {
+        if !self.is_migrating() || self.is_near() {
+            return;
+        }
+        let low = self.care.frontier.saturating_sub(2);
+        let into = home(first_hash(low, self.lower), self.care.target);
+        // A step takes two buckets or a little less; of large entries the first lines.
+        let lines = (2 * SLOTS * size_of::<T>()).div_ceil(LINE).min(2 * SLOTS);
+        for bucket in [low, into] {
+            // SAFETY: open buckets, for their addresses; what lies behind them is asked for and not read.
+            unsafe {
+                let slots = L::Geometry::slot(&self.zones, bucket, 0).cast::<u8>();
+                (0..lines).for_each(|line| prefetch(slots.wrapping_add(LINE * line)));
+                prefetch(L::Geometry::head(&self.zones, bucket));
+            }
+        }
+    }
+
     /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
     pub(crate) fn lacks(&self, home: usize, wanted: usize) -> usize {
         let mut free = 0;
@@ -176,6 +198,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         if self.bare.lift(homes.start, last, hash) {
             self.move_watermark(&homes);
+            self.ask_for_next_step();
             return Ok(());
         }
         // Should a hasher panic, the lists are lost and nothing else.
