@@ -55,9 +55,14 @@ pub(crate) fn judge(record: &Record) -> Vec<Judged> {
     targets::judge(record, &Plan::new(&MapArgs::default()))
 }
 
-/// Whether a size is one of a whole run's own, not only part of a mean.
-pub(crate) fn is_shown(size: &str) -> bool {
-    Plan::new(&MapArgs::default()).sizes.iter().any(|shown| shown.to_string() == size)
+/// The sizes of a whole run, ascending, and then the octave: what is only part of a mean is left out.
+pub(crate) fn shown_sizes() -> impl Iterator<Item = String> {
+    Plan::new(&MapArgs::default()).sizes.into_iter().map(|size| size.to_string())
+}
+
+/// Whether an operation is timed at all sizes.
+pub(crate) fn is_at_all_sizes(operation: &str) -> bool {
+    Workload::ALL.iter().any(|workload| workload.name() == operation)
 }
 
 /// Runs the command in a process whose allocator is `installed`.

@@ -1,8 +1,9 @@
 //! How heads, masks and slots lie in a table's memory: the one module that knows.
 //!
-//! Owned by `storage` (which asks for a plan) and `table` (which asks for addresses). Three zones, each growing at its
-//! own end: heads (16 bytes a bucket), masks (one 16-bit lane a bucket, four lanes a word, bits 14 and 15 never set; before the
-//! first of them the summary, one bit a mask word, for all the room there is), slots (14 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket instead.
+//! Owned by `storage` (which asks for a plan) and `table` (which asks for addresses). Four zones, each growing at its
+//! own end: heads (16 bytes a bucket), the summary (one bit a mask word), masks (one 16-bit lane a bucket, four lanes a word,
+//! bits 14 and 15 never set), slots (14 entries a bucket). [`Inline`] puts head and slots into one 64-byte-aligned bucket
+//! instead.
 //! Invariant: a bucket's addresses depend on the zone bases and its index alone, so zones move as plain bytes.
 
 #![allow(unsafe_code)]
@@ -40,6 +41,9 @@ const_assert!(ranks(FULL_WORD) == FULL_RANKS && ranks(1 << 48) == 1 << 42 && ran
 const_assert!(SLOTS <= LANE_BITS && SLOTS == PASSES && PASSES + 2 == HEAD);
 const_assert!(LANES * LANE_BITS == 64);
 const_assert!(FULL_WORD.count_ones() as usize == LANES * SLOTS);
+
+/// Bytes of an OS page.
+pub(super) const OS_PAGE: usize = 4096;
 
 /// Mask words governed by one summary word.
 pub(crate) const GROUP: usize = 64;
@@ -128,16 +132,9 @@ mod sealed {
         /// Where the zones of `room` buckets lie, each zone starting at a multiple of `unit` bytes (a power of two, 64
         /// or more). None: more than the address space holds.
         fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan>;
-        /// The bytes in use of each zone while the table has `buckets` buckets: heads, summary and masks, slots. None in
-        /// any of them while there is no bucket.
-        fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3];
-        /// The bytes that a table of `buckets` buckets takes along when it moves to memory of another plan: heads, masks,
-        /// slots, summary.
-        fn pieces(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 4] {
-            let [heads, _, slots] = Self::extents(entry, plan, buckets);
-            let masks = (plan.masks, super::mask_bytes(buckets));
-            [heads, masks, slots, (plan.summary, super::summary_bytes(buckets))]
-        }
+        /// The bytes in use of each zone while the table has `buckets` buckets, which it also takes along when it moves to
+        /// memory of another plan: heads, masks, summary, slots. None in any of them while there is no bucket.
+        fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 4];
         /// Zeroes heads, masks and summary of `buckets` buckets, in memory that may hold anything; slots stay as they are.
         ///
         /// # Safety
@@ -272,28 +269,29 @@ pub(crate) fn summary_bytes(buckets: usize) -> usize {
     buckets.div_ceil(LANES * GROUP) * 8
 }
 
-/// The part in use of the zone of summary and masks.
-fn masks_extent(plan: &Plan, buckets: usize) -> Extent {
-    let used = if buckets == 0 { 0 } else { plan.masks - plan.summary + mask_bytes(buckets) };
-    (plan.summary, used)
+/// Where masks may start behind a summary that ends at `end`: in a range they open apart.
+fn after_summary(end: usize, unit: usize) -> Option<usize> {
+    if unit < OS_PAGE { Some(end) } else { round_up(end, unit) }
+}
+
+/// The bytes in use of masks and summary while the table has `buckets` buckets.
+fn mask_extents(plan: &Plan, buckets: usize) -> [Extent; 2] {
+    [(plan.masks, mask_bytes(buckets)), (plan.summary, summary_bytes(buckets))]
 }
 
 impl Geometry for Split {
     fn plan(entry: Block, room: usize, unit: usize) -> Option<Plan> {
         let align = entry.align().max(64);
         let summary = round_up(room.checked_mul(HEAD)?, unit)?;
-        let masks = summary.checked_add(summary_bytes(room))?;
+        let masks = after_summary(summary.checked_add(summary_bytes(room))?, unit)?;
         let slots = round_up(round_up(masks.checked_add(mask_bytes(room))?, unit)?, align)?;
         let bytes = round_up(slots.checked_add(room.checked_mul(SLOTS * entry.size())?)?, unit)?;
         Some(Plan { heads: 0, summary, masks, slots, bytes, align })
     }
 
-    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
-        [
-            (plan.heads, buckets * HEAD),
-            masks_extent(plan, buckets),
-            (plan.slots, buckets * SLOTS * entry.size()),
-        ]
+    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 4] {
+        let [masks, summary] = mask_extents(plan, buckets);
+        [(plan.heads, buckets * HEAD), masks, summary, (plan.slots, buckets * SLOTS * entry.size())]
     }
 
     unsafe fn blank(base: NonNull<u8>, _entry: Block, plan: &Plan, buckets: usize) {
@@ -350,14 +348,15 @@ impl Geometry for Inline {
         let align = entry.align().max(64);
         let lead = Self::lead(entry);
         let stride = lead.checked_add(SLOTS.checked_mul(entry.size())?)?.checked_next_multiple_of(align)?;
-        let masks = summary_bytes(room);
+        let masks = after_summary(summary_bytes(room), unit)?;
         let heads = round_up(round_up(masks + mask_bytes(room), unit)?, align)?;
         let bytes = round_up(heads.checked_add(room.checked_mul(stride)?)?, unit)?;
         Some(Plan { heads, summary: 0, masks, slots: heads + lead, bytes: bytes.max(heads + lead), align })
     }
 
-    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
-        [(plan.heads, buckets * Self::stride(entry)), masks_extent(plan, buckets), (plan.slots, 0)]
+    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 4] {
+        let [masks, summary] = mask_extents(plan, buckets);
+        [(plan.heads, buckets * Self::stride(entry)), masks, summary, (plan.slots, 0)]
     }
 
     unsafe fn blank(base: NonNull<u8>, entry: Block, plan: &Plan, buckets: usize) {
@@ -402,7 +401,7 @@ impl Geometry for Auto {
         if Self::is_inline(entry) { Inline::plan(entry, room, unit) } else { Split::plan(entry, room, unit) }
     }
 
-    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 3] {
+    fn extents(entry: Block, plan: &Plan, buckets: usize) -> [Extent; 4] {
         if Self::is_inline(entry) {
             Inline::extents(entry, plan, buckets)
         } else {

@@ -19,17 +19,16 @@ use core::ptr;
 /// Buckets of the longest run that is lifted.
 const RUN: usize = 24;
 
-/// An entry that is to leave: its hash, and where it lies, counted in slots of 16 from the run's first bucket.
-#[derive(Clone, Copy)]
-struct Leaving {
+/// An entry that is to leave: its hash, and where it lies.
+struct Leaving<T> {
     hash: u64,
-    place: u32,
+    from: *const T,
 }
 
 /// What leaves a run of buckets, and what stays there.
-struct Run {
+struct Run<T> {
     buckets: Range<usize>,
-    leaving: [MaybeUninit<Leaving>; RUN * SLOTS],
+    leaving: [MaybeUninit<Leaving<T>>; RUN * SLOTS],
     len: usize,
     /// The highest hash of what leaves.
     top: u64,
@@ -37,11 +36,11 @@ struct Run {
     stay: [u16; RUN],
 }
 
-impl Run {
+impl<T> Run<T> {
     /// The entries that leave, in ascending order of buckets.
-    fn leaving(&self) -> &[Leaving] {
+    fn leaving(&self) -> &[Leaving<T>] {
         // SAFETY: the first `len` were written.
-        unsafe { &*(&raw const self.leaving[..self.len] as *const [Leaving]) }
+        unsafe { &*(&raw const self.leaving[..self.len] as *const [Leaving<T>]) }
     }
 }
 
@@ -81,7 +80,7 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// Finds out what of a run leaves and what stays.
     #[inline]
-    fn part_run(&self, run: &mut Run, hash: &impl Fn(&T) -> u64) {
+    fn part_run(&self, run: &mut Run<T>, hash: &impl Fn(&T) -> u64) {
         let watermark = first_hash(run.buckets.start, self.lower);
         for (row, bucket) in run.buckets.clone().enumerate() {
             let mut stay = 0;
@@ -92,11 +91,12 @@ impl<T, L: Layout> Bare<T, L> {
                 let bit = left & left.wrapping_neg();
                 left ^= bit;
                 // SAFETY: as above.
-                let hash = hash(unsafe { &*L::Geometry::slot(&self.zones, bucket, slot) });
+                let from = unsafe { L::Geometry::slot(&self.zones, bucket, slot) };
+                // SAFETY: as above.
+                let hash = hash(unsafe { &*from });
                 if hash >= watermark {
                     // SAFETY: a run has that many slots.
-                    unsafe { run.leaving.get_unchecked_mut(run.len) }
-                        .write(Leaving { hash, place: (row << 4 | slot) as u32 });
+                    unsafe { run.leaving.get_unchecked_mut(run.len) }.write(Leaving { hash, from });
                     run.len += 1;
                     run.top = run.top.max(hash);
                 } else {
@@ -112,11 +112,11 @@ impl<T, L: Layout> Bare<T, L> {
     /// # Safety
     /// What leaves are live entries, each once; their homes under the new size lie above the run, and there are free slots
     /// for all of them at or behind the highest.
-    unsafe fn raise(&mut self, run: &Run) {
+    unsafe fn raise(&mut self, run: &Run<T>) {
         let target = self.care.target;
         let (mut lowest, mut highest) = (usize::MAX, 0);
         // From the far end, so that what comes later in hash order also lies later on a trail.
-        for &Leaving { hash, place } in run.leaving().iter().rev() {
+        for &Leaving { hash, from } in run.leaving().iter().rev() {
             let home = home(hash, target);
             let mut bucket = home;
             // SAFETY: a free slot comes before the end; source and destination are slots of different buckets.
@@ -126,8 +126,6 @@ impl<T, L: Layout> Bare<T, L> {
                     (bucket, free) = self.raise_past(home, tag_byte(hash));
                 }
                 let slot = free.trailing_zeros() as usize;
-                let (row, column) = (place as usize >> 4, place as usize & 15);
-                let from = L::Geometry::slot(&self.zones, run.buckets.start + row, column);
                 L::Geometry::slot(&self.zones, bucket, slot).copy_from_nonoverlapping(from, 1);
                 *L::Geometry::head(&self.zones, bucket).add(slot) = tophash(hash);
                 self.moved_to(Spot { bucket, slot });
@@ -191,7 +189,7 @@ impl<T, L: Layout> Bare<T, L> {
     ///
     /// # Safety
     /// What leaves has been copied, and belongs to others now.
-    unsafe fn leave(&mut self, run: &Run) {
+    unsafe fn leave(&mut self, run: &Run<T>) {
         let mut passed = Passes::NONE;
         for (row, bucket) in run.buckets.clone().enumerate().rev() {
             let mut stay = run.stay[row];

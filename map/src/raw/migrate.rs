@@ -14,14 +14,16 @@
 //! ```
 //!
 //! All hashing and all allocation come before the first change. Where trails have grown long (equal hashes, copies in hash
-//! order) a step takes as many homes as the trail has buckets, so that no trail is walked once for each home on it.
+//! order) a step takes as many homes as the trail has buckets, so that no trail is walked once for each home on it, and
+//! moves all entries together (`haul`), so that it is not walked once for each entry either.
 //! Invariant: between steps, every entry is on the trail of its home under the size that the watermark names.
 
 #![allow(unsafe_code)]
 
 use super::group::{ALL, Head};
-use super::layout::{Geometry, LANE_BITS, LANES, Layout, PASSES, SLOTS};
-use super::passes::Passes;
+use super::haul::visited;
+use super::layout::{FULL_WORD, Geometry, LANE_BITS, LANES, Layout, OS_PAGE, PASSES, SLOTS};
+use super::passes::{CLASSES, Passes, class};
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
@@ -33,8 +35,6 @@ use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// Bytes of an OS page.
-const OS_PAGE: usize = 4096;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
@@ -168,11 +168,19 @@ impl<T, L: Layout> Bare<T, L> {
     /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
     pub(crate) fn lacks(&self, home: usize, wanted: usize) -> usize {
         let mut free = 0;
-        for bucket in home..self.buckets {
-            free += SLOTS - self.population(bucket);
+        // A mask word at a time; of the first one the buckets from `home` on, of the last one those that are open.
+        let mut lanes = FULL_WORD << (home % LANES * LANE_BITS);
+        for word in home / LANES..self.words() {
+            let open = self.buckets - word * LANES;
+            if open < LANES {
+                lanes &= (1 << (open * LANE_BITS)) - 1;
+            }
+            // SAFETY: a word of the table.
+            free += (!unsafe { self.word(word) } & lanes).count_ones() as usize;
             if free >= wanted {
                 return 0;
             }
+            lanes = FULL_WORD;
         }
         (wanted - free).div_ceil(SLOTS)
     }
@@ -211,8 +219,18 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
                 self.make_room(self.buckets + lacking)?;
             }
         }
+        let (shrinking, from) = (self.care.shrinking, self.old_homes());
+        if Bare::<T, L>::is_haul(&moves, from) {
+            let mut buffer = Vec::new();
+            buffer.try_reserve_exact(moves.len()).map_err(|_| no_list::<T>(moves.len()))?;
+            self.move_watermark(&homes);
+            // SAFETY: remembered just now, each once, and there is room for them, in the buffer too. What passed the buckets
+            // and stays is noted; what goes to them is so when it is placed.
+            unsafe { self.bare.haul(&mut moves, homes.start, &stays, buffer) };
+            self.keep(moves, stays);
+            return Ok(());
+        }
         // No user code and no failure from here on.
-        let shrinking = self.care.shrinking;
         self.move_watermark(&homes);
         // SAFETY: open buckets. What passed them and stays is noted; what goes to them is so when it is placed.
         unsafe { self.keep_passes(homes.start, &stays) };
@@ -220,16 +238,18 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
             // free slots, and a slot that was freed here is not visited again.
             unsafe {
+                visited(spot.bucket.saturating_sub(home(hash, from)));
                 let entry = self.bare.vacate(spot);
                 let (home, spot) = self.bare.seek_open(hash);
+                visited(2 * (spot.bucket - home));
                 self.bare.fill(hash, home, spot, entry);
                 self.bare.moved_to(spot);
             }
         };
         if shrinking {
-            moves.iter().for_each(&mut shift);
-        } else {
             moves.iter().rev().for_each(&mut shift);
+        } else {
+            moves.iter().for_each(&mut shift);
         }
         self.keep(moves, stays);
         Ok(())
@@ -242,7 +262,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
     }
 
-    /// Remembers the entries of buckets up to `last` whose old home is among `homes`, and what the others there have
+    /// Remembers the entries of buckets up to `last` whose old home is among `homes`, from the last bucket on, and what the others there have
     /// passed. Nothing from behind `last` has.
     fn gather(
         &self,
@@ -257,14 +277,16 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         stays.clear();
         let buckets = last + 1 - first;
         if stays.try_reserve(buckets).is_err() {
-            let layout = Block::array::<Passes>(buckets).unwrap_or(Block::new::<Passes>());
-            return Err(TryReserveError::AllocError { layout });
+            return Err(no_list::<Passes>(buckets));
         }
         stays.resize(buckets, Passes::NONE);
-        for bucket in first..=last {
+        // Of each class the lowest home of what stays in the buckets seen so far.
+        let mut lowest = [usize::MAX; CLASSES];
+        for bucket in (first..=last).rev() {
+            visited(1);
+            stays[bucket - first] = Passes::by(&lowest, bucket);
             if moves.try_reserve(SLOTS).is_err() {
-                let layout = Block::array::<Move>(moves.len() + SLOTS).unwrap_or(Block::new::<Move>());
-                return Err(TryReserveError::AllocError { layout });
+                return Err(no_list::<Move>(moves.len() + SLOTS));
             }
             self.each_spot_of(bucket, |table, spot| {
                 // SAFETY: the walk yields occupied spots.
@@ -272,11 +294,8 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
                 if homes.contains(&home(hash, from)) {
                     moves.push(Move { hash, spot });
                 } else {
-                    // A hasher that lies may name any home.
-                    let passed = table.home(hash).clamp(first, spot.bucket) - first..spot.bucket - first;
-                    for passes in &mut stays[passed] {
-                        *passes = passes.with(tag_byte(hash));
-                    }
+                    let lowest = &mut lowest[class(tag_byte(hash))];
+                    *lowest = table.home(hash).min(*lowest);
                 }
             });
         }
@@ -290,6 +309,11 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         Ok(())
     }
+}
+
+/// There is no memory for a list of so many.
+fn no_list<U>(len: usize) -> TryReserveError {
+    TryReserveError::AllocError { layout: Block::array::<U>(len).unwrap_or(Block::new::<U>()) }
 }
 
 impl<T, L: Layout> Bare<T, L> {

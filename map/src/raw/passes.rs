@@ -17,6 +17,15 @@ use super::table::{Bare, LONG_TRAIL, Spot};
 #[repr(transparent)]
 pub(crate) struct Passes(u16);
 
+/// Classes of tophashes.
+pub(crate) const CLASSES: usize = 16;
+
+/// The class of a tophash: its upper half, which is the same before and after the byte is kept from being zero.
+#[inline(always)]
+pub(crate) const fn class(tag: u8) -> usize {
+    tag as usize / CLASSES
+}
+
 impl Passes {
     /// Nothing has passed.
     pub(crate) const NONE: Self = Self(0);
@@ -42,10 +51,10 @@ impl Passes {
         unsafe { L::Geometry::head(zones, bucket).add(PASSES).cast() }
     }
 
-    /// The class of a tophash: its upper half, which is the same before and after the byte is kept from being zero.
-    #[inline(always)]
-    const fn class(tag: u8) -> u32 {
-        (tag >> 4) as u32
+    /// What entries have passed `bucket` that lie behind it, by the lowest home of each class of them.
+    pub(crate) fn by(lowest: &[usize; CLASSES], bucket: usize) -> Self {
+        let bits = lowest.iter().enumerate().map(|(class, &home)| u16::from(home <= bucket) << class);
+        Self(bits.fold(0, |all, bit| all | bit))
     }
 
     /// Whether entries of any class have passed.
@@ -57,19 +66,25 @@ impl Passes {
     /// Whether entries of the class of `tag` have passed.
     #[inline(always)]
     pub(crate) const fn has(self, tag: u8) -> bool {
-        self.0 >> Self::class(tag) & 1 != 0
+        self.0 >> class(tag) & 1 != 0
     }
 
     /// With the class of `tag`.
     #[inline(always)]
     pub(crate) const fn with(self, tag: u8) -> Self {
-        Self(self.0 | 1 << Self::class(tag))
+        Self(self.0 | 1 << class(tag))
     }
 
     /// Without the class of `tag`.
     #[inline(always)]
     pub(crate) const fn without(self, tag: u8) -> Self {
-        Self(self.0 & !(1 << Self::class(tag)))
+        Self(self.0 & !(1 << class(tag)))
+    }
+
+    /// With the classes of which there are some.
+    pub(crate) fn and(self, more: &[u32; CLASSES]) -> Self {
+        let bits = more.iter().enumerate().map(|(class, &count)| u16::from(count > 0) << class);
+        Self(bits.fold(self.0, |all, bit| all | bit))
     }
 
     /// Whether all of `other`'s classes are among these.
@@ -186,7 +201,7 @@ impl<T, L: Layout> Bare<T, L> {
             // SAFETY: the walk yields occupied spots.
             unsafe {
                 let of = *L::Geometry::head(&table.zones, bucket).add(other.slot);
-                if Passes::class(of) == Passes::class(tag) && other != spot {
+                if class(of) == class(tag) && other != spot {
                     lowest = lowest.min(table.home(hash(table.at(other))));
                 }
             }

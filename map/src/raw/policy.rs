@@ -13,11 +13,12 @@ use super::layout::SLOTS;
 pub(crate) const FILL: usize = 12;
 /// The same in a roomy table: 5/7 full.
 const ROOMY_FILL: usize = 10;
-/// Homes of the largest table that is roomy.
-const ROOMY: usize = 4096;
+/// Homes from which on a table is no longer roomy: doubling ends here. The steps from here on lead to tables that a million
+/// entries fill, and that many times 2^(1/4), 2^(1/2) and so on up to five millions, to within two in a hundred.
+const FULL: usize = 4165;
 /// Homes from which on a table in a range grows in small steps.
 const FLAT: usize = 48 << 10;
-const _: () = assert!(ROOMY_FILL < FILL && FILL < SLOTS && ROOMY < FLAT);
+const _: () = assert!(ROOMY_FILL < FILL && FILL < SLOTS && FULL < FLAT);
 
 /// Entries that an insert or a removal moves while the table grows or shrinks, but for one home's more: the part that waits
 /// is full in the meantime, and a migration should end before its trails have grown long.
@@ -37,7 +38,7 @@ pub(crate) const EARLY_FLOOR: usize = 32;
 pub(crate) const fn limit(homes: usize) -> usize {
     match homes {
         1 => SLOTS,
-        2..=ROOMY => homes * ROOMY_FILL,
+        2..FULL => homes * ROOMY_FILL,
         _ => homes.saturating_mul(FILL),
     }
 }
@@ -46,10 +47,10 @@ pub(crate) const fn limit(homes: usize) -> usize {
 pub(crate) fn homes_for(len: usize) -> usize {
     if len <= SLOTS {
         1
-    } else if len <= limit(ROOMY) {
+    } else if len <= limit(FULL - 1) {
         len.div_ceil(ROOMY_FILL)
     } else {
-        len.div_ceil(FILL).max(ROOMY + 1)
+        len.div_ceil(FILL).max(FULL)
     }
 }
 
@@ -58,9 +59,9 @@ pub(crate) fn spill(homes: usize) -> usize {
     if homes == 1 { 0 } else { 1 + (homes / 16).min(3) }
 }
 
-/// The next size of a table in a block: twice while it is roomy, half as much again later.
+/// The next size of a table in a block, which is copied: twice while it is roomy, half as much again later.
 pub(crate) fn next_in_block(homes: usize) -> usize {
-    if homes < ROOMY { homes.saturating_mul(2) } else { homes.saturating_add(homes / 2) }
+    if homes < FULL { (2 * homes).min(FULL) } else { homes.saturating_add(homes / 2) }
 }
 
 /// The next size of a table in a range.
@@ -100,6 +101,21 @@ mod tests {
         assert_eq!(limit(usize::MAX), usize::MAX);
         assert_eq!(next_in_range(usize::MAX), usize::MAX);
         assert_eq!((limit(0), limit(1), homes_for(0), homes_for(14), homes_for(15)), (0, 14, 1, 1, 2));
+    }
+
+    #[test]
+    fn steps_end_at_quarters_of_the_octaves_from_a_million() {
+        let mut homes = 1;
+        let limits: Vec<usize> = core::iter::from_fn(|| {
+            homes = next_in_range(homes);
+            Some(limit(homes)).filter(|&limit| limit < 8_500_000)
+        })
+        .collect();
+        for quarter in 0..10 {
+            let size = 1e6 * (f64::from(quarter) / 4.0).exp2();
+            let fits = |&&limit: &&usize| (0.98..=1.0).contains(&(size / limit as f64));
+            assert!(limits.iter().any(|limit| fits(&limit)), "no step ends near {size}: {limits:?}");
+        }
     }
 
     #[test]

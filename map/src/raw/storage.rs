@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use super::layout::{Extent, Geometry, Layout, Plan, Zones};
+use super::layout::{Extent, Geometry, Layout, OS_PAGE, Plan, Zones};
 use crate::pages::Pages;
 use allocator_api2::alloc::Allocator;
 use bucketmask_alloc::Range;
@@ -14,8 +14,6 @@ use core::ptr::NonNull;
 use core::{fmt, mem};
 use std::alloc::handle_alloc_error;
 
-/// Bytes of an OS page: the zones of a range start on one, so that they open apart.
-const OS_PAGE: usize = 4096;
 /// Bytes of a huge page: the zones of a large range start on one.
 const HUGE_PAGE: usize = 2 << 20;
 /// Bytes of a range from which on it is large.
@@ -117,7 +115,7 @@ impl Storage {
         let entry = Block::new::<T>();
         let mut factor = L::ROOM;
         while factor > 0 {
-            let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(3 * OS_PAGE));
+            let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(4 * OS_PAGE));
             let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
             if let Some(range) = wanted.and_then(reserve) {
                 let unit = if range.room() >= LARGE { HUGE_PAGE } else { OS_PAGE };
@@ -196,8 +194,8 @@ impl Storage {
     /// `buckets` are open in both; both hold `T` in layout `L`.
     pub(crate) unsafe fn copy_from<T, L: Layout>(&mut self, other: &Self, buckets: usize) {
         let entry = Block::new::<T>();
-        let into: [Extent; 4] = L::Geometry::pieces(entry, &self.plan, buckets);
-        let from = L::Geometry::pieces(entry, &other.plan, buckets);
+        let into: [Extent; 4] = L::Geometry::extents(entry, &self.plan, buckets);
+        let from = L::Geometry::extents(entry, &other.plan, buckets);
         for ((from, len), (into, _)) in from.into_iter().zip(into) {
             // SAFETY: pieces lie in open memory of two separate storages.
             unsafe { self.base.add(into).copy_from_nonoverlapping(other.base.add(from), len) };
@@ -209,7 +207,7 @@ impl Storage {
         match &self.source {
             Source::Nothing => 0,
             Source::Block(block) => block.size(),
-            Source::Range(_) => L::Geometry::pieces(Block::new::<T>(), &self.plan, buckets)
+            Source::Range(_) => L::Geometry::extents(Block::new::<T>(), &self.plan, buckets)
                 .iter()
                 .map(|&(_, len)| len.next_multiple_of(OS_PAGE))
                 .sum(),
