@@ -52,15 +52,12 @@ impl<T, L: Layout> Bare<T, L> {
     ) -> Option<T> {
         let home = self.home(hash);
         let spot = self.find_from(home, hash, eq)?;
-        // SAFETY: a spot that was just found, through the home that its hash has now. Hashers run before the first change.
+        // SAFETY: a spot that was just found, through the home that its hash has now.
         unsafe {
-            if self.passes(spot.bucket).any() {
-                let pulls = self.pulls(spot.bucket, rehash);
-                let entry = self.take(spot, home);
-                self.pull(spot, &pulls);
-                return Some(entry);
+            if spot.bucket != home || self.passes(spot.bucket).any() {
+                return Some(self.take_on_trail(spot, home, rehash));
             }
-            Some(self.take(spot, home))
+            Some(self.vacate(spot))
         }
     }
 }

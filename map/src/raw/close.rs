@@ -1,7 +1,7 @@
 //! Giving back what a table that has shrunk no longer needs: its end, a piece at a time.
 //!
-//! Owned by `upkeep`. Invariant: only empty buckets are given up, the bucket that becomes the last one counts
-//! nothing as passed, and what comes back later reads as empty again.
+//! Owned by `upkeep`. Invariant: only empty buckets are given up, nothing has passed the bucket that becomes
+//! the last one, and what comes back later reads as empty again.
 
 #![allow(unsafe_code)]
 
@@ -23,14 +23,14 @@ impl<T, L: Layout> Bare<T, L> {
             return;
         }
         for bucket in start..end {
-            // SAFETY: an open bucket. Its count is of entries that are gone.
+            // SAFETY: an open bucket. What it knows of has gone.
             unsafe { self.set_passes(bucket, Passes::NONE) };
         }
         for word in start.div_ceil(LANES)..end.div_ceil(LANES) {
             // SAFETY: the word of an open bucket; all buckets of the word are empty.
             unsafe { *self.zones.summary.as_ptr().add(word / GROUP) &= !(1 << (word % GROUP)) };
         }
-        // Removals may have left its counts too high, and the buckets that these spoke of are given up.
+        // Removals may have left marks of what had passed it, and the buckets where that lay are given up.
         // SAFETY: an open bucket and its word, since `keep` is at least 1; no entry lies behind it.
         unsafe {
             self.set_passes(start - 1, Passes::NONE);

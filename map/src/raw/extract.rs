@@ -28,7 +28,7 @@ impl<T, L: Layout> Bare<T, L> {
 }
 
 impl<T, L: Layout> Extract<'_, T, L> {
-    /// The next entry that `chosen` accepts. There is no hasher, so counts may stay too high: the next insert repairs
+    /// The next entry that `chosen` accepts. There is no hasher, so marks of what passed may stay: the next insert repairs
     /// them once that pays.
     #[inline]
     pub(crate) fn next(&mut self, mut chosen: impl FnMut(&mut T) -> bool) -> Option<T> {

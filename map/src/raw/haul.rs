@@ -1,35 +1,25 @@
 //! Hauling: the step of a migration in which entries lie far from home, as they do where hashes are equal or crowded.
 //!
-//! Owned by `migrate`. Taken one by one, each such entry would be counted out of its old trail and into its new one bucket by
-//! bucket, which is quadratic in the trail. So all of them are taken out first, what has passed is written anew once a bucket,
-//! and they are placed in hash order by one walk. Departures from the way of `migrate`: entries wait in a buffer, and what
-//! stays is hashed once more. Invariant: buffer, counts and room are there before the first entry is taken out, and no
-//! user code runs from then on.
+//! Owned by `migrate`. Taken one by one, each such entry would be placed by a walk along its whole trail and be noted there
+//! bucket by bucket, which is quadratic in the trail. So all of them are taken out first, what has passed is written anew once
+//! a bucket, and they are placed in hash order by one walk. Invariant: buffer, passes and room are there before the first
+//! entry is taken out, and no user code runs from then on.
 
 #![allow(unsafe_code)]
 
 use super::group::Head;
-use super::layout::{Geometry, LANES, Layout};
+use super::layout::{Geometry, Layout};
 use super::migrate::Move;
 use super::passes::{CLASSES, Passes, class};
 use super::table::{Bare, LONG_TRAIL, Spot};
 use crate::hash::{home, tag_byte, tophash};
 use core::mem::MaybeUninit;
-use core::ops::Range;
 
 /// Buckets between entries and their homes, summed up over a step, from which on the step is a haul.
 pub(crate) const HAUL: usize = 4096;
 
 /// How many of each class of tophashes.
 type Counts = [u32; CLASSES];
-
-/// What a haul needs memory for.
-pub(crate) struct Load<T> {
-    /// Entries on their way, in the order of the moves.
-    entries: Vec<MaybeUninit<T>>,
-    /// For each bucket of the old trails: entries that stay, and begin there to pass buckets, and those that end.
-    staying: Vec<[Counts; 2]>,
-}
 
 impl<T, L: Layout> Bare<T, L> {
     /// Whether these entries, of homes of a table of `from` homes, lie so far from there that they are better hauled.
@@ -41,54 +31,29 @@ impl<T, L: Layout> Bare<T, L> {
         })
     }
 
-    /// Looks which entries stay of those in buckets `first..=last`, where all lie that pass one of them, and gets memory for
-    /// `moves`. None: there is none. Should `hash` panic, nothing has changed.
-    pub(crate) fn load_for(
-        &self,
-        moves: usize,
-        homes: &Range<usize>,
-        from: usize,
-        last: usize,
-        hash: &impl Fn(&T) -> u64,
-    ) -> Option<Load<T>> {
-        let first = homes.start;
-        let (mut entries, mut staying) = (Vec::new(), Vec::new());
-        entries.try_reserve_exact(moves).ok()?;
-        staying.try_reserve_exact(last + 1 - first).ok()?;
-        staying.resize(last + 1 - first, [[0; CLASSES]; 2]);
-        for bucket in first..=last {
-            visited(1);
-            self.each_spot_of(bucket, |table, spot| {
-                // SAFETY: the walk yields occupied spots.
-                let hash = hash(unsafe { table.at(spot) });
-                let old = home(hash, from);
-                // Of what a migration has moved, and what it is about to move, `self.home` and `homes` speak.
-                let home = table.home(hash).max(first);
-                if !homes.contains(&old) && home < bucket {
-                    staying[home - first][0][class(tag_byte(hash))] += 1;
-                    staying[bucket - first][1][class(tag_byte(hash))] += 1;
-                }
-            });
-        }
-        Some(Load { entries, staying })
-    }
-
     /// Moves these entries, of old homes from `first` on, to their homes under the sizes that the watermark names by now.
     /// O(entries and buckets gone over), but for putting the entries into the order of their hashes.
     ///
     /// # Safety
-    /// The spots are occupied, each is there once, and `load_for` has just been asked for them; there are free slots for all
-    /// of them at or behind the highest of their homes.
-    pub(crate) unsafe fn haul(&mut self, moves: &mut [Move], first: usize, mut load: Load<T>) {
+    /// The spots are occupied, each is there once, and nothing else passes the buckets from `first` on but `stays`; there are free
+    /// slots for all of them at or behind the highest of their homes, and `buffer`, which is empty, has room for them.
+    pub(crate) unsafe fn haul(
+        &mut self,
+        moves: &mut [Move],
+        first: usize,
+        stays: &[Passes],
+        mut buffer: Vec<MaybeUninit<T>>,
+    ) {
         moves.sort_unstable_by_key(|entry| entry.hash);
         for &Move { spot, .. } in &*moves {
-            // SAFETY: the caller's promise. The buffer has room.
-            load.entries.push(MaybeUninit::new(unsafe { self.vacate(spot) }));
+            // SAFETY: the caller's promise.
+            buffer.push(MaybeUninit::new(unsafe { self.vacate(spot) }));
         }
-        // SAFETY: nothing passes these buckets any more but what stays.
-        unsafe { self.write_passes(first, &load.staying) };
+        visited(stays.len());
+        // SAFETY: the caller's promise; what is to be moved lies nowhere.
+        unsafe { self.keep_passes(first, stays) };
         let mut bucket = 0;
-        for (entry, Move { hash, spot }) in load.entries.into_iter().zip(&mut *moves) {
+        for (entry, Move { hash, spot }) in buffer.into_iter().zip(&mut *moves) {
             bucket = bucket.max(self.home(*hash));
             // SAFETY: the caller's promise: a free slot comes before the end. The buffer's entry is read once.
             unsafe {
@@ -106,39 +71,14 @@ impl<T, L: Layout> Bare<T, L> {
             }
         }
         // SAFETY: just placed, in the order of their homes.
-        unsafe { self.count_hauled(moves) };
+        unsafe { self.note_hauled(moves) };
     }
 
-    /// Writes what passes the buckets from `first` on, by what begins and ends there.
-    ///
-    /// # Safety
-    /// Open buckets, which no other entries pass.
-    unsafe fn write_passes(&mut self, first: usize, staying: &[[Counts; 2]]) {
-        let mut passing: Counts = [0; CLASSES];
-        for (bucket, [begin, end]) in (first..).zip(staying) {
-            visited(1);
-            for class in 0..CLASSES {
-                // A hasher that gives two answers may have more end than begin.
-                passing[class] = (passing[class] + begin[class]).saturating_sub(end[class]);
-            }
-            let passes = Passes::NONE.and(&passing);
-            // SAFETY: the caller's promise.
-            unsafe {
-                self.set_passes(bucket, passes);
-                if passes.any() {
-                    self.mark(bucket / LANES);
-                } else {
-                    self.unmark(bucket / LANES);
-                }
-            }
-        }
-    }
-
-    /// Counts entries as passed in the buckets between their homes and where they were placed.
+    /// Notes entries in the buckets between their homes and where they were placed.
     ///
     /// # Safety
     /// The spots hold these entries, and neither homes nor buckets fall from one to the next.
-    unsafe fn count_hauled(&mut self, moves: &[Move]) {
+    unsafe fn note_hauled(&mut self, moves: &[Move]) {
         let mut passing: Counts = [0; CLASSES];
         // How many have begun to pass buckets, and how many of these have ended.
         let (mut begun, mut ended, mut bucket) = (0, 0, 0);

@@ -15,9 +15,9 @@ use static_assertions::const_assert;
 
 /// Slots a bucket.
 pub(crate) const SLOTS: usize = 14;
-/// Bytes a head: a tophash a slot, then the counts of what passed.
+/// Bytes a head: a tophash a slot, then the classes that passed.
 pub(crate) const HEAD: usize = 16;
-/// Where in a head the counts lie of the entries that were placed past this bucket (`passes`).
+/// Where in a head the classes lie of entries that were placed past this bucket (`passes`).
 pub(crate) const PASSES: usize = 14;
 /// Buckets governed by one mask word.
 pub(crate) const LANES: usize = 4;

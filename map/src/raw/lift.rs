@@ -147,7 +147,7 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// The first bucket after the full one `home` that has a free slot, and its free slots; counts the entry as passed.
+    /// The first bucket after the full one `home` that has a free slot, and its free slots; notes that the entry has passed.
     ///
     /// # Safety
     /// A free slot comes before the end.
@@ -160,7 +160,7 @@ impl<T, L: Layout> Bare<T, L> {
             loop {
                 let free = Head::load(L::Geometry::head(&self.zones, bucket)).empty();
                 if free != 0 {
-                    self.count_passes(home, bucket, tag);
+                    self.note_passes(home, bucket, tag);
                     return (bucket, free);
                 }
                 bucket += 1;
@@ -184,7 +184,7 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// Frees the slots of what has left, and counts anew what passed the run's buckets: what stays in one passed all of
+    /// Frees the slots of what has left, and notes anew what passed the run's buckets: what stays in one passed all of
     /// those before it.
     ///
     /// # Safety
@@ -211,7 +211,7 @@ impl<T, L: Layout> Bare<T, L> {
                     gone &= gone - 1;
                 }
                 while stay != 0 {
-                    passed = passed.more(*head.add(stay.trailing_zeros() as usize));
+                    passed = passed.with(*head.add(stay.trailing_zeros() as usize));
                     stay &= stay - 1;
                 }
                 self.zones.lane(bucket).write(kept);

@@ -23,15 +23,20 @@
 use super::group::{ALL, Head};
 use super::haul::visited;
 use super::layout::{FULL_WORD, Geometry, LANE_BITS, LANES, Layout, OS_PAGE, PASSES, SLOTS};
+use super::passes::{CLASSES, Passes, class};
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
-use crate::hash::{first_hash, home};
+use crate::hash::{first_hash, home, tag_byte};
 use allocator_api2::alloc::Allocator;
+use bucketmask_alloc::prefetch;
 use core::alloc::Layout as Block;
 use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
@@ -141,6 +146,25 @@ impl<T, L: Layout> Bare<T, L> {
         true
     }
 
+    /// Asks for the memory that the next step of growth will read and write: until then the caller's own work goes on.
+    fn ask_for_next_step(&self) {
+        if !self.is_migrating() || self.is_near() {
+            return;
+        }
+        let low = self.care.frontier.saturating_sub(2);
+        let into = home(first_hash(low, self.lower), self.care.target);
+        // A step takes two buckets or a little less; of large entries the first lines.
+        let lines = (2 * SLOTS * size_of::<T>()).div_ceil(LINE).min(2 * SLOTS);
+        for bucket in [low, into] {
+            // SAFETY: open buckets, for their addresses; what lies behind them is asked for and not read.
+            unsafe {
+                let slots = L::Geometry::slot(&self.zones, bucket, 0).cast::<u8>();
+                (0..lines).for_each(|line| prefetch(slots.wrapping_add(LINE * line)));
+                prefetch(L::Geometry::head(&self.zones, bucket));
+            }
+        }
+    }
+
     /// Whether `wanted` entries, all of home `home` at worst, find free slots there and behind; else the buckets lacking.
     pub(crate) fn lacks(&self, home: usize, wanted: usize) -> usize {
         let mut free = 0;
@@ -182,12 +206,13 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         if self.bare.lift(homes.start, last, hash) {
             self.move_watermark(&homes);
+            self.ask_for_next_step();
             return Ok(());
         }
-        // Should a hasher panic, the list is lost and nothing else.
+        // Should a hasher panic, the lists are lost and nothing else.
         let mut moves = mem::take(&mut self.care.moves);
-        moves.clear();
-        self.gather(homes.clone(), last, hash, &mut moves)?;
+        let mut stays = mem::take(&mut self.care.stays);
+        self.gather(homes.clone(), last, hash, &mut moves, &mut stays)?;
         if let Some(top) = moves.iter().map(|entry| entry.hash).max() {
             let lacking = self.lacks(home(top, self.care.target), moves.len());
             if lacking > 0 {
@@ -196,22 +221,25 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         let (shrinking, from) = (self.care.shrinking, self.old_homes());
         if Bare::<T, L>::is_haul(&moves, from) {
-            let load =
-                self.load_for(moves.len(), &homes, from, last, hash).ok_or_else(|| no_list(moves.len()))?;
+            let mut buffer = Vec::new();
+            buffer.try_reserve_exact(moves.len()).map_err(|_| no_list::<T>(moves.len()))?;
             self.move_watermark(&homes);
-            // SAFETY: remembered and looked for just now, and there is room.
-            unsafe { self.bare.haul(&mut moves, homes.start, load) };
-            self.keep(moves);
+            // SAFETY: remembered just now, each once, and there is room for them, in the buffer too. What passed the buckets
+            // and stays is noted; what goes to them is so when it is placed.
+            unsafe { self.bare.haul(&mut moves, homes.start, &stays, buffer) };
+            self.keep(moves, stays);
             return Ok(());
         }
         // No user code and no failure from here on.
         self.move_watermark(&homes);
+        // SAFETY: open buckets. What passed them and stays is noted; what goes to them is so when it is placed.
+        unsafe { self.keep_passes(homes.start, &stays) };
         let mut shift = |&Move { hash, spot }: &Move| {
             // SAFETY: the spot was occupied above, and each spot is remembered once: what is placed in between goes to
             // free slots, and a slot that was freed here is not visited again.
             unsafe {
                 visited(spot.bucket.saturating_sub(home(hash, from)));
-                let entry = self.bare.take(spot, home(hash, from));
+                let entry = self.bare.vacate(spot);
                 let (home, spot) = self.bare.seek_open(hash);
                 visited(2 * (spot.bucket - home));
                 self.bare.fill(hash, home, spot, entry);
@@ -219,39 +247,55 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             }
         };
         if shrinking {
-            moves.iter().for_each(&mut shift);
-        } else {
             moves.iter().rev().for_each(&mut shift);
+        } else {
+            moves.iter().for_each(&mut shift);
         }
-        self.keep(moves);
+        self.keep(moves, stays);
         Ok(())
     }
 
-    /// Keeps the list's memory for the next step, if there is one.
-    fn keep(&mut self, moves: Vec<Move>) {
+    /// Keeps the lists' memory for the next step, if there is one.
+    fn keep(&mut self, moves: Vec<Move>, stays: Vec<Passes>) {
         if self.is_migrating() {
-            self.care.moves = moves;
+            (self.care.moves, self.care.stays) = (moves, stays);
         }
     }
 
-    /// Remembers the entries of buckets up to `last` whose old home is among `homes`.
+    /// Remembers the entries of buckets up to `last` whose old home is among `homes`, from the last bucket on, and what the others there have
+    /// passed. Nothing from behind `last` has.
     fn gather(
         &self,
         homes: Range<usize>,
         last: usize,
         hash: &impl Fn(&T) -> u64,
         moves: &mut Vec<Move>,
+        stays: &mut Vec<Passes>,
     ) -> Result<(), TryReserveError> {
-        let from = self.old_homes();
-        for bucket in homes.start..=last {
+        let (from, first) = (self.old_homes(), homes.start);
+        moves.clear();
+        stays.clear();
+        let buckets = last + 1 - first;
+        if stays.try_reserve(buckets).is_err() {
+            return Err(no_list::<Passes>(buckets));
+        }
+        stays.resize(buckets, Passes::NONE);
+        // Of each class the lowest home of what stays in the buckets seen so far.
+        let mut lowest = [usize::MAX; CLASSES];
+        for bucket in (first..=last).rev() {
+            visited(1);
+            stays[bucket - first] = Passes::by(&lowest, bucket);
             if moves.try_reserve(SLOTS).is_err() {
-                return Err(no_list(moves.len() + SLOTS));
+                return Err(no_list::<Move>(moves.len() + SLOTS));
             }
             self.each_spot_of(bucket, |table, spot| {
                 // SAFETY: the walk yields occupied spots.
                 let hash = hash(unsafe { table.at(spot) });
                 if homes.contains(&home(hash, from)) {
                     moves.push(Move { hash, spot });
+                } else {
+                    let lowest = &mut lowest[class(tag_byte(hash))];
+                    *lowest = table.home(hash).min(*lowest);
                 }
             });
         }
@@ -267,9 +311,9 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     }
 }
 
-/// There is no memory to remember so many entries.
-fn no_list(len: usize) -> TryReserveError {
-    TryReserveError::AllocError { layout: Block::array::<Move>(len).unwrap_or(Block::new::<Move>()) }
+/// There is no memory for a list of so many.
+fn no_list<U>(len: usize) -> TryReserveError {
+    TryReserveError::AllocError { layout: Block::array::<U>(len).unwrap_or(Block::new::<U>()) }
 }
 
 impl<T, L: Layout> Bare<T, L> {

@@ -2,9 +2,10 @@
 //!
 //! Owned by `map.rs`, `set.rs` and `gc_map.rs`, which see no pointer. The files read as one chain: `layout` says where
 //! heads and slots lie, `storage` gets the memory, `group` reads a head, `table` finds, places and removes, `upkeep`
-//! decides when to grow and to shrink (`policy`: how far), `migrate` moves the watermark (`lift` and `haul`: the common step and the long one), `crowd` looks at long trails,
-//! `repair` mends counts, `close` gives memory back, `walk` reads the masks, `check` proves it all.
-//! Invariant: every entry lies at or after its home bucket, and each bucket passed on its trail counts it.
+//! decides when to grow and to shrink (`policy`: how far), `migrate` moves the watermark (`lift` and `haul`: the common step and
+//! the long one), `crowd` looks at long trails, `repair` mends passes, `close` gives memory back, `walk` reads the masks,
+//! `check` proves it all.
+//! Invariant: every entry lies at or after its home bucket, and each bucket passed on its trail knows of its class.
 
 pub(crate) mod ahead;
 pub(crate) mod cell;

@@ -25,7 +25,7 @@ const _: () = assert!(ROOMY_FILL < FILL && FILL < SLOTS && FULL < FLAT);
 pub(crate) const BATCH: usize = 16;
 /// Buckets that one step looks through for entries to move, at most, where trails are short.
 pub(crate) const STEP_BUCKETS: usize = 256;
-/// Homes whose counts one step of a repair makes exact.
+/// Homes whose passes one step of a repair makes exact.
 pub(crate) const REPAIR_BUCKETS: usize = 8;
 /// Entries looked at to decide whether a long trail calls for growth.
 pub(crate) const CROWD: usize = 1024;

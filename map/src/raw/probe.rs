@@ -64,7 +64,7 @@ impl<T, L: Layout> Probe<T, L> {
         // live entry.
         unsafe {
             while self.matches == 0 {
-                if Passes::load::<T, L>(&self.zones, self.bucket).of(tag_byte(self.hash)) == 0 {
+                if !Passes::load::<T, L>(&self.zones, self.bucket).has(tag_byte(self.hash)) {
                     return None;
                 }
                 self.bucket += 1;

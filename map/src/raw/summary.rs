@@ -2,7 +2,7 @@
 //!
 //! Owned by `table`, which marks a word with its first entry and takes the mark back with its last. A mark too many costs
 //! a look at an empty word and nothing else. Invariant: where a word is not marked, its mask word and the heads of its
-//! buckets (overflow counts too) are all zero; so what is not marked needs neither a visit nor clearing.
+//! buckets (passes too) are all zero; so what is not marked needs neither a visit nor clearing.
 
 #![allow(unsafe_code)]
 
@@ -124,7 +124,7 @@ impl<T, L: Layout> Bare<T, L> {
         unsafe { *self.zones.summary.as_ptr().add(word / GROUP) |= 1 << (word % GROUP) };
     }
 
-    /// Takes the mark of `word` back if nothing is left there: neither an entry nor a count of entries that passed.
+    /// Takes the mark of `word` back if nothing is left there: neither an entry nor a class that passed.
     ///
     /// # Safety
     /// `word < self.words()`.

@@ -8,7 +8,7 @@
 //! loop { for each slot of b with the tophash: compare; if none of its class passed b: miss; b += 1 }
 //! ```
 //!
-//! Invariant: what a bucket counts as passed is at least what was placed past it (`passes`), and nothing passes the last
+//! Invariant: a bucket knows of every class that was placed past it (`passes`), and nothing passes the last
 //! bucket; so every loop ends inside the table without a bounds check.
 
 #![allow(unsafe_code)]
@@ -33,6 +33,11 @@ pub(crate) struct Spot {
     pub(crate) bucket: usize,
     pub(crate) slot: usize,
 }
+
+/// Where this is called is out of the way of tables at rest.
+#[cold]
+#[inline]
+const fn in_motion() {}
 
 /// A hash table in hash order, without the allocator that its block came from: whoever drops one frees that block first.
 pub(crate) struct Bare<T, L: Layout> {
@@ -129,6 +134,11 @@ impl<T, L: Layout> Bare<T, L> {
     /// Home bucket of `hash` at present.
     #[inline(always)]
     pub(crate) fn home(&self, hash: u64) -> usize {
+        // A table at rest, which most are, has one size: a branch that is always guessed is less than picking one of two.
+        if self.watermark == 0 {
+            return home(hash, self.upper);
+        }
+        in_motion();
         home(hash, if hash >= self.watermark { self.upper } else { self.lower })
     }
 
@@ -146,7 +156,7 @@ impl<T, L: Layout> Bare<T, L> {
             if let Some(slot) = self.search(home, Tag::of(hash), &mut eq) {
                 return Some(Spot { bucket: home, slot });
             }
-            if self.passes(home).of(tag_byte(hash)) == 0 { None } else { self.find_after(home, hash, eq) }
+            if self.passes(home).has(tag_byte(hash)) { self.find_after(home, hash, eq) } else { None }
         }
     }
 
@@ -164,7 +174,7 @@ impl<T, L: Layout> Bare<T, L> {
                 core::hint::assert_unchecked(!at.is_null());
                 return Some(NonNull::new_unchecked(at));
             }
-            if self.passes(home).of(tag_byte(hash)) == 0 { None } else { self.seen_after(home, hash, eq) }
+            if self.passes(home).has(tag_byte(hash)) { self.seen_after(home, hash, eq) } else { None }
         }
     }
 
@@ -202,7 +212,7 @@ impl<T, L: Layout> Bare<T, L> {
                 if let Some(slot) = self.search(bucket, tag, &mut eq) {
                     return Some(Spot { bucket, slot });
                 }
-                if self.passes(bucket).of(tag_byte(hash)) == 0 {
+                if !self.passes(bucket).has(tag_byte(hash)) {
                     return None;
                 }
             }
@@ -259,13 +269,13 @@ impl<T, L: Layout> Bare<T, L> {
         // SAFETY: `bucket` is open and the slot is free; buckets home..bucket come before it.
         unsafe {
             if bucket != home {
-                self.count_passes(home, bucket, tag_byte(hash));
+                self.note_passes(home, bucket, tag_byte(hash));
             }
             self.settle(spot, tophash(hash), entry);
         }
     }
 
-    /// Writes an entry to a free spot whose trail counts it already.
+    /// Writes an entry to a free spot whose trail knows of it already.
     ///
     /// # Safety
     /// `spot` lies in an open bucket and is free.
@@ -324,23 +334,21 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// Takes an entry out. `home` is its home bucket under which its trail was counted.
+    /// Takes an entry out that is at home in `home`, without a hasher: what it passed may stay marked, which `stale`
+    /// remembers.
     ///
     /// # Safety
     /// `spot` holds an entry.
     #[inline]
     pub(crate) unsafe fn take(&mut self, spot: Spot, home: usize) -> T {
-        // SAFETY: the caller's promise; buckets before an open bucket are open.
-        unsafe {
-            if home < spot.bucket {
-                let tag = *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot);
-                self.uncount_passes(home, spot.bucket, tag);
-            }
-            self.vacate(spot)
+        if home < spot.bucket {
+            self.note_stale();
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.vacate(spot) }
     }
 
-    /// Takes an entry out without its hash: counts on its trail stay one too high, which `stale` remembers.
+    /// Takes an entry out without its hash: what it passed may stay marked, which `stale` remembers.
     ///
     /// # Safety
     /// `spot` holds an entry.
@@ -390,13 +398,13 @@ impl<T, L: Layout> Bare<T, L> {
         self.len += 1;
     }
 
-    /// Takes over sizes, counts and the state of growth from a table whose entries were mirrored.
+    /// Takes over sizes, passes and the state of growth from a table whose entries were mirrored.
     ///
     /// # Safety
     /// Both tables have as many buckets and the same entries at the same spots.
     pub(crate) unsafe fn mirror_shape(&mut self, other: &Self) {
         let mut marked = other.marked(0..other.words());
-        // SAFETY: what is open is so in both. Where there is no mark there is no count, and a count may be where there is
+        // SAFETY: what is open is so in both. Where there is no mark nothing has passed, and something may have where there is
         // no entry.
         unsafe {
             while let Some(word) = marked.next(&other.zones) {

@@ -1,4 +1,4 @@
-//! When a table looks after itself: growth, shrinking, early growth, repair of counts, a bounded piece with each call.
+//! When a table looks after itself: growth, shrinking, early growth, repair of passes, a bounded piece with each call.
 //!
 //! Owned by `RawTable`; runs before an insert's or a removal's probe, where the hasher is at hand. Invariant: user code
 //! (hashing) runs only while the table is whole; what it computed is written down afterwards in one go.
@@ -31,9 +31,9 @@ pub(crate) struct Care {
     pub(crate) touched: [usize; 2],
     /// Whether there are empty buckets at the end to give back, after shrinking.
     pub(crate) closing: bool,
-    /// Buckets whose counts a repair has still to make exact: all below this one.
+    /// Buckets whose passes a repair has still to make exact: all below this one.
     pub(crate) unswept: usize,
-    /// Removals that left counts too high.
+    /// Removals that may have left marks of what they had passed.
     pub(crate) stale: usize,
     /// Home of an entry that was placed far away.
     pub(crate) crowded: Option<usize>,
@@ -45,6 +45,8 @@ pub(crate) struct Care {
     pub(crate) promised: usize,
     /// Entries that a migration step is about to move, kept for its capacity.
     pub(crate) moves: Vec<super::migrate::Move>,
+    /// What passed the buckets that it moves them from and is not moved, kept likewise.
+    pub(crate) stays: Vec<super::passes::Passes>,
     /// Buckets below this one were traced in the collection that is going on. A table that is rebuilt forgets it.
     pub(crate) traced: usize,
     /// Where entries have come to lie since among these.
@@ -67,6 +69,7 @@ impl Care {
             sparse_from: usize::MAX,
             promised: 0,
             moves: Vec::new(),
+            stays: Vec::new(),
             traced: 0,
             fallen: Vec::new(),
         }
@@ -74,8 +77,8 @@ impl Care {
 
     /// The same for a copy of the table, to which nothing was promised.
     pub(crate) fn twin(&self) -> Self {
-        let (moves, fallen) = (Vec::new(), Vec::new());
-        Self { moves, fallen, traced: 0, closing: false, promised: 0, ..*self }
+        let (moves, stays, fallen) = (Vec::new(), Vec::new(), Vec::new());
+        Self { moves, stays, fallen, traced: 0, closing: false, promised: 0, ..*self }
     }
 }
 

@@ -246,7 +246,7 @@ impl<T, L: Layout> Bare<T, L> {
         IterMut { walk: Walk::over(self), marker: PhantomData }
     }
 
-    /// Keeps the entries that `keep` accepts. O(entries + summary words). Counts may stay too high: the next insert
+    /// Keeps the entries that `keep` accepts. O(entries + summary words). Marks of what passed may stay: the next insert
     /// repairs them once that pays.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         let mut walk = Walk::<T, L>::over(self);

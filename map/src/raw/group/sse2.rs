@@ -22,8 +22,8 @@ const fn bytes(bytes: [u8; 16]) -> __m128i {
 pub(crate) struct Tag(__m128i);
 
 impl Tag {
-    /// The tophash of a hash: its tag byte, which becomes 1 if it is 0, that means an empty slot; and 0xff, which is never
-    /// there, for the bytes that hold counts.
+    /// The tophash of a hash: its tag byte, which becomes 1 if it is 0, that means an empty slot; 0xff for the
+    /// bytes that hold passes, which do not matter.
     #[inline(always)]
     #[expect(clippy::cast_possible_wrap, reason = "64 bits as they are")]
     pub(crate) fn of(hash: u64) -> Self {
@@ -75,10 +75,10 @@ impl Head {
     }
 }
 
-/// The sign bits of the slots' bytes.
+/// The sign bits of the slots' bytes; what the other two hold may look like a tophash.
 #[inline(always)]
 #[expect(clippy::cast_sign_loss, reason = "16 bits of a mask")]
 fn bits(compared: __m128i) -> u16 {
     // SAFETY: SSE2 is part of x86_64.
-    (unsafe { _mm_movemask_epi8(compared) }) as u16
+    (unsafe { _mm_movemask_epi8(compared) }) as u16 & ALL
 }
