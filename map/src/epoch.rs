@@ -38,6 +38,10 @@ use parking_lot::Mutex;
 use std::thread::{Thread, ThreadId};
 use std::time::Instant;
 
+/// Whether a number of [`Pin::index`] is one thread's alone while its guard lives: a record has one owner at a time, and what the last one
+/// did before it gave the record back is seen by the next (release and acquire of `state`, or of `announced` in [`Record::take`]).
+pub(crate) const NUMBERS_ARE_UNIQUE: bool = true;
+
 /// Epochs between the tag of garbage and its end.
 pub(crate) const GRACE: u64 = 3;
 

@@ -58,15 +58,10 @@ const_assert!(!ZEROS_ARE_NEW || offset_of!(Bucket<u64, u64>, slots) == 16);
 #[derive(Clone, Copy)]
 pub(crate) struct Seen([u64; 2]);
 
-#[repr(align(16))]
-struct Aligned([u64; 2]);
-
 impl Seen {
     #[inline(always)]
     fn head(self) -> Head {
-        let bytes = Aligned(self.0.map(u64::to_le));
-        // SAFETY: 16 readable, 16-aligned bytes.
-        unsafe { Head::load(bytes.0.as_ptr().cast()) }
+        Head::of_words(self.0)
     }
 
     /// The slots whose tophash is `tag`'s. The bytes behind the slots match none: 13 and 15 are zero, and 14 is not compared.

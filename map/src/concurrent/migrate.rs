@@ -19,6 +19,7 @@ use super::block::SEGMENT;
 use super::bucket::Entry;
 use super::core::Core;
 use super::garbage::{Owned, Retired};
+use super::lane::Writer;
 use super::rules::{Fault, Gap, Rules};
 use super::table::Table;
 use crate::epoch;
@@ -65,28 +66,27 @@ impl<K, V, R: Rules> Core<K, V, R> {
     /// A writer's share of upkeep: begins a migration that is due, or moves a few buckets, and frees what is over. Only who
     /// removed something makes a table shrink, so that one of a reserved size stays. The caller is pinned, holds no lock, and has
     /// done all else: what is freed may panic.
-    pub(crate) fn upkeep(&self, shard: usize, removed: bool, hash_of: &impl Fn(&K) -> u64) {
+    pub(crate) fn upkeep(&self, writer: Writer, removed: bool, hash_of: &impl Fn(&K) -> u64) {
         let table = self.first();
         if !table.next::<R>().is_null() {
-            self.step(shard, self.piece(table), hash_of);
-        } else if self.is_time_to_count(shard, table) {
+            self.step(writer.shard, self.piece(writer, table), hash_of);
+        } else if self.is_time_to_count(writer, table) {
             let len = self.len();
             if let Some(homes) = wanted(table.homes, len).filter(|&homes| removed || homes > table.homes) {
                 self.begin(homes);
             }
         }
-        self.garbage.relieve(shard);
+        self.relieve(writer);
     }
 
     /// Whether this writer looks at the counts: each one of a small table, every sixteenth of a large one.
-    fn is_time_to_count(&self, shard: usize, table: &Table<K, V>) -> bool {
-        let own = self.counts[shard % self.counts.len()].0.load(Ordering::Relaxed);
-        table.homes < SMALL || own % 16 == 0
+    fn is_time_to_count(&self, writer: Writer, table: &Table<K, V>) -> bool {
+        table.homes < SMALL || self.counted_by(writer) % 16 == 0
     }
 
-    fn piece(&self, table: &Table<K, V>) -> usize {
+    fn piece(&self, writer: Writer, table: &Table<K, V>) -> usize {
         let full = table.behind::<R>().homes * FILL;
-        if self.is_time_to_count(0, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
+        if self.is_time_to_count(writer, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
     }
 
     /// Begins to move to a table of `homes`, unless a migration is under way. `false`: one is, or its end is not over yet.

@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 pub(crate) const GRACE: u64 = 3;
+/// All of a model's threads have the number 0.
+pub(crate) const NUMBERS_ARE_UNIQUE: bool = false;
 pub type WarnHook = fn(&OldGuard);
 
 #[derive(Debug)]
