@@ -321,8 +321,13 @@ pub(crate) fn tag() -> u64 {
 
 /// Whether no reader can reach any more what has this tag.
 pub(crate) fn is_over(tag: u64) -> bool {
+    is_over_by(tag, GRACE)
+}
+
+/// Whether the epoch is `grace` past the tag: [`is_over`] for [`GRACE`], and a fault for less.
+pub(crate) fn is_over_by(tag: u64, grace: u64) -> bool {
     // Acquire: pairs with the swap that moved the epoch on, after all records were looked at.
-    EPOCH.0.load(Ordering::Acquire) >= tag + GRACE
+    EPOCH.0.load(Ordering::Acquire) >= tag + grace
 }
 
 /// The right to move the epoch on; given back on unwinding too.

@@ -12,6 +12,7 @@
 use super::block::Block;
 use super::bucket::{Bucket, Entry};
 use super::lane::{Lane, ROOM};
+use super::rules::Rules;
 use super::table::Table;
 use crate::epoch;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -171,16 +172,16 @@ impl<K, V> Garbage<K, V> {
     /// anything, and panic. No lock of the map may be held, nor the right to copy. The memory of entries is left to `lane`, which is the
     /// caller's alone.
     #[inline]
-    pub(crate) fn relieve(&self, shard: usize, lane: Option<&Lane<K, V>>) {
+    pub(crate) fn relieve<R: Rules>(&self, shard: usize, lane: Option<&Lane<K, V>>) {
         let shard = &self.shards[shard % SHARDS].0;
         if shard.due.load(Ordering::Relaxed) {
-            shard.relieve(lane);
+            shard.relieve::<R>(lane);
         }
     }
 
     /// Frees all that is over, of all shards, moving the epoch on as far as guards allow. Returns the bytes that are left. Asked by
     /// a drop that garbage runs, it frees nothing.
-    pub(crate) fn collect(&self, lanes: &[Lane<K, V>; SHARDS]) -> usize {
+    pub(crate) fn collect<R: Rules>(&self, lanes: &[Lane<K, V>; SHARDS]) -> usize {
         let Some(_freeing) = Freeing::begin() else { return self.bytes(lanes) };
         for (shard, lane) in self.shards.iter().zip(lanes) {
             let mut bags = shard.0.bags.lock();
@@ -191,7 +192,7 @@ impl<K, V> Garbage<K, V> {
             epoch::advance();
         }
         for shard in &self.shards {
-            shard.0.free_what_is_over(None);
+            shard.0.free_what_is_over::<R>(None);
         }
         self.bytes(lanes)
     }
@@ -255,21 +256,21 @@ impl<K, V> Shard<K, V> {
 
     #[cold]
     #[inline(never)]
-    fn relieve(&self, lane: Option<&Lane<K, V>>) {
+    fn relieve<R: Rules>(&self, lane: Option<&Lane<K, V>>) {
         let Some(_freeing) = Freeing::begin() else { return };
         if self.due.swap(false, Ordering::Relaxed) {
             epoch::advance();
-            self.free_what_is_over(lane);
+            self.free_what_is_over::<R>(lane);
         }
     }
 
     /// Frees the bags whose grace period has passed. The caller is [`Freeing`].
-    fn free_what_is_over(&self, lane: Option<&Lane<K, V>>) {
+    fn free_what_is_over<R: Rules>(&self, lane: Option<&Lane<K, V>>) {
         loop {
             let bag = {
                 let mut bags = self.bags.lock();
                 match bags.closed.front() {
-                    Some(&(tag, _)) if epoch::is_over(tag) => bags.closed.pop_front(),
+                    Some(&(tag, _)) if epoch::is_over_by(tag, R::GRACE) => bags.closed.pop_front(),
                     _ => return,
                 }
             };

@@ -162,3 +162,55 @@ impl<K, V> Drop for Lane<K, V> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: u64) -> Box<Entry<u64, String>> {
+        Box::new(Entry { key, value: key.to_string() })
+    }
+
+    #[test]
+    fn what_is_put_in_is_taken_out_once_and_in_order() {
+        let lane = Lane::<u64, String>::new();
+        let mut next = 0;
+        for lap in 1..5 {
+            for _ in 0..ROOM / lap {
+                let full = lane.put(Box::into_raw(entry(next)));
+                next += 1;
+                assert_eq!(full, next % ROOM as u64 == 0);
+            }
+            assert_eq!(lane.len(), ROOM / lap);
+            let mut expected = next - (ROOM / lap) as u64;
+            lane.take(|taken| {
+                // SAFETY: put in by this test, and taken out once.
+                let taken = unsafe { Box::from_raw(taken) };
+                assert_eq!((taken.key, &taken.value), (expected, &expected.to_string()));
+                expected += 1;
+            });
+            assert_eq!((expected, lane.len()), (next, 0));
+        }
+        // The lane's end drops what is left.
+        let left = std::sync::Arc::new(());
+        let lane = Lane::<u64, std::sync::Arc<()>>::new();
+        lane.put(Box::into_raw(Box::new(Entry { key: 0, value: left.clone() })));
+        drop(lane);
+        assert_eq!(std::sync::Arc::strong_count(&left), 1);
+    }
+
+    #[test]
+    fn memory_is_kept_up_to_a_bag_and_used_again() {
+        let lane = Lane::<u64, u64>::new();
+        let first: Room<u64, u64> = Box::new(MaybeUninit::uninit());
+        let address = first.as_ptr().addr();
+        lane.keep(first);
+        (0..2 * SPARE).for_each(|_| lane.keep(Box::new(MaybeUninit::uninit())));
+        // SAFETY: nothing else runs.
+        let kept = unsafe { &*lane.spare.get() }.len();
+        assert_eq!(kept, if KEEPS { SPARE } else { 0 });
+        let boxes: Vec<_> = (0..kept).map(|key| lane.boxed(Entry { key: key as u64, value: 7 })).collect();
+        assert!(boxes.iter().enumerate().all(|(key, entry)| (entry.key, entry.value) == (key as u64, 7)));
+        assert!(!KEEPS || boxes.iter().any(|entry| ptr::from_ref(&**entry).addr() == address));
+    }
+}

@@ -135,7 +135,7 @@ impl<K, V, S, R: Rules> ConcurrentMap<K, V, S, R> {
     /// Frees what no guard can see any more. Returns the bytes that are left. Writers do so in passing; this is for who
     /// wants it done now. Called by a drop that is run here, or by a writer in passing, it frees nothing.
     pub fn collect_garbage(&self) -> usize {
-        self.core.garbage.collect(&self.core.lanes)
+        self.core.garbage.collect::<R>(&self.core.lanes)
     }
 
     /// The guard, of this or any other map, that holds freeing back longest.

@@ -126,7 +126,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
     /// Frees what is over of the shard, if it is due.
     #[inline]
     pub(crate) fn relieve(&self, writer: Writer) {
-        self.garbage.relieve(writer.shard, writer.lane(&self.lanes));
+        self.garbage.relieve::<R>(writer.shard, writer.lane(&self.lanes));
     }
 
     /// A box of an entry. The caller is pinned, and `writer`.

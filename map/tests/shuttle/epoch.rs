@@ -45,6 +45,10 @@ pub(crate) fn is_over(_: u64) -> bool {
     false
 }
 
+pub(crate) fn is_over_by(_: u64, _: u64) -> bool {
+    false
+}
+
 pub(crate) fn advance() {}
 
 pub(crate) fn oldest_guard() -> Option<OldGuard> {
