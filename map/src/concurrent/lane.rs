@@ -19,8 +19,8 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use static_assertions::const_assert;
 
-/// Entries that a lane holds: the rest of its two pairs of lines.
-pub(crate) const ROOM: usize = 26;
+/// Entries that a lane holds: the rest of its two pairs of lines. A few in a model checker, so that lanes are full now and then.
+pub(crate) const ROOM: usize = if ZEROS_ARE_NEW { 26 } else { 4 };
 /// Blocks of memory that a lane keeps: as many as a bag frees at once.
 const SPARE: usize = super::garbage::BAG;
 /// Whether memory of entries is kept. Not under AddressSanitizer, which would take a use of a freed entry for one of the next.
@@ -173,6 +173,10 @@ mod tests {
 
     #[test]
     fn what_is_put_in_is_taken_out_once_and_in_order() {
+        if !ZEROS_ARE_NEW {
+            // A model checker's atomics live in its models only.
+            return;
+        }
         let lane = Lane::<u64, String>::new();
         let mut next = 0;
         for lap in 1..5 {
@@ -201,6 +205,9 @@ mod tests {
 
     #[test]
     fn memory_is_kept_up_to_a_bag_and_used_again() {
+        if !ZEROS_ARE_NEW {
+            return;
+        }
         let lane = Lane::<u64, u64>::new();
         let first: Room<u64, u64> = Box::new(MaybeUninit::uninit());
         let address = first.as_ptr().addr();

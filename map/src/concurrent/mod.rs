@@ -8,13 +8,13 @@
 //! Invariant: a key is written in one trail at a time, under its lock: the old table's before its bucket's flip, the new one's after.
 
 mod block;
-mod bucket;
+pub(crate) mod bucket;
 mod clock;
 mod core;
 mod garbage;
 mod guard;
 mod iter;
-mod lane;
+pub(crate) mod lane;
 mod map;
 mod migrate;
 #[cfg(feature = "rayon")]
