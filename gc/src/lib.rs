@@ -95,6 +95,7 @@ mod parts;
 mod report;
 mod static_wrapper;
 mod stress;
+mod trace_events;
 mod trace_line;
 mod unpublished;
 mod unsize;
