@@ -46,7 +46,9 @@ impl Event {
 
 fn checksum(words: &[u64; WORDS]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    words.iter().for_each(|word| hasher.update(&word.to_le_bytes()));
+    for word in words {
+        hasher.update(&word.to_le_bytes());
+    }
     hasher.finalize()
 }
 
@@ -84,6 +86,7 @@ struct Ends {
 }
 
 impl Transport {
+    #[expect(clippy::large_stack_arrays, reason = "a static's value; tests' stacks are large enough")]
     const fn new() -> Self {
         Self {
             lanes: [const { Lane { ring: Ring::new(), written: AtomicU64::new(0), pushed: AtomicU64::new(0) } };
