@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Map(args)) => map::run(&args, &INSTALLED),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::GcSide { side }) => gc::child::answer(side).map(|()| Outcome::default()),
-        Some(Command::Concurrent(args)) => concurrent::run(&args),
+        Some(Command::Concurrent(args)) => concurrent::run(&args, &INSTALLED),
         Some(Command::Visibility(args)) => visibility::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())

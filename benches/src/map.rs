@@ -12,7 +12,7 @@ use crate::record::{Figure, OURS, Record};
 use crate::sample::geometric_mean;
 use crate::targets::Judged;
 
-mod clock;
+pub(crate) mod clock;
 mod go;
 mod growing;
 mod keys;

@@ -12,6 +12,7 @@ use crate::record::write_file;
 
 mod alloc;
 mod cell;
+mod concurrent;
 mod frag;
 mod gc;
 mod map;
@@ -56,6 +57,7 @@ fn table(name: &str, shelf: &Shelf, page: &Path) -> Result<String, Error> {
         "scan" => scan::table,
         "alloc" => alloc::table,
         "frag" => frag::table,
+        "concurrent" => concurrent::table,
         "gc" => gc::table,
         "map" => map::times,
         "map-targets" => map::targets,

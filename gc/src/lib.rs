@@ -96,6 +96,7 @@ mod report;
 mod spans;
 mod static_wrapper;
 mod stress;
+mod trace_events;
 mod trace_line;
 mod unpublished;
 mod unsize;

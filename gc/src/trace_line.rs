@@ -1,9 +1,11 @@
 //! The trace line: one line on standard error for each cycle, when the environment asks for it.
 //!
-//! `BUCKETMASK_TRACE=gc` (or a list with `gc` in it, separated by commas). Owned by the end of a cycle. Invariant: without it a
-//! cycle costs one branch more, and nothing is counted that is not counted anyway.
+//! `BUCKETMASK_TRACE=gc` (or a list with `gc` in it, separated by commas). Owned by the end of a cycle. Lines are made and
+//! written by one thread, to which events travel (`trace_events.rs`). Invariant: without it a cycle costs one branch more, there is no
+//! such thread, and nothing is counted that is not counted anyway.
 
 use crate::report::CycleReport;
+use crate::trace_events::{self, WORDS};
 use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -17,36 +19,37 @@ pub(crate) fn wanted() -> bool {
     })
 }
 
-/// Writes the line of a cycle that has ended. What standard error does not take is lost.
+/// Has the line of a cycle that has ended written, by the aggregating thread.
 #[cold]
 pub(crate) fn write(report: &CycleReport) {
     static START: OnceLock<Instant> = OnceLock::new();
     let since = START.get_or_init(Instant::now).elapsed();
-    let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-    let (b, r) = (&report.barriers, report);
-    let line = format!(
-        "gc {} @{:.3}s: heap {} -> {} bytes ({} live), mark {:.1} us, sweep {:.1} us, steps {}, longest {:.1} us, \
-         pages {} dense {} sparse {} returned, slots {} scanned {} skipped, lines {}, \
-         objects {} marked {} swept {} resurrected, \
-         barriers {} forward {} backward {} bucket {} container {} shaded {} idle {} unpublished\n",
+    trace_events::send(words(report, since), print, |what| tell(&format!("gc trace: {what}\n")));
+}
+
+/// A cycle as an event.
+fn words(r: &CycleReport, since: Duration) -> [u64; WORDS] {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let (b, count) = (&r.barriers, |count: usize| count as u64);
+    [
         r.cycle,
-        since.as_secs_f64(),
-        r.held_before,
-        r.held_bytes,
-        r.live_bytes,
-        micros(r.mark_time),
-        micros(r.sweep_time),
-        r.steps,
-        micros(r.longest_step),
-        r.pages_dense,
-        r.pages_sparse,
-        r.pages_returned,
-        r.slots_scanned,
-        r.slots_skipped,
-        r.lines,
-        r.marked,
-        r.swept,
-        r.resurrected,
+        nanos(since),
+        count(r.held_before),
+        count(r.held_bytes),
+        count(r.live_bytes),
+        nanos(r.mark_time),
+        nanos(r.sweep_time),
+        count(r.steps),
+        nanos(r.longest_step),
+        count(r.pages_dense),
+        count(r.pages_sparse),
+        count(r.pages_returned),
+        count(r.slots_scanned),
+        count(r.slots_skipped),
+        count(r.lines),
+        count(r.marked),
+        count(r.swept),
+        count(r.resurrected),
         b.forward,
         b.backward,
         b.bucket,
@@ -54,7 +57,34 @@ pub(crate) fn write(report: &CycleReport) {
         b.shaded,
         b.idle,
         b.unpublished,
-    );
-    // In one piece, so that lines of several threads do not mix.
+    ]
+}
+
+/// Writes an event's line.
+fn print(words: &[u64; WORDS]) {
+    tell(&line(words));
+}
+
+fn line(words: &[u64; WORDS]) -> String {
+    let micros = |nanos: u64| nanos as f64 / 1e3;
+    let [cycle, since, before, held, live, mark, sweep, steps, longest, rest @ ..] = words;
+    let [dense, sparse, returned, scanned, skipped, lines, marked, swept, resurrected, barriers @ ..] = rest;
+    let [forward, backward, bucket, container, shaded, idle, unpublished] = barriers;
+    format!(
+        "gc {cycle} @{:.3}s: heap {before} -> {held} bytes ({live} live), mark {:.1} us, sweep {:.1} us, \
+         steps {steps}, longest {:.1} us, pages {dense} dense {sparse} sparse {returned} returned, \
+         slots {scanned} scanned {skipped} skipped, lines {lines}, \
+         objects {marked} marked {swept} swept {resurrected} resurrected, \
+         barriers {forward} forward {backward} backward {bucket} bucket {container} container {shaded} shaded \
+         {idle} idle {unpublished} unpublished\n",
+        *since as f64 / 1e9,
+        micros(*mark),
+        micros(*sweep),
+        micros(*longest),
+    )
+}
+
+/// Writes a line in one piece, so that lines of several writers do not mix. What standard error does not take is lost.
+fn tell(line: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

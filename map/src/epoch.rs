@@ -38,6 +38,10 @@ use parking_lot::Mutex;
 use std::thread::{Thread, ThreadId};
 use std::time::Instant;
 
+/// Whether a number of [`Pin::index`] is one thread's alone while its guard lives: a record has one owner at a time, and what the last one
+/// did before it gave the record back is seen by the next (release and acquire of `state`, or of `announced` in [`Record::take`]).
+pub(crate) const NUMBERS_ARE_UNIQUE: bool = true;
+
 /// Epochs between the tag of garbage and its end.
 pub(crate) const GRACE: u64 = 3;
 
@@ -317,8 +321,13 @@ pub(crate) fn tag() -> u64 {
 
 /// Whether no reader can reach any more what has this tag.
 pub(crate) fn is_over(tag: u64) -> bool {
+    is_over_by(tag, GRACE)
+}
+
+/// Whether the epoch is `grace` past the tag: [`is_over`] for [`GRACE`], and a fault for less.
+pub(crate) fn is_over_by(tag: u64, grace: u64) -> bool {
     // Acquire: pairs with the swap that moved the epoch on, after all records were looked at.
-    EPOCH.0.load(Ordering::Acquire) >= tag + GRACE
+    EPOCH.0.load(Ordering::Acquire) >= tag + grace
 }
 
 /// The right to move the epoch on; given back on unwinding too.

@@ -4,63 +4,23 @@
 //! Not for sanitizers: loom runs threads on stacks of its own, and what a failed execution leaves behind is not dropped. Epochs are the
 //! model's, and nothing is freed before the map goes. Invariant: the model is so small that loom gets through all of it.
 
-/// What the map knows as `crate::sync`.
-mod sync {
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering,
-    };
+/// What `harness` knows the checker as.
+use loom as checker;
 
-    pub(crate) const ZEROS_ARE_NEW: bool = false;
-
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
-            self.0.lock().expect("nobody panics with a shard's lock")
-        }
-    }
-
-    pub(crate) fn pause(_: u32) -> bool {
-        loom::thread::yield_now();
-        true
-    }
-
-    pub(crate) fn park(_: usize, _: impl FnOnce() -> bool) {
-        unreachable!("who pauses for ever does not park");
-    }
-
-    pub(crate) fn unpark_all(_: usize) {}
-}
-
-#[path = "shuttle/epoch.rs"]
-mod epoch;
-
-#[allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "linted where it is shipped"
-)]
-#[path = "../src/concurrent/mod.rs"]
-mod concurrent;
-#[allow(dead_code, reason = "the model uses a part of it")]
-#[path = "../src/hash.rs"]
-mod hash;
-#[path = "shuttle/raw.rs"]
-mod raw;
+#[path = "checked/harness.rs"]
+mod harness;
+use harness::{concurrent, epoch, hash, raw, sync};
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use concurrent::ConcurrentMap;
+use concurrent::bucket::Entry;
+use concurrent::lane::Lane;
 use concurrent::rules::{Fault, Fresh, Rules};
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
 type Map<R> = ConcurrentMap<u32, u32, BuildHasherDefault<DefaultHasher>, R>;
@@ -89,17 +49,47 @@ fn passes<R: Rules>() -> (bool, u64) {
     let executions: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         loom::model::Builder::new().check(|| {
-            executions.fetch_add(1, Ordering::Relaxed);
+            executions.fetch_add(1, Relaxed);
             replacing::<R>();
         });
     }));
-    (outcome.is_ok(), executions.load(Ordering::Relaxed))
+    (outcome.is_ok(), executions.load(Relaxed))
 }
 
 #[test]
 fn a_table_that_is_replaced_is_seen_whole() {
     let (passes, executions) = passes::<Fresh>();
     assert!(passes && executions > 10, "{executions} executions");
+}
+
+/// Entries go from a lane's thread to whoever has the shard's lock: each once, and unlinked as its taker sees it.
+#[test]
+fn a_lane_hands_over_each_entry_once_and_unlinked() {
+    type Unlinked = loom::sync::Arc<AtomicUsize>;
+    loom::model(|| {
+        let lane = loom::sync::Arc::new((Lane::<u32, Unlinked>::new(), sync::Mutex::new(0)));
+        let take = |lane: &(Lane<u32, Unlinked>, sync::Mutex<u32>)| {
+            let mut seen = lane.1.lock();
+            lane.0.take(|entry| {
+                // SAFETY: a box, put in once and taken once.
+                let entry = unsafe { Box::from_raw(entry) };
+                assert_eq!(entry.value.load(Relaxed), 1, "taken before it was unlinked");
+                assert_eq!(*seen & entry.key, 0, "taken twice");
+                *seen |= entry.key;
+            });
+            *seen
+        };
+        let other = lane.clone();
+        let taker = thread::spawn(move || take(&other));
+        for key in [1, 2] {
+            let unlinked = Unlinked::default();
+            let entry = Box::new(Entry { key, value: unlinked.clone() });
+            unlinked.store(1, Relaxed);
+            assert!(!lane.0.put(Box::into_raw(entry)));
+        }
+        taker.join().expect("the taker ends");
+        assert_eq!((take(&lane), lane.0.len()), (3, 0));
+    });
 }
 
 macro_rules! broken {

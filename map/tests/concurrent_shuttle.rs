@@ -4,64 +4,21 @@
 //! Not for sanitizers: shuttle runs threads on stacks of its own, which none can follow. Epochs are the model's, and nothing is freed before the map
 //! goes; loom has the orderings (`bucketmask visibility`), the threads' tests the epochs.
 
-/// What the map knows as `crate::sync`.
-mod sync {
-    pub(crate) use shuttle::sync::atomic::{
-        AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering,
-    };
+/// What `harness` knows the checker as.
+use shuttle as checker;
 
-    pub(crate) const ZEROS_ARE_NEW: bool = false;
-
-    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(shuttle::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> shuttle::sync::MutexGuard<'_, T> {
-            self.0.lock().expect("nobody panics with a shard's lock")
-        }
-    }
-
-    pub(crate) fn pause(_: u32) -> bool {
-        shuttle::thread::yield_now();
-        true
-    }
-
-    pub(crate) fn park(_: usize, _: impl FnOnce() -> bool) {
-        unreachable!("who pauses for ever does not park");
-    }
-
-    pub(crate) fn unpark_all(_: usize) {}
-}
-
-#[path = "shuttle/epoch.rs"]
-mod epoch;
-
-#[allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "linted where it is shipped"
-)]
-#[path = "../src/concurrent/mod.rs"]
-mod concurrent;
-#[allow(dead_code, reason = "the model uses a part of it")]
-#[path = "../src/hash.rs"]
-mod hash;
-#[path = "shuttle/raw.rs"]
-mod raw;
+#[path = "checked/harness.rs"]
+mod harness;
+use harness::{concurrent, epoch, hash, raw, sync};
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use concurrent::ConcurrentMap;
 use concurrent::rules::{Fault, Fresh, Mirrored, Rules};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::Arc;
-use shuttle::thread;
+use shuttle::{Config, Runner, thread};
 
 type Map<R> = ConcurrentMap<u32, u32, BuildHasherDefault<DefaultHasher>, R>;
 
@@ -136,6 +93,13 @@ fn growing() {
     assert_eq!((map.len(), map.pin().iter().count()), (16, 16));
 }
 
+/// Runs a model by the scheduler's schedules. Shuttle's atomics are large, and a map is made on the stack.
+fn check(scheduler: impl Scheduler + 'static, model: fn()) {
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    Runner::new(scheduler, config).run(model);
+}
+
 macro_rules! broken {
     ($($name:ident: $fault:ident)*) => {$(
         enum $fault {}
@@ -145,7 +109,7 @@ macro_rules! broken {
 
         #[test]
         fn $name() {
-            let found = catch_unwind(AssertUnwindSafe(|| shuttle::check_random(moving::<$fault>, 20_000)));
+            let found = catch_unwind(AssertUnwindSafe(|| check(RandomScheduler::new(20_000), moving::<$fault>)));
             assert!(found.is_err(), "no schedule shows it");
         }
     )*};
@@ -161,16 +125,16 @@ broken! {
 
 #[test]
 fn no_schedule_shows_a_wrong_value() {
-    shuttle::check_random(moving::<Fresh>, 3000);
-    shuttle::check_pct(moving::<Fresh>, 1500, 3);
+    check(RandomScheduler::new(3000), moving::<Fresh>);
+    check(PctScheduler::new(3, 1500), moving::<Fresh>);
 }
 
 #[test]
 fn nor_where_guards_keep_their_view() {
-    shuttle::check_random(moving::<Mirrored>, 2000);
+    check(RandomScheduler::new(2000), moving::<Mirrored>);
 }
 
 #[test]
 fn nor_while_a_map_grows() {
-    shuttle::check_random(growing, 800);
+    check(RandomScheduler::new(800), growing);
 }

@@ -92,7 +92,7 @@ unsafe impl Orders for Sequential {
 /// A word that one side publishes through: whoever sees its value sees all that its writer did before.
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Published<A, O = ReleaseAcquire>(A, PhantomData<O>);
+pub struct Published<A, O = ReleaseAcquire>(A, PhantomData<fn() -> O>);
 
 impl<A: Word, O: Orders> Published<A, O> {
     const_fn! {

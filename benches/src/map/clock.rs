@@ -10,7 +10,7 @@ const TRIAL: Duration = Duration::from_millis(20);
 /// A counter that runs evenly: the processor's time stamps.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn ticks() -> u64 {
+pub(crate) fn ticks() -> u64 {
     use std::arch::x86_64::{_mm_lfence, _rdtsc};
     // SAFETY: both instructions are there on every x86-64.
     unsafe {
@@ -24,14 +24,14 @@ pub(super) fn ticks() -> u64 {
 /// A counter that runs evenly: the system's clock.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(super) fn ticks() -> u64 {
+pub(crate) fn ticks() -> u64 {
     use std::sync::LazyLock;
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_nanos() as u64
 }
 
 /// Nanoseconds of a tick, by trial.
-pub(super) fn nanoseconds_per_tick() -> f64 {
+pub(crate) fn nanoseconds_per_tick() -> f64 {
     let (start, first) = (Instant::now(), ticks());
     while start.elapsed() < TRIAL {
         std::hint::spin_loop();

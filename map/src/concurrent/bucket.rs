@@ -18,6 +18,7 @@
 
 use crate::raw::group::{Head, Tag};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, ZEROS_ARE_NEW, park, pause, unpark_all};
+use bucketmask_alloc::prefetch;
 use core::mem::offset_of;
 use static_assertions::const_assert;
 
@@ -58,15 +59,10 @@ const_assert!(!ZEROS_ARE_NEW || offset_of!(Bucket<u64, u64>, slots) == 16);
 #[derive(Clone, Copy)]
 pub(crate) struct Seen([u64; 2]);
 
-#[repr(align(16))]
-struct Aligned([u64; 2]);
-
 impl Seen {
     #[inline(always)]
     fn head(self) -> Head {
-        let bytes = Aligned(self.0.map(u64::to_le));
-        // SAFETY: 16 readable, 16-aligned bytes.
-        unsafe { Head::load(bytes.0.as_ptr().cast()) }
+        Head::of_words(self.0)
     }
 
     /// The slots whose tophash is `tag`'s. The bytes behind the slots match none: 13 and 15 are zero, and 14 is not compared.
@@ -115,6 +111,19 @@ impl<K, V> Bucket<K, V> {
         Seen([self.head[0].load(Ordering::Acquire), self.head[1].load(Ordering::Acquire)])
     }
 
+    /// Asks for both lines.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self) {
+        prefetch(&raw const self.head);
+        prefetch(self.last_slot());
+    }
+
+    /// A place in the second line.
+    #[inline(always)]
+    pub(crate) fn last_slot(&self) -> *const AtomicPtr<Entry<K, V>> {
+        &raw const self.slots[SLOTS - 1]
+    }
+
     /// The entry in `slot`, or null. Acquire: pairs with the release store of `put` and `replace`.
     #[inline(always)]
     pub(crate) fn entry(&self, slot: usize) -> *mut Entry<K, V> {
@@ -131,6 +140,8 @@ impl<K, V> Bucket<K, V> {
     /// Locks the trail that begins here.
     pub(crate) fn lock(&self) -> Locked<'_, K, V> {
         let mut round = 0;
+        // The slots are wanted next.
+        prefetch(self.last_slot());
         let mut word = self.head[1].load(Ordering::Relaxed);
         loop {
             if word & LOCKED == 0 {

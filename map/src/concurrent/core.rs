@@ -11,6 +11,7 @@
 use super::bucket::{Entry, Locked};
 use super::clock::is_flipped;
 use super::garbage::{Garbage, SHARDS};
+use super::lane::Lane;
 use super::rules::{Fault, Rules};
 use super::table::Table;
 use crate::sync::{AtomicBool, AtomicIsize, AtomicPtr, Ordering};
@@ -25,7 +26,10 @@ pub(crate) struct Core<K, V, R: Rules> {
     pub(crate) oldest: AtomicPtr<Table<K, V>>,
     /// Whether a thread copies, or begins or ends a migration. Claimed with acquire, given back with release.
     pub(crate) copying: AtomicBool,
-    /// Entries inserted less entries removed, by shard of threads. Counts only; their sum is exact while nobody writes.
+    /// What some threads write alone.
+    pub(crate) lanes: [Lane<K, V>; SHARDS],
+    /// Entries inserted less entries removed by others, by shard. Counts only; with those of the lanes their sum is exact while nobody
+    /// writes.
     pub(crate) counts: [Padded<AtomicIsize>; SHARDS],
     pub(crate) garbage: Garbage<K, V>,
     /// The map owns keys and values, whichever thread drops them.
@@ -57,6 +61,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
             table: AtomicPtr::new(table),
             oldest: AtomicPtr::new(table),
             copying: AtomicBool::new(false),
+            lanes: core::array::from_fn(|_| Lane::new()),
             counts: core::array::from_fn(|_| Padded(AtomicIsize::new(0))),
             garbage: Garbage::new(),
             owns: PhantomData,

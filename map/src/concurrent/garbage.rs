@@ -1,6 +1,6 @@
 //! What was unlinked and may still be seen: a map's own list, freed as epochs pass, or with the map.
 //!
-//! Writers put garbage into one of a few shards; a shard that has collected [`BAG`] pieces, or [`BAG_BYTES`], closes the bag with a tag and is
+//! Writers put garbage into one of a few shards, entries by way of their lanes where they have one; a shard that has collected [`BAG`] pieces, or [`BAG_BYTES`], closes the bag with a tag and is
 //! **due**. The operation that finds its shard due tries, as the last thing it does, to move the epoch on, and frees what is over.
 //! So pending garbage is bounded by the shards and the bags of three epochs, while no guard is held long and no thread sleeps
 //! while it moves the epoch on; how much it is, and which guard holds it, can be asked.
@@ -11,24 +11,27 @@
 
 use super::block::Block;
 use super::bucket::{Bucket, Entry};
+use super::lane::{Lane, ROOM};
+use super::rules::Rules;
 use super::table::Table;
 use crate::epoch;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use bucketmask_alloc::sync::Padded;
 use core::cell::Cell;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Shards of a map's lists and counters.
 pub(crate) const SHARDS: usize = 16;
 /// Pieces, or bytes, that a shard collects before it looks for what may be freed: that takes a barrier on all threads, which
-/// interrupts each of them.
-const BAG: usize = 1024;
+/// interrupts each of them. A thousand, in whole lanes.
+pub(crate) const BAG: usize = 39 * ROOM;
 const BAG_BYTES: usize = 256 << 10;
 
 /// A piece of garbage, whose drop frees it.
 pub(crate) enum Retired<K, V> {
-    Entry(#[expect(dead_code, reason = "kept for its drop")] Owned<Entry<K, V>>),
+    Entry(Owned<Entry<K, V>>),
     Overflow(#[expect(dead_code, reason = "kept for its drop")] Owned<Bucket<K, V>>),
     /// The segment of the block that begins at this bucket.
     Segment(Arc<Block<K, V>>, usize),
@@ -43,6 +46,18 @@ impl<T> Owned<T> {
     /// `pointer` came from a box, is unlinked, and is given to one `Owned` only.
     pub(crate) unsafe fn new(pointer: *mut T) -> Self {
         Self(pointer)
+    }
+}
+
+impl<T> Owned<T> {
+    /// Drops what is in the box: its memory. If the drop panics, that is freed.
+    fn drop_in_place(self) -> Box<MaybeUninit<T>> {
+        let pointer = ManuallyDrop::new(self).0;
+        // SAFETY: from a box, and the only owner; a box of what may be anything drops nothing.
+        let mut room = unsafe { Box::from_raw(pointer.cast::<MaybeUninit<T>>()) };
+        // SAFETY: it holds a value, which nobody can see any more, as who drops garbage vouches, and which is not dropped again.
+        unsafe { room.assume_init_drop() };
+        room
     }
 }
 
@@ -63,10 +78,13 @@ impl<K, V> Retired<K, V> {
         }
     }
 
-    /// Frees it. Not in a drop: the list of a map that is dropped must not close segments of a block that goes as a whole.
-    fn free(self) {
-        if let Self::Segment(block, first) = &self {
-            block.close(*first);
+    /// Frees it, and leaves the memory of an entry to `lane`, which is the caller's alone. Not in a drop: the list of a map that is
+    /// dropped must not close segments of a block that goes as a whole.
+    fn free(self, lane: Option<&Lane<K, V>>) {
+        match (self, lane) {
+            (Self::Segment(block, first), _) => block.close(first),
+            (Self::Entry(entry), Some(lane)) => lane.keep(entry.drop_in_place()),
+            (other, _) => drop(other),
         }
     }
 }
@@ -129,6 +147,16 @@ impl<K, V> Garbage<K, V> {
         }
     }
 
+    /// Empties the lane of a shard into its bags. Runs no user code, and does not panic.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn empty(&self, shard: usize, lane: &Lane<K, V>) {
+        let shard = &self.shards[shard].0;
+        let mut bags = shard.bags.lock();
+        shard.bytes.fetch_add(bags.empty(lane), Ordering::Relaxed);
+        shard.close_if_full(&mut bags);
+    }
+
     /// Takes `piece`, which is unlinked. Runs no user code, and does not panic.
     pub(crate) fn retire(&self, shard: usize, piece: Retired<K, V>) {
         let shard = &self.shards[shard % SHARDS].0;
@@ -137,45 +165,56 @@ impl<K, V> Garbage<K, V> {
         let mut bags = shard.bags.lock();
         bags.open.push(piece);
         bags.open_bytes += bytes;
-        if bags.open.len() >= BAG || bags.open_bytes >= BAG_BYTES {
-            bags.close();
-            shard.due.store(true, Ordering::Relaxed);
-        }
+        shard.close_if_full(&mut bags);
     }
 
     /// Frees what is over of a shard that is due: the last that an operation does, since drops, and hooks of old guards, may do
-    /// anything, and panic. No lock of the map may be held, nor the right to copy.
+    /// anything, and panic. No lock of the map may be held, nor the right to copy. The memory of entries is left to `lane`, which is the
+    /// caller's alone.
     #[inline]
-    pub(crate) fn relieve(&self, shard: usize) {
+    pub(crate) fn relieve<R: Rules>(&self, shard: usize, lane: Option<&Lane<K, V>>) {
         let shard = &self.shards[shard % SHARDS].0;
         if shard.due.load(Ordering::Relaxed) {
-            shard.relieve();
+            shard.relieve::<R>(lane);
         }
     }
 
     /// Frees all that is over, of all shards, moving the epoch on as far as guards allow. Returns the bytes that are left. Asked by
     /// a drop that garbage runs, it frees nothing.
-    pub(crate) fn collect(&self) -> usize {
-        let Some(_freeing) = Freeing::begin() else { return self.bytes() };
-        for shard in &self.shards {
-            shard.0.bags.lock().close();
+    pub(crate) fn collect<R: Rules>(&self, lanes: &[Lane<K, V>; SHARDS]) -> usize {
+        let Some(_freeing) = Freeing::begin() else { return self.bytes(lanes) };
+        for (shard, lane) in self.shards.iter().zip(lanes) {
+            let mut bags = shard.0.bags.lock();
+            shard.0.bytes.fetch_add(bags.empty(lane), Ordering::Relaxed);
+            bags.close();
         }
         for _ in 0..=epoch::GRACE {
             epoch::advance();
         }
         for shard in &self.shards {
-            shard.0.free_what_is_over();
+            shard.0.free_what_is_over::<R>(None);
         }
-        self.bytes()
+        self.bytes(lanes)
     }
 
     /// Bytes that wait, without what entries own elsewhere.
-    pub(crate) fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.bytes.load(Ordering::Relaxed)).sum()
+    pub(crate) fn bytes(&self, lanes: &[Lane<K, V>; SHARDS]) -> usize {
+        let recent = lanes.iter().map(Lane::len).sum::<usize>() * size_of::<Entry<K, V>>();
+        recent + self.shards.iter().map(|shard| shard.0.bytes.load(Ordering::Relaxed)).sum::<usize>()
     }
 }
 
 impl<K, V> Bags<K, V> {
+    /// Moves what lies in the shard's lane into the open bag: its bytes.
+    fn empty(&mut self, lane: &Lane<K, V>) -> usize {
+        let before = self.open.len();
+        // SAFETY: who put it in unlinked it, and it is taken out once.
+        lane.take(|entry| self.open.push(Retired::Entry(unsafe { Owned::new(entry) })));
+        let bytes = (self.open.len() - before) * size_of::<Entry<K, V>>();
+        self.open_bytes += bytes;
+        bytes
+    }
+
     /// Closes the open bag with the present tag.
     fn close(&mut self) {
         if !self.open.is_empty() {
@@ -206,23 +245,32 @@ impl<K, V> Drop for Rest<'_, K, V> {
 }
 
 impl<K, V> Shard<K, V> {
+    /// Closes the open bag if it is time to.
+    fn close_if_full(&self, bags: &mut Bags<K, V>) {
+        // A lane is emptied as a whole: so that no bag has more than it should.
+        if bags.open.len() + ROOM > BAG || bags.open_bytes >= BAG_BYTES {
+            bags.close();
+            self.due.store(true, Ordering::Relaxed);
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn relieve(&self) {
+    fn relieve<R: Rules>(&self, lane: Option<&Lane<K, V>>) {
         let Some(_freeing) = Freeing::begin() else { return };
         if self.due.swap(false, Ordering::Relaxed) {
             epoch::advance();
-            self.free_what_is_over();
+            self.free_what_is_over::<R>(lane);
         }
     }
 
     /// Frees the bags whose grace period has passed. The caller is [`Freeing`].
-    fn free_what_is_over(&self) {
+    fn free_what_is_over<R: Rules>(&self, lane: Option<&Lane<K, V>>) {
         loop {
             let bag = {
                 let mut bags = self.bags.lock();
                 match bags.closed.front() {
-                    Some(&(tag, _)) if epoch::is_over(tag) => bags.closed.pop_front(),
+                    Some(&(tag, _)) if epoch::is_over_by(tag, R::GRACE) => bags.closed.pop_front(),
                     _ => return,
                 }
             };
@@ -230,7 +278,7 @@ impl<K, V> Shard<K, V> {
                 let bytes = bag.iter().map(Retired::bytes).sum();
                 self.bytes.fetch_sub(bytes, Ordering::Relaxed);
                 let mut rest = Rest { shard: self, tag, bag: bag.into_iter() };
-                rest.bag.by_ref().for_each(Retired::free);
+                rest.bag.by_ref().for_each(|piece| piece.free(lane));
             }
         }
     }

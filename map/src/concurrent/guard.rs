@@ -8,6 +8,7 @@
 use super::bucket::Entry;
 use super::core::View;
 use super::iter::Iter;
+use super::lane::Writer;
 use super::map::ConcurrentMap;
 use super::rules::{Fresh, Rules};
 use super::write::{Expect, Put};
@@ -19,20 +20,21 @@ use equivalent::Equivalent;
 
 pub(super) mod sealed {
     pub trait Pinning {
-        fn index(&self) -> usize;
+        fn writer(&self) -> super::Writer;
     }
 }
 use sealed::Pinning;
 
 impl Pinning for Pin {
-    fn index(&self) -> usize {
-        self.index()
+    #[inline(always)]
+    fn writer(&self) -> Writer {
+        Writer::thread(self.index())
     }
 }
 
 impl Pinning for OwnedPin {
-    fn index(&self) -> usize {
-        self.index()
+    fn writer(&self) -> Writer {
+        Writer::anybody(self.index())
     }
 }
 
@@ -126,19 +128,24 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
         self.find(self.map.hash(key), key).is_some()
     }
 
+    #[inline(always)]
+    fn boxed(&self, key: K, value: V) -> Box<Entry<K, V>> {
+        self.map.core.boxed(self.pin.writer(), key, value)
+    }
+
     fn put(&self, hash: u64, entry: Box<Entry<K, V>>, expect: &Expect<K, V>) -> Put<K, V> {
-        self.map.core.put(self.pin.index(), hash, entry, expect, K::eq)
+        self.map.core.put(self.pin.writer(), hash, entry, expect, K::eq)
     }
 
     /// What a writer does for the table after its own work.
     fn upkeep(&self, removed: bool) {
-        self.map.core.upkeep(self.pin.index(), removed, &|key| self.map.hash(key));
+        self.map.core.upkeep(self.pin.writer(), removed, &|key| self.map.hash(key));
     }
 
     /// Inserts, or replaces the entry of an equal key, the key too. The value that was there.
     pub fn insert(&self, key: K, value: V) -> Option<&V> {
         let hash = self.map.hash(&key);
-        let put = self.put(hash, Box::new(Entry { key, value }), &Expect::Any);
+        let put = self.put(hash, self.boxed(key, value), &Expect::Any);
         self.upkeep(false);
         match put {
             Put::Replaced(old, _) => Some(&self.show(old).value),
@@ -155,7 +162,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
         if let Some(found) = self.find(hash, &key) {
             return Err((&self.show(found).value, value));
         }
-        match self.put(hash, Box::new(Entry { key, value }), &Expect::Absent) {
+        match self.put(hash, self.boxed(key, value), &Expect::Absent) {
             Put::Inserted(new) | Put::Replaced(_, new) => {
                 self.upkeep(false);
                 Ok(&self.show(new).value)
@@ -192,7 +199,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hash = self.map.hash(key);
-        let taken = self.map.core.take(self.pin.index(), hash, |entry| key.equivalent(&entry.key));
+        let taken = self.map.core.take(self.pin.writer(), hash, |entry| key.equivalent(&entry.key));
         self.upkeep(true);
         let entry = self.show(taken?);
         Some((&entry.key, &entry.value))
@@ -209,7 +216,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
         loop {
             let found = self.find(hash, key)?;
             let Entry { key, value } = self.show(found);
-            let entry = Box::new(Entry { key: key.clone(), value: change(value) });
+            let entry = self.boxed(key.clone(), change(value));
             if let Put::Replaced(_, new) = self.put(hash, entry, &Expect::Present(found)) {
                 self.upkeep(false);
                 return Some(&self.show(new).value);
@@ -235,7 +242,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
                 }
                 (Change::Put(value), found) => {
                     let expect = found.map_or(Expect::Absent, Expect::Present);
-                    match self.put(hash, Box::new(Entry { key, value }), &expect) {
+                    match self.put(hash, self.boxed(key, value), &expect) {
                         Put::Inserted(new) | Put::Replaced(_, new) => {
                             self.upkeep(false);
                             return Some(&self.show(new).value);
@@ -250,7 +257,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
     /// Removes this very entry, if it is still there.
     fn remove_this(&self, hash: u64, entry: NonNull<Entry<K, V>>) -> bool {
         let this = |found: &Entry<K, V>| core::ptr::eq(found, entry.as_ptr());
-        self.map.core.take(self.pin.index(), hash, this).is_some()
+        self.map.core.take(self.pin.writer(), hash, this).is_some()
     }
 
     /// Removes the entries that `keep` says no to; see [`ConcurrentMap::retain`].

@@ -4,6 +4,7 @@
 //! it returns or calls a closure.
 
 use super::core::Core;
+use super::guard::sealed::Pinning;
 use super::guard::{Guard, OwnedGuard};
 use super::migrate::homes_for;
 use super::rules::{Fresh, Rules};
@@ -128,13 +129,13 @@ impl<K, V, S, R: Rules> ConcurrentMap<K, V, S, R> {
     /// Bytes of what was removed or replaced and is not freed yet, because guards may still see it: entries, overflow
     /// buckets, segments of old tables. Without what entries own elsewhere.
     pub fn pending_bytes(&self) -> usize {
-        self.core.garbage.bytes()
+        self.core.garbage.bytes(&self.core.lanes)
     }
 
     /// Frees what no guard can see any more. Returns the bytes that are left. Writers do so in passing; this is for who
     /// wants it done now. Called by a drop that is run here, or by a writer in passing, it frees nothing.
     pub fn collect_garbage(&self) -> usize {
-        self.core.garbage.collect()
+        self.core.garbage.collect::<R>(&self.core.lanes)
     }
 
     /// The guard, of this or any other map, that holds freeing back longest.
@@ -228,9 +229,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
     /// Begins to move to a table for `len` entries, unless entries are being moved already: whether it began.
     #[doc(hidden)]
     pub fn begin_migration(&self, len: usize) -> bool {
-        let _pin = epoch::pin();
+        let pin = epoch::pin();
         let begun = self.core.begin(homes_for(len));
-        self.core.garbage.relieve(0);
+        self.core.relieve(pin.writer());
         begun
     }
 
@@ -246,7 +247,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules> ConcurrentMap<K, V, S, R> {
     pub fn migrate_step(&self, buckets: usize) -> bool {
         let pin = epoch::pin();
         let more = self.core.step(pin.index(), buckets, &|key| self.hash(key));
-        self.core.garbage.relieve(pin.index());
+        self.core.relieve(pin.writer());
         more
     }
 }

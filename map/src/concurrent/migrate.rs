@@ -19,11 +19,13 @@ use super::block::SEGMENT;
 use super::bucket::Entry;
 use super::core::Core;
 use super::garbage::{Owned, Retired};
+use super::lane::Writer;
 use super::rules::{Fault, Gap, Rules};
 use super::table::Table;
 use crate::epoch;
 use crate::hash::tophash;
 use crate::sync::Ordering;
+use bucketmask_alloc::prefetch;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ const LOW: usize = 3;
 const SHRUNK: usize = 7;
 /// How many times as many buckets a writer moves where the next table is full already.
 const URGENT: usize = 8;
+/// How many buckets before it is moved a bucket is asked for.
+const AHEAD: usize = 1;
 /// Tables of fewer homes grow by doubling, larger ones by half.
 const SMALL: usize = 16;
 
@@ -65,28 +69,27 @@ impl<K, V, R: Rules> Core<K, V, R> {
     /// A writer's share of upkeep: begins a migration that is due, or moves a few buckets, and frees what is over. Only who
     /// removed something makes a table shrink, so that one of a reserved size stays. The caller is pinned, holds no lock, and has
     /// done all else: what is freed may panic.
-    pub(crate) fn upkeep(&self, shard: usize, removed: bool, hash_of: &impl Fn(&K) -> u64) {
+    pub(crate) fn upkeep(&self, writer: Writer, removed: bool, hash_of: &impl Fn(&K) -> u64) {
         let table = self.first();
         if !table.next::<R>().is_null() {
-            self.step(shard, self.piece(table), hash_of);
-        } else if self.is_time_to_count(shard, table) {
+            self.step(writer.shard, self.piece(writer, table), hash_of);
+        } else if self.is_time_to_count(writer, table) {
             let len = self.len();
             if let Some(homes) = wanted(table.homes, len).filter(|&homes| removed || homes > table.homes) {
                 self.begin(homes);
             }
         }
-        self.garbage.relieve(shard);
+        self.relieve(writer);
     }
 
     /// Whether this writer looks at the counts: each one of a small table, every sixteenth of a large one.
-    fn is_time_to_count(&self, shard: usize, table: &Table<K, V>) -> bool {
-        let own = self.counts[shard % self.counts.len()].0.load(Ordering::Relaxed);
-        table.homes < SMALL || own % 16 == 0
+    fn is_time_to_count(&self, writer: Writer, table: &Table<K, V>) -> bool {
+        table.homes < SMALL || self.counted_by(writer) % 16 == 0
     }
 
-    fn piece(&self, table: &Table<K, V>) -> usize {
+    fn piece(&self, writer: Writer, table: &Table<K, V>) -> usize {
         let full = table.behind::<R>().homes * FILL;
-        if self.is_time_to_count(0, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
+        if self.is_time_to_count(writer, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
     }
 
     /// Begins to move to a table of `homes`, unless a migration is under way. `false`: one is, or its end is not over yet.
@@ -132,7 +135,10 @@ impl<K, V, R: Rules> Core<K, V, R> {
         let old = table.bucket(home);
         let locked = if matches!(R::FAULT, Fault::NoExclusion) { old.unlocked() } else { old.lock() };
         R::gap(Gap::Locked, home);
+        table.ask_for(home + AHEAD);
         let mut copied = Copied::new();
+        // Asked for all at once: each is a line of its own, and waiting for one after the other would be most of the work.
+        locked.each(|_, entry| prefetch(entry));
         locked.each(|_, entry| {
             // SAFETY: entries of a locked trail are linked, and the caller is pinned; null only where rules are broken.
             if let Some(found) = unsafe { entry.as_ref() } {
@@ -143,9 +149,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
             table.flip::<R>(home);
             R::gap(Gap::Flipped, home);
         }
-        for &(hash, entry) in &copied {
-            next.bucket(next.home(hash)).lock().put(tophash(hash), entry);
-        }
+        put_all(next, &copied);
         R::gap(Gap::Copied, home);
         if !matches!(R::FAULT, Fault::EarlyFlip) {
             table.flip::<R>(home);
@@ -210,6 +214,23 @@ fn wanted(homes: usize, len: usize) -> Option<usize> {
         Some((len / SHRUNK).max(SMALL / 2))
     } else {
         None
+    }
+}
+
+/// Puts entries into their homes, each of which is locked once for all that go there. Those of one bucket go to neighbours, since homes are
+/// in hash order.
+fn put_all<K, V>(next: &Table<K, V>, copied: &Copied<K, V>) {
+    let mut left = Copied::from_slice(copied);
+    while let Some(&(hash, _)) = left.first() {
+        let home = next.home(hash);
+        let mut locked = next.bucket(home).lock();
+        left.retain(|&mut (hash, entry)| {
+            let stays = next.home(hash) != home;
+            if !stays {
+                locked.put(tophash(hash), entry);
+            }
+            stays
+        });
     }
 }
 

@@ -4,6 +4,8 @@
 //! shows that each is found (`bucketmask visibility`, `tests/concurrent_*`): they are switches in the shipped code, not a copy of it.
 //! Invariant: a map with a fault frees no entry and no table, so that a broken protocol shows wrong values, never wild memory.
 
+use crate::epoch;
+
 pub use super::clock::{Clock, Word, is_flipped};
 
 /// A way to break the protocol. `None` is how the map works.
@@ -69,6 +71,9 @@ pub trait Rules: 'static {
     const MIRRORED: bool = false;
     /// Buckets that a writer moves after its own work, at most.
     const PIECE: usize = 1;
+    /// Epochs from the tag of what was removed to its end. Fewer than that is a fault: entries are freed that guards may see. A test that
+    /// seeds it must not look at what it was shown.
+    const GRACE: u64 = epoch::GRACE;
     /// Called at each gap, by the thread that works there.
     #[inline(always)]
     fn gap(gap: Gap, bucket: usize) {

@@ -19,6 +19,7 @@ use super::rules::{Fault, Gap, Rules};
 use crate::hash;
 use crate::raw::group::Tag;
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use bucketmask_alloc::prefetch;
 use core::ptr::NonNull;
 use std::sync::Arc;
 
@@ -67,6 +68,14 @@ impl<K, V> Table<K, V> {
         unsafe { self.base.add(home).as_ref() }
     }
 
+    /// Asks for the memory of a home, if there is such a one.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self, home: usize) {
+        if home < self.homes {
+            self.bucket(home).ask_for();
+        }
+    }
+
     /// `sync_offset`, as a reader or a writer loads it.
     #[inline(always)]
     pub(crate) fn read_ts<R: Rules>(&self) -> usize {
@@ -110,6 +119,8 @@ impl<K, V> Table<K, V> {
     ) -> Option<NonNull<Entry<K, V>>> {
         let tag = Tag::of(hash);
         let mut bucket = self.bucket(home);
+        // Half of the slots lie in the second line: asked for beside the first, not after it.
+        prefetch(bucket.last_slot());
         loop {
             let seen = bucket.seen();
             let mut matches = seen.matches(tag);

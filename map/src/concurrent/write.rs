@@ -7,7 +7,8 @@
 
 use super::bucket::{Entry, Locked, Spot};
 use super::core::{Core, Held};
-use super::garbage::{Owned, Retired, SHARDS};
+use super::garbage::{Owned, Retired};
+use super::lane::{Lane, Writer};
 use super::rules::{Fault, Gap, Rules};
 use crate::hash::tophash;
 use crate::raw::group::Tag;
@@ -34,10 +35,10 @@ pub(crate) enum Put<K, V> {
 }
 
 impl<K, V, R: Rules> Core<K, V, R> {
-    /// Puts `entry` in, if what is there is what is expected. The caller is pinned, and uses `shard` of the counters.
+    /// Puts `entry` in, if what is there is what is expected. The caller is pinned, and `writer`.
     pub(crate) fn put(
         &self,
-        shard: usize,
+        writer: Writer,
         hash: u64,
         entry: Box<Entry<K, V>>,
         expect: &Expect<K, V>,
@@ -56,17 +57,17 @@ impl<K, V, R: Rules> Core<K, V, R> {
         let entry = NonNull::from(Box::leak(entry));
         Self::commit(held, hash, spot.as_ref(), entry.as_ptr());
         if let Some(old) = found {
-            self.retire_entry(shard, old);
+            self.retire_entry(writer, old);
             return Put::Replaced(old, entry);
         }
-        self.count(shard, 1);
+        self.count(writer, 1);
         Put::Inserted(entry)
     }
 
     /// Takes the entry out that `wanted` says yes to. It lives while the caller is pinned.
     pub(crate) fn take(
         &self,
-        shard: usize,
+        writer: Writer,
         hash: u64,
         wanted: impl FnMut(&Entry<K, V>) -> bool,
     ) -> Option<NonNull<Entry<K, V>>> {
@@ -74,8 +75,8 @@ impl<K, V, R: Rules> Core<K, V, R> {
         let spot = held.find(hash, wanted)?;
         let found = NonNull::new(spot.entry)?;
         Self::commit(held, hash, Some(&spot), ptr::null_mut());
-        self.count(shard, -1);
-        self.retire_entry(shard, found);
+        self.count(writer, -1);
+        self.retire_entry(writer, found);
         Some(found)
     }
 
@@ -101,9 +102,16 @@ impl<K, V, R: Rules> Core<K, V, R> {
         }
     }
 
-    fn retire_entry(&self, shard: usize, entry: NonNull<Entry<K, V>>) {
+    #[inline]
+    fn retire_entry(&self, writer: Writer, entry: NonNull<Entry<K, V>>) {
+        if let (Some(lane), Fault::None) = (writer.lane(&self.lanes), R::FAULT) {
+            if lane.put(entry.as_ptr()) {
+                self.garbage.empty(writer.shard, lane);
+            }
+            return;
+        }
         // SAFETY: entries are boxes; this one was unlinked under its trail's lock, by this thread.
-        self.retire(shard, Retired::Entry(unsafe { Owned::new(entry.as_ptr()) }));
+        self.retire(writer.shard, Retired::Entry(unsafe { Owned::new(entry.as_ptr()) }));
     }
 
     /// Leaves `piece` to the garbage, or for ever, where the rules are broken on purpose.
@@ -115,14 +123,42 @@ impl<K, V, R: Rules> Core<K, V, R> {
         }
     }
 
-    fn count(&self, shard: usize, change: isize) {
-        // Relaxed: a count, which publishes nothing.
-        self.counts[shard % SHARDS].0.fetch_add(change, Ordering::Relaxed);
+    /// Frees what is over of the shard, if it is due.
+    #[inline]
+    pub(crate) fn relieve(&self, writer: Writer) {
+        self.garbage.relieve::<R>(writer.shard, writer.lane(&self.lanes));
+    }
+
+    /// A box of an entry. The caller is pinned, and `writer`.
+    #[inline(always)]
+    pub(crate) fn boxed(&self, writer: Writer, key: K, value: V) -> Box<Entry<K, V>> {
+        let entry = Entry { key, value };
+        match writer.lane(&self.lanes) {
+            Some(lane) => lane.boxed(entry),
+            None => Box::new(entry),
+        }
+    }
+
+    #[inline(always)]
+    fn count(&self, writer: Writer, change: isize) {
+        match writer.lane(&self.lanes) {
+            Some(lane) => lane.count(change),
+            // Relaxed: a count, which publishes nothing.
+            None => _ = self.counts[writer.shard].0.fetch_add(change, Ordering::Relaxed),
+        }
+    }
+
+    /// What this writer, and who shares its counter, inserted less what they removed.
+    #[inline(always)]
+    pub(crate) fn counted_by(&self, writer: Writer) -> isize {
+        let shared = || self.counts[writer.shard].0.load(Ordering::Relaxed);
+        writer.lane(&self.lanes).map_or_else(shared, Lane::counted)
     }
 
     /// Entries: exact while nobody writes.
     pub(crate) fn len(&self) -> usize {
-        let sum: isize = self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
+        let shared: isize = self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
+        let sum = shared + self.lanes.iter().map(Lane::counted).sum::<isize>();
         sum.max(0).unsigned_abs()
     }
 }

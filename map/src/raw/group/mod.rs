@@ -52,6 +52,8 @@ mod tests {
                     }
                     // SAFETY: 16 readable, 16-aligned bytes.
                     let head = unsafe { super::$name::Head::load(bytes.0.as_ptr()) };
+                    let words = [0, 8].map(|first| u64::from_le_bytes(core::array::from_fn(|byte| bytes.0[first + byte])));
+                    assert_eq!(super::$name::Head::of_words(words).occupied(), head.occupied());
                     assert_eq!(head.empty(), naive(&bytes.0, 0));
                     assert_eq!(head.occupied(), ALL & !naive(&bytes.0, 0));
                     for tag in [1, 2, 127, 128, 129, 255] {

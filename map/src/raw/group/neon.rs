@@ -5,8 +5,8 @@
 use super::ALL;
 use crate::hash::tag_byte;
 use core::arch::aarch64::{
-    uint8x16_t, vaddv_u8, vandq_u8, vceqq_u8, vceqzq_u8, vdupq_n_u8, vget_high_u8, vget_low_u8, vld1q_u8,
-    vmaxq_u8,
+    uint8x16_t, vaddv_u8, vandq_u8, vceqq_u8, vceqzq_u8, vcombine_u64, vcreate_u64, vdupq_n_u8, vget_high_u8,
+    vget_low_u8, vld1q_u8, vmaxq_u8, vreinterpretq_u8_u64,
 };
 
 /// A tophash, broadcast.
@@ -33,6 +33,13 @@ impl Head {
     pub(crate) unsafe fn load(head: *const u8) -> Self {
         // SAFETY: the caller's promise.
         Self(unsafe { vld1q_u8(head) })
+    }
+
+    /// A head whose bytes are those of `words`, lowest first.
+    #[inline(always)]
+    pub(crate) fn of_words(words: [u64; 2]) -> Self {
+        // SAFETY: NEON is part of aarch64.
+        Self(unsafe { vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(words[0]), vcreate_u64(words[1]))) })
     }
 
     /// Slots whose tophash is `tag`.

@@ -6,7 +6,7 @@ use super::ALL;
 use crate::hash::TAG_BYTE;
 use core::arch::x86_64::{
     __m128i, _mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_load_si128, _mm_max_epu8, _mm_movemask_epi8,
-    _mm_shuffle_epi32, _mm_shufflelo_epi16, _mm_unpacklo_epi8,
+    _mm_set_epi64x, _mm_shuffle_epi32, _mm_shufflelo_epi16, _mm_unpacklo_epi8,
 };
 
 const _: () = assert!(TAG_BYTE < 4, "of the lower half of a hash");
@@ -51,6 +51,15 @@ impl Head {
     pub(crate) unsafe fn load(head: *const u8) -> Self {
         // SAFETY: the caller's promise.
         Self(unsafe { _mm_load_si128(head.cast()) })
+    }
+
+    /// A head whose bytes are those of `words`, lowest first: for who loads them as two atomics, and must not have them pass through memory,
+    /// where a load of sixteen bytes waits for two stores of eight.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_wrap, reason = "64 bits as they are")]
+    pub(crate) fn of_words(words: [u64; 2]) -> Self {
+        // SAFETY: SSE2 is part of x86_64.
+        Self(unsafe { _mm_set_epi64x(words[1] as i64, words[0] as i64) })
     }
 
     /// Slots whose tophash is `tag`.

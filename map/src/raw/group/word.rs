@@ -36,6 +36,12 @@ impl Head {
         Self(unsafe { head.cast::<[u64; 2]>().read() }.map(u64::to_le))
     }
 
+    /// A head whose bytes are those of `words`, lowest first.
+    #[inline(always)]
+    pub(crate) fn of_words(words: [u64; 2]) -> Self {
+        Self(words)
+    }
+
     /// Slots whose tophash is `tag`.
     #[inline(always)]
     pub(crate) fn matches(self, tag: Tag) -> u16 {
