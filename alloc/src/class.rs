@@ -92,21 +92,22 @@ pub(crate) static TABLE: [Class; CLASSES] = table();
 
 /// Largest request whose class is looked up.
 pub(crate) const SMALL: usize = 1024;
-/// Steps of 8 bytes up to [`SMALL`], from 0.
-pub(crate) const SMALL_STEPS: usize = SMALL / 8 + 1;
+/// Sizes up to [`SMALL`], from 0.
+pub(crate) const SMALL_SIZES: usize = SMALL + 1;
 
-/// Class of every request up to [`SMALL`], by 8-byte step.
-static SMALL_CLASSES: [u8; SMALL_STEPS] = small();
+/// Class of every request up to [`SMALL`].
+static SMALL_CLASSES: [u8; SMALL_SIZES] = small();
 
-/// The step of a request up to [`SMALL`], at an alignment of at most 16: slots of an even step's class are aligned to 16.
+/// The size to look the class up by, of a request up to [`SMALL`] at an alignment of at most 16: slots of a class that
+/// serves a multiple of 16 are aligned to 16.
 #[inline(always)]
-pub(crate) const fn small_step(size: usize, align: usize) -> usize {
-    if align > 8 { size.div_ceil(16) * 2 } else { size.div_ceil(8) }
+pub(crate) const fn small_size(size: usize, align: usize) -> usize {
+    if align > 8 { size.next_multiple_of(16) } else { size }
 }
 
-/// The class of a step.
-pub(crate) fn of_step(step: usize) -> ClassIdx {
-    ClassIdx(SMALL_CLASSES[step])
+/// The class of a request up to [`SMALL`], at an alignment of at most 8.
+pub(crate) fn of_small(size: usize) -> ClassIdx {
+    ClassIdx(SMALL_CLASSES[size])
 }
 
 const fn slot_size(class: usize) -> usize {
@@ -201,12 +202,12 @@ const fn page_bytes(size: usize) -> usize {
     }
 }
 
-const fn small() -> [u8; SMALL_STEPS] {
-    let mut small = [0; SMALL_STEPS];
-    let mut step = 0;
-    while step < small.len() {
-        small[step] = class_by_shift(step * 8) as u8;
-        step += 1;
+const fn small() -> [u8; SMALL_SIZES] {
+    let mut small = [0; SMALL_SIZES];
+    let mut size = 0;
+    while size < small.len() {
+        small[size] = class_by_shift(size) as u8;
+        size += 1;
     }
     small
 }
@@ -235,7 +236,7 @@ pub(crate) fn class_of(size: usize, align: usize) -> Option<ClassIdx> {
         return aligned_class(size, align);
     }
     if size <= SMALL {
-        return Some(of_step(small_step(size, align)));
+        return Some(of_small(small_size(size, align)));
     }
     if size <= LARGEST { Some(ClassIdx(class_by_shift(size) as u8)) } else { None }
 }

@@ -19,7 +19,7 @@ mod pages;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
-use crate::class::{self, CLASSES, ClassIdx, SMALL_STEPS};
+use crate::class::{self, CLASSES, ClassIdx, SMALL_SIZES};
 use crate::fault::{Fault, fatal};
 use crate::list::Pages;
 use crate::medium;
@@ -103,8 +103,8 @@ impl Heap {
                 stack = stack.wrapping_add(usize::from(class.about().window) + 1);
             }
             let small = (&raw mut (*heap).front.small).cast::<*const Window>();
-            for step in 0..SMALL_STEPS {
-                small.add(step).write(windows.add(class::of_step(step).get()));
+            for size in 0..SMALL_SIZES {
+                small.add(size).write(windows.add(class::of_small(size).get()));
             }
             (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());

@@ -9,7 +9,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::known::Known;
 use super::{Heap, class_of, refuse_remotely_freed};
-use crate::class::{self, CLASSES, SMALL_STEPS};
+use crate::class::{self, CLASSES, SMALL_SIZES};
 use crate::page::{PageMeta, WORDS};
 use crate::purger;
 use crate::window::{self, Window};
@@ -18,8 +18,8 @@ use crate::window::{self, Window};
 #[repr(C)]
 pub(crate) struct Front {
     pub(super) windows: [Window; CLASSES],
-    /// The windows of small requests, by 8-byte step, so that the common request costs one load.
-    pub(super) small: [*const Window; SMALL_STEPS],
+    /// The windows of small requests, by size, so that the common request costs one load and no rounding.
+    pub(super) small: [*const Window; SMALL_SIZES],
     pub(super) known: Known,
     pub(super) is_heap: bool,
 }
@@ -41,7 +41,7 @@ impl Front {
     const fn of_none() -> Self {
         Self {
             windows: [const { Window::none() }; CLASSES],
-            small: [&raw const NO_WINDOW; SMALL_STEPS],
+            small: [&raw const NO_WINDOW; SMALL_SIZES],
             known: Known::none(),
             is_heap: false,
         }
@@ -58,7 +58,7 @@ impl Front {
     pub(crate) fn small_window(&self, size: usize, align: usize) -> &Window {
         debug_assert!(size <= class::SMALL && align <= 16);
         // SAFETY: as many steps as small sizes; each names a window that lives for ever.
-        unsafe { &**self.small.get_unchecked(class::small_step(size, align)) }
+        unsafe { &**self.small.get_unchecked(class::small_size(size, align)) }
     }
 
     /// A block of a small size, if its window has one: its last slot, and nothing that other threads write.
