@@ -172,17 +172,27 @@ fn purpose(at: usize, instruction: &Instruction) -> &'static str {
         "pshufd" | "pshufb" | "pshuflw" | "punpcklbw" | "vpbroadcastb" => "tophash to every byte",
         "cmp" if all.contains("BYTE PTR") && all.contains("0xf]") => "did an entry go further?",
         "test" if all.contains("WORD PTR") => "did an entry go further?",
-        "cmp" if all.contains("QWORD PTR [rdi") => "watermark",
+        "bt" => "did an entry of its class go further?",
+        "test" if instruction.operands[0].starts_with('r') && !all.contains('[') => {
+            "watermark: none, at rest"
+        }
+        "setb" => "below the watermark?",
         "cmp" if all.contains("QWORD PTR") => "the key",
-        name if name.starts_with('j') && instruction.target.is_some_and(|target| target <= at) => "back",
+        name if name != "jmp"
+            && name.starts_with('j')
+            && instruction.target.is_some_and(|target| target <= at) =>
+        {
+            "back"
+        }
         _ => "",
     }
 }
 
-/// The first and the last instruction of the outermost loop: a trail's buckets.
+/// The first and the last instruction of the outermost loop: a trail's buckets. What jumps back always comes from a piece
+/// that stands out of the way.
 fn trail(code: &[Instruction]) -> Option<(usize, usize)> {
-    let backward =
-        code.iter().enumerate().filter_map(|(at, one)| one.target.filter(|&to| to <= at).map(|to| (to, at)));
+    let loops = code.iter().enumerate().filter(|(_, one)| one.name != "jmp");
+    let backward = loops.filter_map(|(at, one)| one.target.filter(|&to| to <= at).map(|to| (to, at)));
     backward.max_by_key(|(to, at)| at - to)
 }
 

@@ -9,6 +9,8 @@ use super::layout::{Geometry, LANES, Layout, SLOTS};
 use super::table::Bare;
 use bucketmask_alloc::prefetch;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// Tables of this many bytes of slots are in the cache by and large.
 const NEAR: usize = 1 << 20;
 
@@ -23,6 +25,17 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) fn ask_for_head(&self, hash: u64) {
         // SAFETY: a home is an open bucket, or the one empty head of a table without memory.
         prefetch(unsafe { L::Geometry::head(&self.zones, self.home(hash)) });
+    }
+
+    /// Asks for the slots of `bucket`, or the first lines of them where entries are large. There need be no such bucket.
+    #[inline]
+    pub(crate) fn ask_for_slots(&self, bucket: usize) {
+        let lines = (SLOTS * size_of::<T>()).div_ceil(LINE).min(SLOTS);
+        // SAFETY: the first bucket is there, or the one empty head of a table without memory; addresses are not read.
+        let first = unsafe { L::Geometry::slot(&self.zones, 0, 0) }.cast::<u8>();
+        // SAFETY: as above.
+        let stride = unsafe { L::Geometry::slot(&self.zones, 1, 0) }.addr() - first.addr();
+        (0..lines).for_each(|line| prefetch(first.wrapping_add(bucket * stride + LINE * line)));
     }
 
     /// Reads the head of the home of `hash` and asks for the first slot there that may hold its entry.

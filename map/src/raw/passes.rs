@@ -247,6 +247,9 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) unsafe fn take_on_trail(&mut self, spot: Spot, home: usize, hash: impl Fn(&T) -> u64) -> T {
         // SAFETY: the caller's promise; what was found stays so until it is used.
         unsafe {
+            if !self.is_near() && self.passes(spot.bucket).any() {
+                (1..=PULLS).for_each(|next| self.ask_for_slots(spot.bucket + next));
+            }
             let tag = *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot);
             let alone = self.passed_alone(home, spot, &hash);
             let pulls = self.pulls(spot.bucket, &hash);
