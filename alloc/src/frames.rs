@@ -19,6 +19,16 @@ use object::read::elf::NoteIterator;
 use crate::mask::BucketMask;
 use crate::{NodeId, span};
 
+/// How the functions begin that call closures, catch panics and start threads.
+const RUNTIME: [&str; 6] = [
+    "alloc::boxed::Box<F,A> as core::ops::function::",
+    "core::ops::function::",
+    "core::panic::unwind_safe::",
+    "std::panic::",
+    "std::panicking::",
+    "std::thread::",
+];
+
 /// Where a thread was: return addresses, not resolved yet. Capturing walks the stack, in microseconds; resolving reads debug information
 /// from disk, in milliseconds and more.
 #[derive(Clone, Debug)]
@@ -52,9 +62,13 @@ impl Stack {
         if let Some(end) = frames.iter().position(|frame| frame.is_of("__rust_begin_short_backtrace")) {
             frames.truncate(end);
         }
-        let skips = |call: &Call| {
-            skipped.iter().any(|start| call.function.trim_start_matches('<').starts_with(start))
-        };
+        // A frame without a name may be anybody's; one whose functions are all the runtime's goes.
+        frames.retain_mut(|frame| {
+            let nameless = frame.calls.is_empty();
+            frame.calls.retain(|call| !call.begins_with_any(&RUNTIME));
+            nameless || !frame.calls.is_empty()
+        });
+        let skips = |call: &Call| call.begins_with_any(skipped);
         let first = frames.iter().position(|frame| frame.calls.is_empty() || !frame.calls.iter().all(skips));
         frames.drain(..first.unwrap_or(0));
         if let Some(frame) = frames.first_mut() {
@@ -94,6 +108,14 @@ pub struct InModule {
     pub offset: usize,
     /// The linker's identification of the module, if it made one.
     pub build_id: Option<Vec<u8>>,
+}
+
+impl Call {
+    fn begins_with_any(&self, starts: &[&str]) -> bool {
+        // A method of a trait is named `<type as trait>::method`.
+        let function = self.function.trim_start_matches('<');
+        starts.iter().any(|start| function.starts_with(start))
+    }
 }
 
 /// One frame of a stack.

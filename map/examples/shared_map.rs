@@ -11,8 +11,8 @@ use bucketmask_map::raw::SharedMap;
 use std::hash::BuildHasherDefault;
 use std::hint::black_box;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// A hasher that costs next to nothing, so that the detector's part shows most.
 #[derive(Default)]
@@ -98,7 +98,7 @@ fn costs() {
     println!("| operation | entries | plain, ns | shared, ns | ratio |\n|---|---|---|---|---|");
     for operation in OPERATIONS {
         for len in [1000, 100_000, 1_000_000] {
-            let (mut one, other) = (filled(len), Shared::from(filled(len)));
+            let (mut one, other) = (Box::new(filled(len)), Box::new(Shared::from(filled(len))));
             let steps = if operation == "iterate" { len.max(100_000) } else { 100_000 };
             let mut rounds: Vec<(f64, f64)> = Vec::new();
             for _ in 0..21 {
@@ -106,7 +106,7 @@ fn costs() {
                 black_box(plain(&mut one, black_box(operation), len, steps));
                 let between = Instant::now();
                 black_box(shared(&other, black_box(operation), len, steps));
-                let nanoseconds = |time: std::time::Duration| time.as_secs_f64() * 1e9 / steps as f64;
+                let nanoseconds = |time: Duration| time.as_secs_f64() * 1e9 / steps as f64;
                 rounds.push((nanoseconds(between - begin), nanoseconds(between.elapsed())));
             }
             let median = |mut values: Vec<f64>| {
@@ -141,13 +141,16 @@ fn write(map: &Shared, key: u64, value: u64) {
 
 fn walk(map: &Shared) {
     // SAFETY: as above.
-    black_box(unsafe { map.iter() }.count());
+    black_box(unsafe { map.iter() }.map(|(_, value)| *value).fold(0, u64::wrapping_add));
 }
 
 /// Entries of the maps of scenarios, but those that grow.
 const LEN: u64 = 1000;
 
-const SCENARIOS: [Scenario; 7] = [
+/// Whether the writer of the scenario of luck has written.
+static WROTE: AtomicBool = AtomicBool::new(false);
+
+const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "read + write of different keys, no growth",
         one: |map, turn| read(map, 2 * (turn % (LEN / 2))),
@@ -185,6 +188,25 @@ const SCENARIOS: [Scenario; 7] = [
         len: LEN,
     },
     Scenario {
+        name: "write, and later a read, ordered by luck",
+        one: |map, turn| {
+            if turn == 0 {
+                write(map, 7, turn);
+                // Relaxed, on purpose: it comes first, and orders nothing.
+                WROTE.store(true, Ordering::Relaxed);
+            }
+        },
+        other: |map, turn| {
+            if turn == 0 {
+                while !WROTE.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                read(map, 7);
+            }
+        },
+        len: LEN,
+    },
+    Scenario {
         name: "read + read, iterate + read",
         one: |map, turn| read(map, turn % LEN),
         other: |map, _| walk(map),
@@ -194,8 +216,8 @@ const SCENARIOS: [Scenario; 7] = [
 
 /// What a program ends with in which `ThreadSanitizer` found a race.
 const SANITIZER: i32 = 66;
-/// Operations of each side in a trial, at most.
-const TURNS: u64 = 100_000;
+/// How long the threads of a trial run, unless one of them panics.
+const TRIAL: Duration = Duration::from_millis(50);
 
 /// One trial, in a process of its own: prints after how many operations of the side that found it an overlap was found.
 fn trial(number: usize) {
@@ -211,9 +233,13 @@ fn trial(number: usize) {
         while started.load(Ordering::Relaxed) < 2 {
             std::hint::spin_loop();
         }
-        for turn in 0..TURNS {
+        let begin = Instant::now();
+        for turn in 0.. {
             at.store(turn, Ordering::Relaxed);
             work(&map, turn);
+            if turn % 64 == 0 && begin.elapsed() > TRIAL {
+                break;
+            }
         }
     };
     let reported = std::thread::scope(|threads| {
@@ -232,14 +258,15 @@ fn trial(number: usize) {
 
 /// Trials of all scenarios, and how they end.
 fn race(trials: usize) {
-    println!("| scenario | found | median operation | said | by ThreadSanitizer | silent | died |");
+    println!("| scenario | found | median operation | said | by ThreadSanitizer | silent | died, or hung |");
     println!("|---|---|---|---|---|---|---|");
     let program = std::env::current_exe().expect("this program has a path");
     for (number, scenario) in SCENARIOS.iter().enumerate() {
         let (mut after, mut said, [mut sanitizer, mut silent, mut died]) = (Vec::new(), Vec::new(), [0; 3]);
         for _ in 0..trials {
-            let mut child = Command::new(&program);
-            child.args(["trial", &number.to_string()]).stdin(Stdio::null());
+            // Coreutils' `timeout`: a table that two writers broke may be walked for ever, which counts as died.
+            let mut child = Command::new("timeout");
+            child.arg("20").arg(&program).args(["trial", &number.to_string()]).stdin(Stdio::null());
             let output = child.output().expect("it starts");
             match String::from_utf8_lossy(&output.stdout).trim().parse::<u64>() {
                 Ok(turn) => after.push(turn),
