@@ -14,6 +14,10 @@ use std::collections::{BTreeMap, HashMap as Model};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+static_assertions::assert_impl_all!(StrMap<u8>: std::panic::UnwindSafe, std::panic::RefUnwindSafe);
+static_assertions::assert_impl_all!(bucketmask_map::HashTable<u8>: std::panic::UnwindSafe, std::panic::RefUnwindSafe);
+static_assertions::assert_not_impl_any!(StrMap<&'static mut u8>: std::panic::UnwindSafe);
+
 type Map<V, L> = StrMap<V, By, Pages, L>;
 
 /// Lengths on both sides of every boundary: of words, of the short form, of what was tried in its place.
