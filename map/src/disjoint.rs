@@ -1,6 +1,6 @@
 //! Several values of a map at once, each by unique reference.
 //!
-//! Owned by `map.rs` and `hash_table.rs`. Invariant: the checked forms panic before they give out two references to one entry.
+//! Owned by `map.rs`, `str_map.rs` and `hash_table.rs`. Invariant: the checked forms panic before they give out two references to one entry.
 
 #![allow(unsafe_code)]
 
@@ -8,6 +8,7 @@ use crate::hash::{finalise, hash_of};
 use crate::hash_table::HashTable;
 use crate::map::HashMap;
 use crate::raw::layout::Layout;
+use crate::str_map::StrMap;
 use allocator_api2::alloc::Allocator;
 use core::hash::{BuildHasher, Hash};
 use equivalent::Equivalent;
@@ -86,6 +87,27 @@ where
             self.table.get_disjoint_unchecked_mut(hashes, |at, (held, _)| keys[at].equivalent(held))
         };
         found.map(|entry| entry.map(|(key, value)| (&*key, value)))
+    }
+}
+
+impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
+    /// The values of `keys`, mutable, `None` for those that are not there. O(N²) comparisons of places.
+    ///
+    /// # Panics
+    /// If two keys that are there are equal.
+    ///
+    /// ```
+    /// let mut map = bucketmask_map::StrMap::from([("a", 1), ("b", 2)]);
+    /// if let [Some(a), Some(b), None] = map.get_disjoint_mut(["a", "b", "c"]) {
+    ///     core::mem::swap(a, b);
+    /// }
+    /// assert_eq!((map["a"], map["b"]), (2, 1));
+    /// ```
+    pub fn get_disjoint_mut<const N: usize>(&mut self, keys: [&str; N]) -> [Option<&'_ mut V>; N] {
+        let asked = keys.map(|key| self.ask(key));
+        let hashes = core::array::from_fn(|at| asked[at].0);
+        let found = self.table.get_disjoint_mut(hashes, |at, (held, _)| held.is(&asked[at].1));
+        found.map(|entry| entry.map(|(_, value)| value))
     }
 }
 

@@ -1,9 +1,10 @@
-//! `Collect` for `HashMap`, `HashSet` and `StrMap`: maps that are owned by a GC object and changed through its locks.
+//! `Collect` for `HashMap`, `HashSet`, `StrMap` and `HashTable`: maps that are owned by a GC object and changed through its locks.
 //!
 //! Owned by the feature `gc`. Invariant: every key and every value is traced, by masks.
 
 #![allow(unsafe_code)]
 
+use crate::hash_table::HashTable;
 use crate::map::HashMap;
 use crate::raw::layout::Layout;
 use crate::raw::visit::Occupancy;
@@ -40,6 +41,18 @@ unsafe impl<'gc, T: Collect<'gc>, S: 'static, A: Allocator + 'static, L: Layout>
 
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
         cc.trace(&self.map);
+    }
+}
+
+// SAFETY: all entries are traced. Else as for `HashMap`.
+unsafe impl<'gc, E: Collect<'gc>, A: Allocator + 'static, L: Layout> Collect<'gc> for HashTable<E, A, L> {
+    const NEEDS_TRACE: bool = E::NEEDS_TRACE;
+
+    fn trace<T: Trace<'gc>>(&self, cc: &mut T) {
+        // SAFETY: masks are always true.
+        let looked =
+            unsafe { self.raw.visit(0..usize::MAX, usize::MAX, Occupancy::Masks, |entry| cc.trace(entry)) };
+        cc.count_slots(looked.at, looked.past);
     }
 }
 

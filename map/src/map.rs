@@ -262,6 +262,10 @@ where
     /// Makes room for `additional` more entries. A large table does not pause for it: it starts to grow here and goes on
     /// with the next inserts.
     ///
+    /// The table does not grow by its load while these are inserted. Memory may still be asked for, and lacking it the insert fails as any: a
+    /// list of moves while a table grows or shrinks, up to four buckets where hashes crowd at the table's end, and a
+    /// larger table where so many hashes are crowded elsewhere that trails would be long.
+    ///
     /// # Panics
     /// If the table would be larger than the address space.
     pub fn reserve(&mut self, additional: usize) {

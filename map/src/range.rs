@@ -12,6 +12,9 @@ use core::hash::{BuildHasher, Hash};
 use core::ops::RangeInclusive;
 use std::vec;
 
+/// A map of one range has room for so many times its entries at most: as where it grows early by itself.
+const SPARSEST: usize = crate::raw::policy::EARLY_FLOOR;
+
 /// Neighbouring finalised hashes, never none.
 ///
 /// ```
@@ -141,6 +144,10 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, 
     /// Moves those entries of `other` here whose finalised hash, under its hasher, lies in `range`: a merge in bounded
     /// parts. For keys that are in both, its values replace ours. Memory for the entries on their way is O(the part).
     ///
+    /// Room is made as for a map that has as many entries in every other range of this size, 32 times the room of its entries at most: so the
+    /// parts of a map that is put together this way find room after the first, and a map of one range alone has short trails.
+    /// Where room is made, this takes time in proportion to the map, as `reserve` does.
+    ///
     /// # Panics
     /// If the table would be larger than the address space.
     pub fn merge_range<S2: BuildHasher, A2: Allocator, L2: Layout>(
@@ -148,8 +155,25 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, 
         other: &mut HashMap<K, V, S2, A2, L2>,
         range: HashRange,
     ) {
-        for (key, value) in other.drain_range(range) {
+        let moving = other.drain_range(range);
+        self.make_room_in(range, moving.len());
+        for (key, value) in moving {
             self.insert(key, value);
+        }
+    }
+
+    /// Room for `more` entries whose hashes all lie in `range`.
+    fn make_room_in(&mut self, range: HashRange, more: usize) {
+        let (first, last) = range.bounds().into_inner();
+        let hashes = u128::from(last - first) + 1;
+        let everywhere = ((more as u128) << 64).div_ceil(hashes);
+        let most = (self.len() + more).saturating_mul(SPARSEST) as u128;
+        let wanted = everywhere.min(most).max((self.len() + more) as u128) as usize;
+        if wanted > self.capacity() {
+            self.expect_more(wanted - self.len());
+            self.finish_growth();
+            let len = self.len() + more;
+            self.table.stay_sparse(len);
         }
     }
 

@@ -10,7 +10,7 @@ mod traits;
 
 pub use crate::raw::short::StrKey;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
-pub use iter::{Drain, IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
+pub use iter::{Drain, ExtractIf, IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
 
 use crate::hash::finalise;
 use crate::pages::Pages;
@@ -210,6 +210,15 @@ impl<V, S, A: Allocator, L: Layout> StrMap<V, S, A, L> {
         self.table.retain(|(key, value)| keep(key.as_str(), value));
     }
 
+    /// Takes out the entries for which `chosen` is true, one at a time as the iterator is asked. Entries that it did not
+    /// reach stay.
+    pub fn extract_if<F>(&mut self, chosen: F) -> ExtractIf<'_, V, F, L>
+    where
+        F: FnMut(&str, &mut V) -> bool,
+    {
+        ExtractIf { inner: self.table.extract(), chosen }
+    }
+
     /// Drops all entries and keeps the memory.
     pub fn clear(&mut self) {
         self.table.clear();
@@ -219,6 +228,10 @@ impl<V, S, A: Allocator, L: Layout> StrMap<V, S, A, L> {
 impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
     /// Makes room for `additional` more entries. A large table does not pause for it: it starts to grow here and goes on
     /// with the next inserts.
+    ///
+    /// The table does not grow by its load while these are inserted. Memory may still be asked for, and lacking it the insert fails as any: a
+    /// list of moves while a table grows or shrinks, up to four buckets where hashes crowd at the table's end, and a
+    /// larger table where so many hashes are crowded elsewhere that trails would be long.
     ///
     /// # Panics
     /// If the table would be larger than the address space.
@@ -340,7 +353,7 @@ impl<V, S: BuildHasher, A: Allocator, L: Layout> StrMap<V, S, A, L> {
 
     /// `key` ready for comparison, and its hash.
     #[inline(always)]
-    fn ask<'q>(&self, key: &'q str) -> (u64, Asked<'q>) {
+    pub(crate) fn ask<'q>(&self, key: &'q str) -> (u64, Asked<'q>) {
         let hash = hash_of(&self.build, key);
         (hash, Asked::new(key, hash))
     }

@@ -2,8 +2,10 @@
 //!
 //! Owned by `map.rs`. Invariant: no trait does more than its namesake on std's map.
 
+use crate::hash_table::HashTable;
 use crate::map::HashMap;
 use crate::raw::layout::Layout;
+use crate::str_map::StrMap;
 use allocator_api2::alloc::Allocator;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
@@ -117,6 +119,25 @@ where
     K: UnwindSafe,
     V: UnwindSafe,
     S: UnwindSafe,
+    A: Allocator + UnwindSafe,
+    L: Layout,
+{
+}
+
+/// As for [`HashMap`].
+impl<V, S, A, L> UnwindSafe for StrMap<V, S, A, L>
+where
+    V: UnwindSafe,
+    S: UnwindSafe,
+    A: Allocator + UnwindSafe,
+    L: Layout,
+{
+}
+
+/// As for [`HashMap`].
+impl<T, A, L> UnwindSafe for HashTable<T, A, L>
+where
+    T: UnwindSafe,
     A: Allocator + UnwindSafe,
     L: Layout,
 {

@@ -6,7 +6,7 @@
 
 mod common;
 
-use bucketmask_map::{Blocks, HashMap, Inline, Layout, Split, StrMap, Tiny};
+use bucketmask_map::{Blocks, HashMap, HashRange, Inline, Layout, Split, StrMap, Tiny};
 use common::{By, MIXED, Seeded};
 use std::cell::Cell;
 
@@ -169,12 +169,46 @@ fn a_table_that_grew_early_does_not_shrink_at_the_first_removal() {
     assert!(part.stats().homes < homes / 4, "{} homes for 500 entries", part.stats().homes);
 }
 
+/// A part of a map is moved without growing on the way, whether it becomes a map of its own or one of several parts.
+#[test]
+fn parts_of_a_map_are_moved_in_one_go() {
+    let mut source = HashMap::with_hasher(COUNTED);
+    (0..200_000u64).for_each(|key| _ = source.insert(key, key));
+    let parts = HashRange::ALL.split(16);
+    let mut most = 0;
+    let mut shards: Vec<_> = parts
+        .clone()
+        .map(|range| {
+            let mut shard = HashMap::with_hasher(COUNTED);
+            // Once where it is taken out, once where it is put in, and a few for trails.
+            most = most.max(hashed(|| shard.merge_range(&mut source, range)));
+            shard
+        })
+        .collect();
+    assert!(source.is_empty() && most < 3 * 200_000 / 16, "{most} hashes for a sixteenth of 200,000 entries");
+    for shard in &mut shards {
+        shard.check();
+        assert!(shard.stats().longest_trail < 16, "{:?}", shard.stats());
+        let homes = shard.stats().homes;
+        let key = *shard.keys().next().unwrap();
+        shard.remove(&key);
+        assert_eq!(shard.stats().homes, homes, "a removal undid it");
+        shard.insert(key, key);
+    }
+    let mut whole = HashMap::with_hasher(COUNTED);
+    let count =
+        hashed(|| shards.iter_mut().zip(parts).for_each(|(shard, range)| whole.merge_range(shard, range)));
+    whole.check();
+    assert_eq!(whole.len(), 200_000);
+    assert!(count < 3 * 200_000, "{count} hashes for 200,000 entries");
+}
+
 /// Bytes an entry of 16 bytes, at sizes up to 8 million: three octaves in which a table is flat, and below, where it buys
 /// speed with memory, no more than docs/map.md says.
 #[test]
 fn bytes_an_entry_stay_flat() {
     // A slot and its share of head and mask are 17.3 bytes; a flat table is between 12/14 and 10/14 full.
-    const MOST: [(usize, f64); 3] = [(50_000, 51.0), (710_000, 31.0), (usize::MAX, 24.5)];
+    const MOST: [(usize, f64); 3] = [(50_000, 52.0), (710_000, 31.0), (usize::MAX, 24.5)];
     // 0.80 of hashbrown's mean over an octave: 17 bytes a slot, 7/8 full when full, 1.44 times as much in the mean.
     const MEAN: f64 = 0.80 * 17.0 / 0.875 * std::f64::consts::LOG2_E;
     let mut map = HashMap::with_hasher(MIXED);

@@ -7,7 +7,7 @@
 mod common;
 
 use bucketmask_gc::{Arena, Collect, Gc, RefLock, Rootable, Walk};
-use bucketmask_map::{GcMap, HashMap, HashSet};
+use bucketmask_map::{GcMap, HashMap, HashSet, HashTable};
 use common::{ALL_HASHERS, By, MIXED, Seeded};
 use std::cell::Cell;
 use std::collections::HashMap as Model;
@@ -185,4 +185,19 @@ fn a_dead_map_gives_back_its_table_and_its_values() {
     arena.mutate(|mc, held| *held.unlock(mc).borrow_mut() = None);
     arena.finish_cycle();
     assert_eq!(drops.get(), 300);
+}
+
+#[test]
+fn a_table_of_pointers_is_traced() {
+    let hash = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut arena = Arena::<Rootable![RefLock<HashTable<Gc<'_, u64>>>]>::new(|mc| {
+        let mut table = HashTable::new();
+        for number in 0..3000 {
+            table.insert_unique(hash(number), Gc::new(mc, number), |held| hash(**held));
+        }
+        RefLock::new(table)
+    });
+    arena.finish_cycle();
+    assert_eq!(arena.metrics().total_gc_count(), 3000);
+    arena.mutate(|_, table| assert!(table.borrow().find(hash(7), |held| **held == 7).is_some()));
 }

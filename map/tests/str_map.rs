@@ -14,6 +14,10 @@ use std::collections::{BTreeMap, HashMap as Model};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+static_assertions::assert_impl_all!(StrMap<u8>: std::panic::UnwindSafe, std::panic::RefUnwindSafe);
+static_assertions::assert_impl_all!(bucketmask_map::HashTable<u8>: std::panic::UnwindSafe, std::panic::RefUnwindSafe);
+static_assertions::assert_not_impl_any!(StrMap<&'static mut u8>: std::panic::UnwindSafe);
+
 type Map<V, L> = StrMap<V, By, Pages, L>;
 
 /// Lengths on both sides of every boundary: of words, of the short form, of what was tried in its place.
@@ -445,4 +449,39 @@ fn cursors_visit_every_string_that_stays_once() {
         cursor = next;
     }
     assert_eq!(count, map.len());
+}
+
+#[test]
+fn what_is_chosen_is_taken_out_and_the_rest_stays() {
+    let mut map: StrMap<u32> = (0..2000u32).map(|number| (number.to_string(), number)).collect();
+    let mut taken: Vec<u32> = map
+        .extract_if(|key, value| {
+            assert_eq!(key, value.to_string());
+            *value % 3 == 0
+        })
+        .inspect(|(key, value)| assert_eq!(key.as_str(), value.to_string()))
+        .map(|(_, value)| value)
+        .collect();
+    taken.sort_unstable();
+    assert!(taken.into_iter().eq((0..2000).step_by(3)));
+    map.check();
+    assert_eq!(map.len(), 1333);
+    assert!((0..2000u32).all(|number| map.contains_key(&number.to_string()) == (number % 3 != 0)));
+    // An extraction that is dropped takes out no more.
+    assert_eq!(map.extract_if(|_, _| true).take(10).count(), 10);
+    assert_eq!(map.len(), 1323);
+}
+
+#[test]
+fn values_of_several_keys_are_lent_at_once_but_not_twice() {
+    let long = "a key that does not fit into a slot of the table";
+    let mut map = StrMap::from([("a", 1), ("b", 2), (long, 3)]);
+    if let [Some(a), None, Some(c)] = map.get_disjoint_mut(["a", "nobody", long]) {
+        std::mem::swap(a, c);
+    }
+    assert_eq!((map["a"], map["b"], map[long]), (3, 2, 1));
+    let twice = catch_unwind(AssertUnwindSafe(|| {
+        map.get_disjoint_mut([long, "b", long]);
+    }));
+    assert!(twice.is_err());
 }

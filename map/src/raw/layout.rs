@@ -182,8 +182,8 @@ pub trait Layout: 'static {
     /// Tables of this many bytes and more grow in place; smaller ones are copied.
     #[doc(hidden)]
     const ELASTIC_BYTES: usize = 64 << 10;
-    /// Tables that start with this many bytes lie in reserved ranges, and tables that grow to a quarter of it; smaller ones in
-    /// blocks, which allocators hand out warm. What a growing table takes along is copied in one go, hence the quarter.
+    /// Tables that start with this many bytes lie in reserved ranges, and tables that grow to an eighth of it; smaller ones in
+    /// blocks, which allocators hand out warm. What a growing table takes along is copied in one go, hence the eighth.
     #[doc(hidden)]
     const RANGE_BYTES: usize = 1 << 20;
     /// Reserved room, in multiples of the size a table has when it moves in. 0: no reserved ranges at all.

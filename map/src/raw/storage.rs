@@ -91,7 +91,7 @@ impl Storage {
         buckets: usize,
         purpose: Purpose,
     ) -> Result<Self, TryReserveError> {
-        let least = if purpose == Purpose::Growth { L::RANGE_BYTES / 4 } else { L::RANGE_BYTES };
+        let least = if purpose == Purpose::Growth { L::RANGE_BYTES / 8 } else { L::RANGE_BYTES };
         let exact =
             L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
         if has_ranges::<A>() && exact.bytes >= least {

@@ -339,6 +339,13 @@ impl<T, L: Layout> Bare<T, L> {
         if self.storage.is_range() { next_in_range(homes) } else { next_in_block(homes) }
     }
 
+    /// The table is larger than its entries, about `len`, need for the sake of short trails: it does not shrink before half of them
+    /// have gone.
+    pub(crate) fn stay_sparse(&mut self, len: usize) {
+        self.care.sparse_from = len / 2;
+        self.set_trigger();
+    }
+
     /// The table holds `len` entries without growing, and keeps room for them when it shrinks by itself.
     pub(crate) fn promise(&mut self, len: usize) {
         self.care.promised = self.care.promised.max(len);

@@ -4,6 +4,7 @@
 
 use super::{StrKey, StrMap};
 use crate::pages::Pages;
+use crate::raw::extract::Extract;
 use crate::raw::layout::{Auto, Layout};
 use crate::raw::walk;
 use allocator_api2::alloc::Allocator;
@@ -53,6 +54,35 @@ pub struct IntoKeys<V, A: Allocator = Pages, L: Layout = Auto> {
 /// Values of a map, owned: [`StrMap::into_values`].
 pub struct IntoValues<V, A: Allocator = Pages, L: Layout = Auto> {
     pub(super) inner: IntoIter<V, A, L>,
+}
+
+/// Entries that a predicate takes out: [`StrMap::extract_if`].
+#[must_use = "an extraction takes out nothing before it is asked"]
+pub struct ExtractIf<'a, V, F, L: Layout = Auto> {
+    pub(super) inner: Extract<'a, (StrKey, V), L>,
+    pub(super) chosen: F,
+}
+
+impl<V, F: FnMut(&str, &mut V) -> bool, L: Layout> Iterator for ExtractIf<'_, V, F, L> {
+    type Item = (StrKey, V);
+
+    #[inline]
+    fn next(&mut self) -> Option<(StrKey, V)> {
+        let chosen = &mut self.chosen;
+        self.inner.next(|(key, value)| chosen(key.as_str(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.inner.left()))
+    }
+}
+
+impl<V, F: FnMut(&str, &mut V) -> bool, L: Layout> FusedIterator for ExtractIf<'_, V, F, L> {}
+
+impl<V, F, L: Layout> fmt::Debug for ExtractIf<'_, V, F, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtractIf").finish_non_exhaustive()
+    }
 }
 
 /// What all iterators have in common: the item, what to do with the inner item to make it, and what is left to show.

@@ -6,7 +6,7 @@
 //! Invariant: after a program the subject's own invariants hold, and its allocator has everything back.
 
 use crate::common::{ALL_HASHERS, By};
-use bucketmask_map::{AllocError, Allocator, Auto, Inline, Layout, Pages, Split, Tiny};
+use bucketmask_map::{AllocError, Allocator, Auto, Blocks, Inline, Layout, Pages, Scrubbed, Split, Tiny};
 use std::alloc::Layout as Block;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -17,7 +17,7 @@ mod sets;
 mod tables;
 
 /// Ways to run a program: allocators and layouts.
-pub(crate) const MODES: usize = 7;
+pub(crate) const MODES: usize = 10;
 
 /// The rest of a program.
 pub(crate) struct Bytes<'a>(&'a [u8]);
@@ -82,7 +82,7 @@ pub(crate) fn run(bytes: &[u8]) {
 
 /// Runs a program in mode `mode`.
 pub(crate) fn run_in(mode: usize, bytes: &[u8]) {
-    // A foreign allocator has no ranges, so these are the modes in blocks, too. `Auto` is `Split` for these entries.
+    // A foreign allocator has no ranges, so these are modes in blocks, too. `Auto` is `Split` for these entries.
     match mode {
         0 => drive::<Pages, Auto>(bytes, &Pages),
         1 => drive::<Pages, Inline>(bytes, &Pages),
@@ -90,7 +90,10 @@ pub(crate) fn run_in(mode: usize, bytes: &[u8]) {
         3 => drive::<Pages, Tiny<Inline>>(bytes, &Pages),
         4 => counted::<Auto>(bytes),
         5 => counted::<Tiny<Split>>(bytes),
-        _ => counted::<Tiny<Inline>>(bytes),
+        6 => counted::<Tiny<Inline>>(bytes),
+        7 => drive::<Pages, Tiny<Blocks<Split>>>(bytes, &Pages),
+        8 => drive::<Pages, Tiny<Blocks<Inline>>>(bytes, &Pages),
+        _ => drive::<Pages, Tiny<Scrubbed<Split>>>(bytes, &Pages),
     }
 }
 
