@@ -1,11 +1,21 @@
 //! The binary `bucketmask`, as a library so that its parts can be tested: the end-to-end report, the scan bench,
 //! the allocator benches, and the records of figures that they write.
 //!
-//! From the outside in: `cli.rs` (what can be asked); `report.rs` with `child.rs`, `protocol.rs` and `worker.rs` (one
-//! program, two processes) and `program.rs` over `engine.rs` (what the program is); `scan.rs` (what a collection
-//! costs); `classic.rs` (one entry a line against records); `numa.rs` (where memory is); `alloc.rs` and `frag.rs` over `contest.rs` (rounds on several allocators),
-//! `workload.rs` (what is run) and `peer.rs` (on what); `map.rs` (our map against others); `concurrent.rs` (the concurrent map against others), `visibility.rs` (what readers of the concurrent map see); `record.rs` and `sample.rs` (figures); `pages.rs` (the tables made from records); `compare.rs` (two records). `installed.rs` is the allocator
-//! under it all.
+//! From the outside in, what can be asked (`cli.rs`) and what answers:
+//!
+//! | subcommand | modules |
+//! |---|---|
+//! | `report` | `report.rs`, `child.rs`, `protocol.rs`, `worker.rs` (one program, two processes); `program.rs` over `engine.rs` (what the program is) |
+//! | `scan`, `gc` | `scan.rs` (what a collection costs); `gc.rs` (trees, lists and programs on several collectors) |
+//! | `classic` | `classic.rs` (one entry a line against records) |
+//! | `numa` | `numa.rs` (where memory is) |
+//! | `alloc`, `frag` | `alloc.rs`, `frag.rs` over `contest.rs` (rounds on several allocators), `workload.rs` (what is run), `peer.rs` (on what); `replay.rs` (a recorded program) |
+//! | `map` | `map.rs` (our map against others) |
+//! | `concurrent`, `visibility` | `concurrent.rs` (maps that threads share), `visibility.rs` (what their readers see) |
+//! | `table`, `compare` | `pages.rs` (the tables made from records), `compare.rs` (two records) |
+//!
+//! Below them `record.rs`, `sample.rs` and `targets.rs` (figures and what was asked for), `machine.rs` (what they were measured on), and
+//! `installed.rs`, the allocator under it all.
 #![deny(unsafe_code)]
 
 pub mod alloc;
