@@ -29,19 +29,24 @@ const OFF: usize = 4;
 /// How far apart two writers' buckets are.
 const DISTANCES: [(&str, usize); 3] = [("one", 0), ("neighbouring", 1), ("distant", FAR)];
 
+/// Keys looked through for one with a given home, at most.
+const MOST: u64 = 1 << 24;
+
 /// Two keys whose homes are `distance` apart, in a map of a few hundred.
 fn keys(map: &Ours, distance: usize) -> [u64; 2] {
     let home = |key: &u64| map.0.mark_of(key).0;
-    let first = (0..).find(|key| home(key) == 1).expect("some key is at home there");
-    let second = (first + 1..).find(|key| home(key) == 1 + distance).expect("some key is at home there");
-    [first, second]
+    let after = |least: u64, wanted| (least..MOST).find(|key| home(key) == wanted).expect("some key is at home there");
+    let first = after(0, 1);
+    [first, after(first + 1, 1 + distance)]
 }
 
 /// Nanoseconds of a replacement, two threads at a key each.
 fn in_the_map(distance: usize, ops: u64) -> f64 {
     let map = Ours::with_capacity(4000);
     let keys = keys(&map, distance);
-    keys.iter().for_each(|&key| map.insert(key, 0));
+    for key in keys {
+        map.insert(key, 0);
+    }
     together(2, ops, |thread| {
         (0..ops).for_each(|value| map.insert(keys[thread], value));
         0

@@ -36,7 +36,7 @@ fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
             return done;
         }
         tries += 1;
-        if tries % 64 == 0 {
+        if tries.is_multiple_of(64) {
             thread::yield_now();
         } else {
             std::hint::spin_loop();
