@@ -35,7 +35,9 @@ const MOST: u64 = 1 << 24;
 /// Two keys whose homes are `distance` apart, in a map of a few hundred.
 fn keys(map: &Ours, distance: usize) -> [u64; 2] {
     let home = |key: &u64| map.0.mark_of(key).0;
-    let after = |least: u64, wanted| (least..MOST).find(|key| home(key) == wanted).expect("some key is at home there");
+    let after = |least: u64, wanted| {
+        (least..MOST).find(|key| home(key) == wanted).expect("some key is at home there")
+    };
     let first = after(0, 1);
     [first, after(first + 1, 1 + distance)]
 }
