@@ -385,7 +385,7 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// The last bucket of the trails that pass `bucket`.
     pub(crate) fn trail_end(&self, mut bucket: usize) -> usize {
-        // SAFETY: open buckets; the last one's count is 0.
+        // SAFETY: open buckets; nothing has passed the last one.
         while unsafe { self.passes(bucket) }.any() {
             bucket += 1;
         }
