@@ -73,6 +73,7 @@ each_layout! {
     a_hasher_that_panics_changes_nothing
     retain_leaves_counts_that_are_repaired
     an_emptied_table_copies_exactly
+    a_long_trail_is_forgotten_with_its_home
 }
 
 fn every_watermark<L: Layout>() {
@@ -320,4 +321,32 @@ fn an_emptied_table_copies_exactly<L: Layout>() {
     assert_eq!(emptied.buckets, source.buckets);
     emptied.clone_from_with(&source, |key| *key).expect("memory");
     assert_holds(&emptied, &BTreeSet::from([7]), crowded);
+}
+
+/// The last insert met a long trail, whose home is gone when the next one comes.
+fn a_long_trail_is_forgotten_with_its_home<L: Layout>() {
+    // Keys over 2^32 are their own hashes.
+    let hash = |key: &u64| if *key >> 32 == 0 { finalise(*key) } else { *key };
+    let mut table = Table::<L>::new_in(Pages);
+    let mut keys: BTreeSet<u64> = (0..20_000).collect();
+    keys.iter().for_each(|key| insert(&mut table, *key, hash));
+    while table.migrate_step(hash) {}
+    while table.care.crowded.is_none() {
+        let key = u64::MAX - keys.len() as u64;
+        insert(&mut table, key, hash);
+        keys.insert(key);
+    }
+    let far = table.care.crowded.expect("a long trail");
+    for key in keys.iter().skip(100).copied().collect::<Vec<u64>>() {
+        assert_eq!(table.remove(hash(&key), |held| *held == key, hash), Some(key));
+        keys.remove(&key);
+        table.ebb(hash);
+    }
+    while table.migrate_step(hash) {}
+    assert!(table.buckets < far || !table.storage.is_range(), "the table shrinks");
+    for key in 20_000..20_200 {
+        insert(&mut table, key, hash);
+        keys.insert(key);
+    }
+    assert_holds(&table, &keys, hash);
 }

@@ -35,7 +35,7 @@ pub(crate) struct Care {
     pub(crate) unswept: usize,
     /// Removals that may have left marks of what they had passed.
     pub(crate) stale: usize,
-    /// Home of an entry that was placed far away.
+    /// Home of an entry that was placed far away, under the present size.
     pub(crate) crowded: Option<usize>,
     /// Length below which early growth is not considered: it could not help the last time.
     pub(crate) calm_until: usize,
