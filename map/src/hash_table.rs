@@ -241,8 +241,8 @@ impl<T, A: Allocator, L: Layout> HashTable<T, A, L> {
         IterHashMut { inner: self.raw.matches_mut(finalise(hash)) }
     }
 
-    /// Keeps the entries for which `keep` is true. O(entries), by masks. Without a hasher, overflow counts may stay higher
-    /// than needed; a later insert repairs them when that pays.
+    /// Keeps the entries for which `keep` is true. O(entries), by masks. Without a hasher, marks of what has overflowed
+    /// may stay; a later insert repairs them when that pays.
     pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
         self.raw.retain(keep);
     }

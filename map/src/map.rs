@@ -228,8 +228,8 @@ impl<K, V, S, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
         Drain { inner: self.table.drain() }
     }
 
-    /// Keeps the entries for which `keep` is true. O(entries), by masks. It has no hasher, so overflow counts may stay
-    /// higher than needed; a later insert repairs them when that pays.
+    /// Keeps the entries for which `keep` is true. O(entries), by masks. It has no hasher, so marks of what has
+    /// overflowed may stay; a later insert repairs them when that pays.
     pub fn retain<F>(&mut self, mut keep: F)
     where
         F: FnMut(&K, &mut V) -> bool,
@@ -238,7 +238,7 @@ impl<K, V, S, A: Allocator, L: Layout> HashMap<K, V, S, A, L> {
     }
 
     /// Takes out the entries for which `chosen` is true, one at a time as the iterator is asked. Entries that it did not
-    /// reach stay. Overflow counts as for [`retain`](Self::retain).
+    /// reach stay. Marks of what has overflowed as for [`retain`](Self::retain).
     pub fn extract_if<F>(&mut self, chosen: F) -> ExtractIf<'_, K, V, F, L>
     where
         F: FnMut(&K, &mut V) -> bool,

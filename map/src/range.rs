@@ -78,8 +78,8 @@ impl<K: Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, A, L>
         })
     }
 
-    /// Keeps, of the entries whose finalised hash lies in `range`, those for which `keep` is true; others stay. It has the
-    /// hasher, so overflow counts stay exact.
+    /// Keeps, of the entries whose finalised hash lies in `range`, those for which `keep` is true; others stay. Marks of what
+    /// has overflowed as for [`retain`](HashMap::retain).
     pub fn retain_range(&mut self, range: HashRange, mut keep: impl FnMut(&K, &mut V) -> bool) {
         let build = &self.build;
         let hash = |(key, _): &(K, V)| hash_of(build, key);

@@ -25,7 +25,7 @@ pub struct TableStats {
     pub live: usize,
     /// Words that an iteration or a collection reads to find them.
     pub mask_words: usize,
-    /// Most buckets in a row whose overflow count is not zero: a bound on what a miss reads.
+    /// Most buckets in a row that entries have passed: a bound on what a miss reads.
     pub longest_trail: usize,
     /// Bytes of the table's memory.
     pub bytes: usize,

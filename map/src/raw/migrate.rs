@@ -60,6 +60,8 @@ impl<T, L: Layout> Bare<T, L> {
         self.care.shrinking = false;
         self.care.frontier = self.lower;
         self.care.touched = [self.buckets; 2];
+        // A home of the size that is left.
+        self.care.crowded = None;
         self.trigger = 0;
     }
 
@@ -70,6 +72,8 @@ impl<T, L: Layout> Bare<T, L> {
         self.care.target = homes;
         self.care.shrinking = true;
         self.care.frontier = 0;
+        // A home of the size that is left, and perhaps among the buckets that are given up.
+        self.care.crowded = None;
         self.trigger = 0;
     }
 

@@ -191,7 +191,7 @@ impl<T, L: Layout> Bare<T, L> {
         }
     }
 
-    /// Keeps, of the entries whose hash lies in `hashes`, those that `keep` accepts. Counts stay exact.
+    /// Keeps, of the entries whose hash lies in `hashes`, those that `keep` accepts. Marks of what passed may stay.
     pub(crate) fn retain_within(
         &mut self,
         hashes: &RangeInclusive<u64>,
@@ -214,7 +214,7 @@ impl<T, L: Layout> Bare<T, L> {
         self.set_trigger();
     }
 
-    /// Moves the entries whose hash lies in `hashes` to the end of `taken`. Counts stay exact.
+    /// Moves the entries whose hash lies in `hashes` to the end of `taken`. Marks of what passed may stay.
     pub(crate) fn take_within(
         &mut self,
         hashes: &RangeInclusive<u64>,

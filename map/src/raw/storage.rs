@@ -112,32 +112,41 @@ impl Storage {
 
     /// A range with as much of the wanted room as there is, opened for `buckets` buckets.
     fn reserve<T, L: Layout>(buckets: usize, bytes: usize, purpose: Purpose) -> Option<Self> {
-        let entry = Block::new::<T>();
+        let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
+        let may_be_warm = !L::SCRUB && purpose == Purpose::Start;
         let mut factor = L::ROOM;
         while factor > 0 {
             let wanted = bytes.checked_mul(factor).and_then(|wanted| wanted.checked_add(4 * OS_PAGE));
-            let warm =
-                || if L::SCRUB || purpose != Purpose::Start { None } else { Range::reserve_warm(wanted?) };
-            let reserve = if L::ROOM >= 16 { Range::reserve_ample } else { Range::reserve };
-            if let Some(range) = warm().or_else(|| reserve(wanted?)) {
-                let unit = if range.room() >= LARGE { HUGE_PAGE } else { OS_PAGE };
-                let room =
-                    if L::ROOM >= 16 { rooms::<L>(entry, range.room(), unit) } else { buckets * factor };
-                let plan = L::Geometry::plan(entry, room, unit)?;
-                let fits = room >= buckets && plan.bytes <= range.room();
-                if fits && (range.base().addr().get() & (plan.align - 1)) == 0 {
-                    keep_warm(&range, L::Geometry::extents(entry, &plan, buckets));
-                    let mut storage = Self { base: range.base(), source: Source::Range(range), plan, room };
-                    let opened = storage.open::<T, L>(0, buckets);
-                    if opened && purpose == Purpose::Start {
-                        storage.prefer_huge_pages::<T, L>(buckets);
-                    }
-                    return opened.then_some(storage);
-                }
+            let fits = |range| Self::in_range::<T, L>(range, buckets, buckets * factor, purpose);
+            let warm = wanted.filter(|_| may_be_warm).and_then(Range::reserve_warm).and_then(fits);
+            let storage = warm.or_else(|| wanted.and_then(reserve).and_then(fits));
+            if storage.is_some() {
+                return storage;
             }
             factor /= 2;
         }
         None
+    }
+
+    /// `range`, opened for `buckets` buckets, with room for `room` of them, or in layouts with ample room for as many as fit.
+    fn in_range<T, L: Layout>(range: Range, buckets: usize, room: usize, purpose: Purpose) -> Option<Self> {
+        let entry = Block::new::<T>();
+        let unit = if range.room() >= LARGE { HUGE_PAGE } else { OS_PAGE };
+        let room = if L::ROOM >= 16 { rooms::<L>(entry, range.room(), unit) } else { room };
+        let plan = L::Geometry::plan(entry, room, unit)?;
+        let fits = room >= buckets && plan.bytes <= range.room();
+        if !fits || (range.base().addr().get() & (plan.align - 1)) != 0 {
+            return None;
+        }
+        if !keep_warm(&range, L::Geometry::extents(entry, &plan, buckets)) {
+            return None;
+        }
+        let mut storage = Self { base: range.base(), source: Source::Range(range), plan, room };
+        let opened = storage.open::<T, L>(0, buckets);
+        if opened && purpose == Purpose::Start {
+            storage.prefer_huge_pages::<T, L>(buckets);
+        }
+        opened.then_some(storage)
     }
 
     /// Asks for huge pages behind the first `buckets` buckets. Only for tables that start large: where memory is short, the
@@ -233,9 +242,11 @@ impl Storage {
 }
 
 /// Of what is open of a range that another table left: closes all that is not among these zones, of which the last are slots, and
-/// blanks the others, up to the end of their last OS page.
-fn keep_warm(range: &Range, zones: [Extent; 4]) {
+/// blanks the others, up to the end of their last OS page. False: some of it cannot be closed, as memory that the program has
+/// locked, and would not read as zero when the table grows into it.
+fn keep_warm(range: &Range, zones: [Extent; 4]) -> bool {
     let ends = |(start, len): Extent| (start, (start + len).next_multiple_of(OS_PAGE));
+    let mut kept_bytes = 0;
     for (first, len) in range.open_parts() {
         let end = first + len;
         let mut from = first;
@@ -245,6 +256,7 @@ fn keep_warm(range: &Range, zones: [Extent; 4]) {
             let (start, stop) = (start.max(from), stop.min(end));
             if start < stop {
                 range.close(from, start - from);
+                kept_bytes += stop - start;
                 from = stop;
             }
         }
@@ -257,6 +269,7 @@ fn keep_warm(range: &Range, zones: [Extent; 4]) {
             }
         }
     }
+    range.opened() == kept_bytes
 }
 
 /// Whether tables of this allocator may use reserved ranges: those of [`Pages`] only, whose memory ranges are of.

@@ -168,7 +168,10 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// Whether heads lie in a row and so many words are marked that it is quicker to wipe all of them in one go.
     fn is_mostly_marked(&self) -> bool {
-        // SAFETY: addresses in the table's memory, or just behind its only bucket; and the summary of all words.
+        if self.buckets < 2 {
+            return false;
+        }
+        // SAFETY: addresses in the table's memory, and the summary of all words.
         unsafe {
             let stride = L::Geometry::head(&self.zones, 1).addr() - L::Geometry::head(&self.zones, 0).addr();
             let mut summary =

@@ -72,6 +72,8 @@ each_layout! {
     copies_in_hash_order
     a_hasher_that_panics_changes_nothing
     retain_leaves_counts_that_are_repaired
+    an_emptied_table_copies_exactly
+    a_long_trail_is_forgotten_with_its_home
 }
 
 fn every_watermark<L: Layout>() {
@@ -301,4 +303,50 @@ fn retain_leaves_counts_that_are_repaired<L: Layout>() {
     assert_holds(&table, &keys, hash);
     table.retain(|_| false);
     assert_eq!((table.len, table.stats().longest_trail), (0, 0));
+}
+
+/// Marks of what had passed go with the entries, though these were taken out one by one and without a hasher.
+fn an_emptied_table_copies_exactly<L: Layout>() {
+    let crowded = |key: &u64| finalise(*key / 40);
+    let (mut emptied, mut source) = (allocate::<L>(20, 2), allocate::<L>(20, 2));
+    for key in 0..200 {
+        emptied.place(crowded(&key), key).expect("memory");
+    }
+    for key in 0..200 {
+        let held = emptied.occupied(crowded(&key), |held| *held == key);
+        assert_eq!(held.map(super::cell::Occupied::remove).ok(), Some(key));
+    }
+    assert!(emptied.len == 0 && emptied.stats().longest_trail > 0, "marks are left");
+    source.place(crowded(&7), 7).expect("memory");
+    assert_eq!(emptied.buckets, source.buckets);
+    emptied.clone_from_with(&source, |key| *key).expect("memory");
+    assert_holds(&emptied, &BTreeSet::from([7]), crowded);
+}
+
+/// The last insert met a long trail, whose home is gone when the next one comes.
+fn a_long_trail_is_forgotten_with_its_home<L: Layout>() {
+    // Keys over 2^32 are their own hashes.
+    let hash = |key: &u64| if *key >> 32 == 0 { finalise(*key) } else { *key };
+    let mut table = Table::<L>::new_in(Pages);
+    let mut keys: BTreeSet<u64> = (0..20_000).collect();
+    keys.iter().for_each(|key| insert(&mut table, *key, hash));
+    while table.migrate_step(hash) {}
+    while table.care.crowded.is_none() {
+        let key = u64::MAX - keys.len() as u64;
+        insert(&mut table, key, hash);
+        keys.insert(key);
+    }
+    let far = table.care.crowded.expect("a long trail");
+    for key in keys.iter().skip(100).copied().collect::<Vec<u64>>() {
+        assert_eq!(table.remove(hash(&key), |held| *held == key, hash), Some(key));
+        keys.remove(&key);
+        table.ebb(hash);
+    }
+    while table.migrate_step(hash) {}
+    assert!(table.buckets < far || !table.storage.is_range(), "the table shrinks");
+    for key in 20_000..20_200 {
+        insert(&mut table, key, hash);
+        keys.insert(key);
+    }
+    assert_holds(&table, &keys, hash);
 }

@@ -35,7 +35,7 @@ pub(crate) struct Care {
     pub(crate) unswept: usize,
     /// Removals that may have left marks of what they had passed.
     pub(crate) stale: usize,
-    /// Home of an entry that was placed far away.
+    /// Home of an entry that was placed far away, under the present size.
     pub(crate) crowded: Option<usize>,
     /// Length below which early growth is not considered: it could not help the last time.
     pub(crate) calm_until: usize,
@@ -385,7 +385,7 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// The last bucket of the trails that pass `bucket`.
     pub(crate) fn trail_end(&self, mut bucket: usize) -> usize {
-        // SAFETY: open buckets; the last one's count is 0.
+        // SAFETY: open buckets; nothing has passed the last one.
         while unsafe { self.passes(bucket) }.any() {
             bucket += 1;
         }

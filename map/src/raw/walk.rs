@@ -266,7 +266,9 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// Drops all entries and keeps the memory.
     pub(crate) fn clear(&mut self) {
-        if self.len == 0 {
+        // Where the last entries left one by one and without a hasher, marks of what they had passed may be left.
+        let is_exact = self.care.stale == 0 && self.care.unswept == 0;
+        if self.len == 0 && is_exact {
             return;
         }
         drop(Emptied(self));
