@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use lock_api::RawMutex;
 
+use crate::events;
 use crate::node::INSTALLED;
 use crate::parked::PARKED;
 use crate::range::LIVE;
@@ -66,6 +67,8 @@ extern "C" fn release() {
 
 extern "C" fn release_in_child() {
     purger::forget_thread();
+    events::mem::forget();
+    events::aggregator::forget();
     // SAFETY: held since `hold`; the child has one thread.
     unsafe { recorder::forget() };
     release();

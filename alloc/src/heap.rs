@@ -20,6 +20,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 use crate::class::{self, CLASSES, ClassIdx, SMALL_SIZES};
+use crate::events::mem::{self as events, Teller};
 use crate::fault::{Fault, fatal};
 use crate::list::Pages;
 use crate::medium;
@@ -58,9 +59,12 @@ pub(crate) struct Heap {
     /// window's counters are, by one thread.
     crossed: [AtomicU64; MAX_NODES],
     /// Blocks of other heaps that this heap's threads freed, and what that cost in atomic
-    /// read-modify-writes, on both sides.
+    /// read-modify-writes: those that release, to send, and those that acquire, to drain.
     remote_frees: AtomicU64,
-    atomics: AtomicU64,
+    releases: AtomicU64,
+    acquires: AtomicU64,
+    /// How the heap tells what it does, where it is asked to.
+    teller: Teller,
     /// Links of the registry.
     pub(crate) next_made: AtomicPtr<Heap>,
     pub(crate) next_idle: AtomicPtr<Heap>,
@@ -108,6 +112,7 @@ impl Heap {
             }
             (&raw mut (*heap).front.is_heap).write(true);
             (&raw mut (*heap).region).write(RegionView::new());
+            (&raw mut (*heap).teller).write(Teller::new());
             &*heap
         }
     }
@@ -252,10 +257,24 @@ impl Heap {
         }
         self.front.known.forget_all();
         for pages in &self.pages {
-            pages.drain_empty(pages::give);
+            pages.drain_empty(|page| self.give(page));
         }
         self.medium.flush();
         self.knows_large.store(false, Ordering::Relaxed);
+        self.part();
+    }
+
+    /// Tells of a slow path, where it is asked to.
+    #[inline(always)]
+    fn tell(&self, kind: events::Kind, values: impl FnOnce() -> [u64; 4]) {
+        if events::is_on() {
+            self.teller.tell(kind, values());
+        }
+    }
+
+    /// The heap's thread ends.
+    pub(crate) fn part(&self) {
+        self.teller.part(self.mail());
     }
 
     /// Says which node the heap's thread is on.

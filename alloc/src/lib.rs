@@ -31,6 +31,7 @@
 //!                                                gate                which keep mimalloc out
 //!                                                site                where blocks were made (`checked`)
 //!                                                trace               what was asked for, in a file
+//!                                                events              what was done, as lines (`BUCKETMASK_TRACE`)
 //! mask         BucketMask, the ground floor      sync                orderings as types, ring and channel
 //! ```
 //!
@@ -43,6 +44,8 @@ pub mod mask;
 pub mod raw;
 
 mod class;
+#[doc(hidden)]
+pub mod events;
 mod fault;
 mod fork;
 #[cfg(feature = "frames")]

@@ -15,6 +15,7 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::class::SMALLEST_PAGE;
+use crate::events::mem as events;
 use crate::granule::Kind;
 use crate::holes::Holes;
 use crate::lock::FutexMutex;
@@ -68,6 +69,9 @@ pub(crate) fn look(by_hand: bool) -> Found {
             }
             found.add(span.purge_granules(node, chunk, by_hand, huge));
         }
+    }
+    if events::is_on() && found.given > 0 {
+        events::tell(events::Kind::Purged, [found.given as u64, 0, 0, 0]);
     }
     found
 }

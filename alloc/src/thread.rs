@@ -1,6 +1,6 @@
 //! A thread of the allocator's own, and what it asks the kernel for.
 //!
-//! Used by `purger`. Invariant: nothing here allocates, but for the C library when it makes the thread.
+//! Used by `purger` and `events`. Invariant: nothing here allocates, but for the C library when it makes the thread.
 #![allow(unsafe_code)]
 
 use core::ffi::{CStr, c_void};
@@ -67,6 +67,25 @@ pub(crate) fn barrier_on_all() -> bool {
 #[cfg(not(all(target_os = "linux", not(bucketmask_portable))))]
 pub(crate) fn barrier_on_all() -> bool {
     false
+}
+
+/// The kernel's number of the calling thread; of the process where threads have none.
+pub(crate) fn number() -> u64 {
+    #[cfg(target_os = "linux")]
+    // SAFETY: asks for a number.
+    let number = unsafe { libc::syscall(libc::SYS_gettid) };
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: asks for a number.
+    let number = i64::from(unsafe { libc::getpid() });
+    number.unsigned_abs()
+}
+
+/// Nanoseconds since some moment.
+pub(crate) fn nanoseconds() -> u64 {
+    let mut now = timespec(0);
+    // SAFETY: writes a time that lives here.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
 /// Sleeps.

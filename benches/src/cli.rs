@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod barriers;
 mod collector;
 mod concurrent;
 mod contest;
@@ -12,6 +13,7 @@ mod map;
 mod record;
 mod visibility;
 
+pub use barriers::BarriersArgs;
 pub use collector::{GcArgs, ScanArgs};
 pub use concurrent::ConcurrentArgs;
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
@@ -35,6 +37,7 @@ Examples:
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
   bucketmask concurrent --quick               maps that threads share, against papaya, dashmap, scc and locks
   bucketmask visibility                       what readers see while a table moves
+  bucketmask barriers                         write barriers that run, and those that unpublished objects save
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
 The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, jemalloc, system) chooses the allocator under this binary.";
@@ -89,6 +92,8 @@ pub enum Command {
     Concurrent(ConcurrentArgs),
     /// Check what readers of the concurrent map see while its table moves, and that eight broken variants are found out
     Visibility(VisibilityArgs),
+    /// Count the write barriers of two programs, with and without those of objects that nobody else can reach yet
+    Barriers(BarriersArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {

@@ -51,6 +51,18 @@ pub enum Error {
         /// Mutants that were tried.
         seeded: usize,
     },
+    /// A program left another graph with elision than without.
+    #[error(
+        "{program}: the graph sums to {published}, and to {unpublished} where objects are filled before they are published"
+    )]
+    Barriers {
+        /// The program.
+        program: &'static str,
+        /// Its sum, each write with a barrier.
+        published: u64,
+        /// Its sum with elision.
+        unpublished: u64,
+    },
     /// A page has no table markers, or a start without an end.
     #[error("{0} has no `<!-- figures: NAME -->` ... `<!-- /figures -->` markers")]
     NoMarkers(PathBuf),
@@ -149,6 +161,7 @@ impl Error {
             | Self::NoSuchTable { .. }
             | Self::NoRecord { .. } => 2,
             Self::Visibility { .. }
+            | Self::Barriers { .. }
             | Self::StaleTable(_)
             | Self::NotLocal { .. }
             | Self::Child { .. }

@@ -19,6 +19,7 @@
 #![deny(unsafe_code)]
 
 pub mod alloc;
+pub mod barriers;
 #[cfg(feature = "bdwgc")]
 mod bdwgc;
 pub mod child;

@@ -9,8 +9,8 @@ use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
 use bucketmask_bench::{
-    alloc, classic, compare, concurrent, frag, gc, map, numa, pages, replay, report, scan, visibility,
-    worker, workload,
+    alloc, barriers, classic, compare, concurrent, frag, gc, map, numa, pages, replay, report, scan,
+    visibility, worker, workload,
 };
 use clap::Parser;
 
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Some(Command::GcSide { side }) => gc::child::answer(side).map(|()| Outcome::default()),
         Some(Command::Concurrent(args)) => concurrent::run(&args, &INSTALLED),
         Some(Command::Visibility(args)) => visibility::run(&args),
+        Some(Command::Barriers(args)) => barriers::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())
         }

@@ -20,7 +20,7 @@ pub struct Barriers {
     /// Entries that were marked so.
     pub shaded: u64,
     /// Barriers that had nothing to do, since nothing was being marked. Counted on
-    /// [request](crate::Arena::count_barriers) only.
+    /// [request](crate::Arena::count_barriers) only, or by `BUCKETMASK_TRACE=barrier`.
     pub idle: u64,
     /// Objects that were handed out [unpublished](crate::Unpublished), whose writes run no barrier. Counted while marking goes
     /// on, or on request.

@@ -31,6 +31,7 @@ fn traced_program() {
     let mut arena = Graph::new(|mc| (0..1000).map(|number| node(mc, number)).collect());
     arena.finish_cycle();
     arena.mutate_root(|_, root| root.truncate(100));
+    arena.mutate(|mc, root| link(mc, root[0], root[2]));
     assert!(arena.finish_marking().is_some());
     arena.mutate(|mc, root| link(mc, root[0], root[1]));
     arena.finish_cycle();
@@ -84,6 +85,37 @@ fn a_cycle_writes_a_line_if_asked_to() {
             assert!(lines[0].contains(part), "{part:?} in {}", lines[0]);
         }
     }
+}
+
+#[test]
+fn barriers_are_counted_by_cycle_and_by_thread_if_asked_to() {
+    let lines = |trace| -> Vec<String> {
+        run_traced(Some(trace)).lines().filter(|line| line.contains("barrier")).map(str::to_owned).collect()
+    };
+    let text = lines("barrier");
+    assert_eq!(text.len(), 2, "{text:?}");
+    // One link while nothing is marked, none before, then one while marking goes on.
+    for (line, cycle, counts) in [
+        (&text[0], 1, "taken 0 (0 forward 0 backward 0 bucket 0 container), 0 shaded, elided 0 idle, "),
+        (&text[1], 2, "taken 1 (0 forward 1 backward 0 bucket 0 container), 0 shaded, elided 1 idle, "),
+    ] {
+        assert!(line.starts_with(&format!("barrier {cycle} @")) && line.contains(counts), "{line}");
+    }
+    assert!(text[1].ends_with("thread so far taken 1 elided 1"), "{}", text[1]);
+    let json = lines("barrier,json");
+    assert_eq!(json.len(), 2, "{json:?}");
+    let part =
+        "\"taken\":1,\"forward\":0,\"backward\":1,\"bucket\":0,\"container\":0,\"shaded\":0,\"idle\":1,";
+    assert!(
+        json[1].starts_with("{\"trace\":\"barrier\",\"event\":\"cycle\",\"cycle\":2,")
+            && json[1].contains(part),
+        "{}",
+        json[1]
+    );
+    let cycles = run_traced(Some("gc,json"));
+    let second =
+        cycles.lines().filter(|line| line.starts_with("{\"trace\":\"gc\"")).nth(1).expect("two cycles");
+    assert!(second.contains("\"steps\":2,") && second.contains("\"marked\":100,\"swept\":900,"), "{second}");
 }
 
 #[test]

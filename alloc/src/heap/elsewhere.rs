@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Heap, UNKNOWN};
+use crate::events::mem::{Kind, of_block};
 use crate::region::REGION;
 use crate::{large, medium, purger};
 
@@ -16,7 +17,9 @@ impl Heap {
         let block = large::malloc(size, align);
         if !block.is_null() {
             // SAFETY: mimalloc just made it.
-            self.count_large(unsafe { requested(block, bytes) }, 1);
+            let bytes = unsafe { requested(block, bytes) };
+            self.count_large(bytes, 1);
+            self.tell(Kind::LargeMade, || of_block(bytes as usize, block as usize));
         }
         block
     }
@@ -26,6 +29,7 @@ impl Heap {
         purger::tend();
         if medium::serves(size, align) {
             if let Some(block) = self.medium.malloc(size) {
+                self.tell(Kind::MediumMade, || of_block(size, block.address as usize));
                 return block.address;
             }
         }
@@ -37,6 +41,7 @@ impl Heap {
         if medium::serves(size, align) {
             if let Some(block) = self.medium.malloc(size) {
                 medium::zero(&block, size);
+                self.tell(Kind::MediumMade, || of_block(size, block.address as usize));
                 return block.address;
             }
         }
@@ -44,7 +49,9 @@ impl Heap {
         let block = large::malloc_zeroed(size, align);
         if !block.is_null() {
             // SAFETY: mimalloc just made it.
-            self.count_large(unsafe { requested(block, bytes) }, 1);
+            let bytes = unsafe { requested(block, bytes) };
+            self.count_large(bytes, 1);
+            self.tell(Kind::LargeMade, || of_block(bytes as usize, block as usize));
         }
         block
     }
@@ -58,6 +65,7 @@ impl Heap {
         if let Some(offset) = REGION.offset_of(address) {
             let page = medium::page_at(offset, address);
             self.count_crossing(page.node(), 1);
+            self.tell(Kind::MediumFreed, || of_block(page.bytes(), address));
             self.medium.free(page);
             purger::stir();
             return purger::tend();
@@ -75,7 +83,9 @@ impl Heap {
         let block = address as *mut u8;
         // SAFETY: by this function's contract.
         unsafe {
-            self.count_large(requested(block, bytes).wrapping_neg(), u64::MAX);
+            let bytes = requested(block, bytes);
+            self.count_large(bytes.wrapping_neg(), u64::MAX);
+            self.tell(Kind::LargeFreed, || of_block(bytes as usize, address));
             large::free(block);
         }
     }
@@ -110,7 +120,9 @@ impl Heap {
         let block = unsafe { large::realloc(old, size, align) };
         if !block.is_null() {
             // SAFETY: mimalloc just made it.
-            self.count_large(unsafe { requested(block, bytes) }.wrapping_sub(old_bytes), 0);
+            let bytes = unsafe { requested(block, bytes) };
+            self.count_large(bytes.wrapping_sub(old_bytes), 0);
+            self.tell(Kind::LargeResized, || of_block(bytes as usize, block as usize));
         }
         block
     }

@@ -7,6 +7,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Heap, class_of, refuse_address, refuse_foreign, refuse_free_slot};
+use crate::events::mem as events;
 use crate::fault::{Fault, fatal};
 use crate::granule::Kind;
 use crate::node::{MAX_NODES, NodeId};
@@ -69,7 +70,7 @@ impl Heap {
             atomics += 1;
         }
         // Before the bits are set: afterwards the page may be another's.
-        let home = page.node();
+        let (home, base) = (page.node(), page.base());
         for (bucket, &bits) in flush.bits.iter().enumerate().filter(|(_, bits)| **bits != 0) {
             // Relaxed: slots that are live for the freer are not free for the owner either, and the
             // freer got them after they were handed out.
@@ -83,7 +84,8 @@ impl Heap {
         }
         self.count_crossing(home, slots);
         add(&self.remote_frees, u64::from(slots));
-        add(&self.atomics, atomics);
+        add(&self.releases, atomics);
+        self.tell(events::Kind::MailSent, || [slots.into(), home.0.into(), base as u64, 0]);
     }
 
     pub(super) fn count_crossing(&self, home: NodeId, frees: u32) {
@@ -100,7 +102,13 @@ impl Heap {
     /// Blocks of other heaps that this heap's threads freed, as far as they were sent on their way, and
     /// the atomic read-modify-writes that sending and draining cost.
     pub(crate) fn remote_cost(&self) -> (u64, u64) {
-        (self.remote_frees.load(Ordering::Relaxed), self.atomics.load(Ordering::Relaxed))
+        let [releases, acquires, frees] = self.mail();
+        (frees, releases + acquires)
+    }
+
+    /// Atomic read-modify-writes that release, and that acquire, and the frees that they were for.
+    pub(super) fn mail(&self) -> [u64; 3] {
+        [&self.releases, &self.acquires, &self.remote_frees].map(|counter| counter.load(Ordering::Relaxed))
     }
 
     /// What this heap's thread has gathered for other heaps.
@@ -119,25 +127,29 @@ impl Heap {
             return;
         }
         let mut posted = self.inbox.0.take();
-        let mut atomics = 1;
+        let (mut atomics, mut pages, mut slots) = (1, 0, 0);
         // SAFETY: what is posted is metadata, which is never unmapped.
         while let Some(page) = unsafe { posted.as_ref() } {
             // Read before the page may be posted again.
             posted = page.header.posted_next.load(Ordering::Relaxed);
             let owner = page.heap();
             if owner == self.id() {
-                atomics += self.drain(page);
+                let drained = self.drain(page);
+                atomics += drained.0;
+                pages += 1;
+                slots += u64::from(drained.1);
             } else {
                 // SAFETY: slots on their way keep the page in use, so it has an owner; heaps live for ever.
                 unsafe { &*(owner as *const Heap) }.inbox.0.post(page);
                 atomics += 1;
             }
         }
-        add(&self.atomics, atomics);
+        add(&self.acquires, atomics);
+        self.tell(events::Kind::MailTaken, || [pages, slots, 0, 0]);
     }
 
-    /// Moves the remote frees of a page to `local_free`; how many atomic read-modify-writes it took.
-    fn drain(&self, page: &'static PageMeta) -> u64 {
+    /// Moves the remote frees of a page to `local_free`; how many atomic read-modify-writes it took, and how many there were.
+    fn drain(&self, page: &'static PageMeta) -> (u64, u32) {
         let (mut atomics, mut slots) = (1, 0);
         for bucket in 0..page.buckets() {
             let local_free = &page.local_free.0[bucket];
@@ -160,7 +172,7 @@ impl Heap {
         if page.drop_used(slots as u16) {
             self.look_after(page);
         }
-        atomics
+        (atomics, slots)
     }
 }
 

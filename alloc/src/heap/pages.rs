@@ -16,7 +16,8 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::{Heap, class_of};
 use crate::class::ClassIdx;
-use crate::granule::Kind;
+use crate::events::mem::{self as events, Kind, of_page};
+use crate::granule;
 use crate::list::{Listed, Pages};
 use crate::node::{NodeId, current_node};
 use crate::page::{PageMeta, PageSpec};
@@ -55,7 +56,7 @@ impl Heap {
             pages.relist(page, Listed::Not);
             self.window(class_of(page)).forget();
             self.front.known.forget(page);
-            if !give(page) {
+            if !self.give(page) {
                 // Claimed: to be looked after again when it was used and is empty once more.
                 pages.relist(page, Listed::Emptier);
                 page.header.call_below.store(1, Ordering::Relaxed);
@@ -106,6 +107,7 @@ impl Heap {
                 return Some(page);
             }
             if let Some(page) = registry::adopt(class, self) {
+                self.tell(Kind::PageAdopted, || of_page(page));
                 return Some(page);
             }
         }
@@ -116,7 +118,7 @@ impl Heap {
     fn fresh_page(&self, class: ClassIdx) -> Option<&'static PageMeta> {
         let about = class.about();
         let spec = PageSpec {
-            kind: Kind::Slab,
+            kind: granule::Kind::Slab,
             tag: class.tag(),
             slot_size: about.slot_size,
             bytes: about.page_bytes,
@@ -126,6 +128,7 @@ impl Heap {
         let first = usize::from(here.0);
         let spans = REGION.spans();
         let page = (0..spans.len()).find_map(|step| spans[(first + step) % spans.len()].take_page(spec))?;
+        self.tell(Kind::PageTaken, || of_page(page));
         self.own(page);
         Some(page)
     }
@@ -153,8 +156,24 @@ impl Heap {
     }
 }
 
-/// Gives an empty page that is in no list back to its span; `false` if it is claimed.
-pub(super) fn give(page: &'static PageMeta) -> bool {
+impl Heap {
+    /// Gives an empty page that is in no list back to its span; `false` if it is claimed.
+    pub(super) fn give(&self, page: &'static PageMeta) -> bool {
+        if !events::is_on() {
+            return give(page);
+        }
+        // Read before the page may be another's.
+        let told = of_page(page);
+        let given = give(page);
+        if given {
+            self.tell(Kind::PageReturned, || told);
+        }
+        given
+    }
+}
+
+/// As the method, of any heap's page.
+fn give(page: &'static PageMeta) -> bool {
     let owner = page.header.owner.load(Ordering::Relaxed);
     page.header.owner.store(0, Ordering::Relaxed);
     // The page is said to be nobody's before it is asked whether it is claimed: see `Expected`.

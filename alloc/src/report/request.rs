@@ -10,6 +10,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Report;
+use crate::events;
 use crate::sys::keeping_errno;
 use crate::trace::recorder;
 
@@ -28,7 +29,7 @@ struct Semaphore(UnsafeCell<core::mem::MaybeUninit<libc::sem_t>>);
 // the thread that use it are there.
 unsafe impl Sync for Semaphore {}
 
-/// Does what `BUCKETMASK_RECORD` and `BUCKETMASK_REPORT` ask for, unless that was done before. The thread has its heap, so that
+/// Does what `BUCKETMASK_RECORD`, `BUCKETMASK_TRACE` and `BUCKETMASK_REPORT` ask for, unless that was done before. The thread has its heap, so that
 /// what the C library allocates for it is served.
 #[inline]
 pub(crate) fn arm_once() {
@@ -48,6 +49,7 @@ fn arm() {
         return;
     }
     recorder::start();
+    events::mem::arm();
     let Some(wanted) = variable(c"BUCKETMASK_REPORT") else { return };
     if let Some(file) = variable(c"BUCKETMASK_REPORT_FILE") {
         // SAFETY: a text that ends in 0. It is copied since programs may overwrite their environment.

@@ -163,10 +163,11 @@ pub(crate) struct Context {
 
 impl Context {
     fn new() -> Self {
+        let counts = trace_line::counts_barriers();
         Self {
             phase: Cell::new(Phase::Sleep),
-            view: View { alert: false, context: std::ptr::null() },
-            counts: Cell::new(false),
+            view: View { alert: counts, context: std::ptr::null() },
+            counts: Cell::new(counts),
             barriers: Cell::default(),
             heap: UnsafeCell::new(Heap::new()),
             metrics: Metrics::new(),
