@@ -55,6 +55,8 @@ mod global;
 mod granule;
 mod heap;
 mod holes;
+#[cfg(test)]
+mod kept;
 mod large;
 mod lend;
 mod list;

@@ -219,7 +219,7 @@ mod tests {
     fn line(json: bool, kind: Kind, values: [u64; 4]) -> String {
         let [first, second, third, fourth] = values;
         let mut text = String::new();
-        let event = [(kind as u64) << 56 | 77, 1_002_003_004, first, second, third, fourth];
+        let event = [(kind as u64) << 56 | 0x4d, 1_002_003_004, first, second, third, fourth];
         write_line(&mut text, json, &event).unwrap();
         text
     }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_million_events_a_second_arrive_or_are_counted() {
         const EVENTS: u64 = 1_000_000;
-        let transport: &'static Transport<WORDS, ROOM, RINGS> = Box::leak(Box::new(Transport::new()));
+        let transport = crate::kept::kept(Box::new(Transport::<WORDS, ROOM, RINGS>::new()));
         let (mut written, mut bytes, mut last) = (0, 0, None);
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| {

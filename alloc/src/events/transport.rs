@@ -179,7 +179,7 @@ mod tests {
     const WORDS: usize = 25;
 
     fn transport() -> &'static Transport<WORDS, ROOM, RINGS> {
-        Box::leak(Box::new(Transport::new()))
+        crate::kept::kept(Box::new(Transport::new()))
     }
 
     fn words(first: u64) -> [u64; WORDS] {

@@ -97,15 +97,13 @@ mod tests {
     use super::*;
     use crate::class::ClassIdx;
     use crate::granule::Kind;
+    use crate::kept::kept;
     use crate::node::NodeId;
     use crate::page::PageSpec;
 
-    /// Metadata is never unmapped, which a leak checker must be able to see of these as well.
-    static METAS: std::sync::Mutex<Vec<&PageMeta>> = std::sync::Mutex::new(Vec::new());
-
     fn page_of(class: ClassIdx, base: usize) -> &'static PageMeta {
         // SAFETY: metadata is integers and pointers, of which zero is one.
-        let page: &'static PageMeta = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
+        let page = kept(Box::<PageMeta>::new(unsafe { core::mem::zeroed() }));
         let about = class.about();
         let spec = PageSpec {
             kind: Kind::Slab,
@@ -114,7 +112,6 @@ mod tests {
             bytes: about.page_bytes,
         };
         page.reset(base, spec, NodeId(0));
-        METAS.lock().unwrap().push(page);
         page
     }
 
