@@ -240,7 +240,7 @@ mod tests {
     /// So that the sum can be stored before the chunk is said to be sealed.
     #[test]
     fn the_checksum_of_a_chunk_is_known_before_it_is_sealed() {
-        let mut chunk = [7; CHUNK];
+        let mut chunk = vec![7; CHUNK];
         chunk[SEALED_AT..SEALED_AT + 4].fill(0);
         let before = checksum(&chunk, 100).unwrap();
         chunk[SEALED_AT..SEALED_AT + 4].copy_from_slice(&SEALED.to_le_bytes());
