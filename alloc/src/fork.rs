@@ -2,7 +2,7 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
-//! the order purge, ranges, parked ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, and nowhere in
+//! the order ranges, purge, parked ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, and nowhere in
 //! another order.
 #![allow(unsafe_code)]
 
@@ -33,8 +33,8 @@ pub(crate) fn register() {
 }
 
 extern "C" fn hold() {
-    core::mem::forget(purge::LOOKING.lock());
     core::mem::forget(LIVE.lock());
+    core::mem::forget(purge::LOOKING.lock());
     core::mem::forget(PARKED.lock());
     core::mem::forget(INSTALLED.lock());
     REGION.lock();
@@ -60,8 +60,8 @@ extern "C" fn release() {
         REGION.unlock();
         INSTALLED.raw().unlock();
         PARKED.raw().unlock();
-        LIVE.raw().unlock();
         purge::LOOKING.raw().unlock();
+        LIVE.raw().unlock();
     }
 }
 
@@ -73,4 +73,40 @@ extern "C" fn release_in_child() {
     unsafe { recorder::forget() };
     release();
     registry::post_anew();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Who holds the ranges allocates, and where there is no thread for it, who allocates looks for what to give back.
+    #[test]
+    fn who_holds_the_ranges_may_look_for_what_to_give_back_beside_a_fork() {
+        REGION.get();
+        let (done, wait) = channel();
+        thread::spawn(move || {
+            let ranges = LIVE.lock();
+            let forks = thread::spawn(|| {
+                // SAFETY: the child ends at once; waits for it.
+                unsafe {
+                    let child = libc::fork();
+                    if child == 0 {
+                        libc::_exit(0);
+                    }
+                    libc::waitpid(child, core::ptr::null_mut(), 0);
+                }
+            });
+            // Until the fork waits for the ranges.
+            thread::sleep(Duration::from_millis(200));
+            purge::look(false);
+            drop(ranges);
+            forks.join().unwrap();
+            done.send(()).unwrap();
+        });
+        assert_eq!(wait.recv_timeout(Duration::from_secs(10)), Ok(()), "each waits for the other");
+    }
 }

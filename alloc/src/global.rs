@@ -11,7 +11,7 @@ use crate::heap::{Front, Heap, front};
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
 use crate::region::REGION;
-use crate::registry::{own_front, own_heap, unrecorded, with_heap};
+use crate::registry::{own_front, own_heap, with_heap};
 use crate::report::{self, PinningBlock, Report, request};
 use crate::trace::recorder;
 use crate::window::Window;
@@ -182,7 +182,7 @@ unsafe impl GlobalAlloc for BucketAlloc {
 unsafe fn resize_recorded(block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
     recorder::resizing(block, layout.size());
     // SAFETY: by this function's contract.
-    let moved = unrecorded(|| unsafe { resize(block, layout, new_size) });
+    let moved = recorder::quietly(|| unsafe { resize(block, layout, new_size) });
     let (now, size) = if moved.is_null() { (block, layout.size()) } else { (moved, new_size) };
     recorder::resized(now, size, layout.align());
     moved

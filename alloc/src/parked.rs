@@ -33,7 +33,7 @@ pub(crate) struct Parked {
     seen: bool,
 }
 
-/// Those that wait, the last one at the end; held over a fork like the others. Never taken inside malloc or free.
+/// Those that wait, the last one at the end; held over a fork like the others. Its holder never allocates.
 pub(crate) static PARKED: FutexMutex<Waiting> = FutexMutex::new(Waiting { all: [None; MOST] });
 /// How many wait. A hint, so that who has none to take need not lock; relaxed, since the lock says what there is.
 static COUNT: AtomicUsize = AtomicUsize::new(0);

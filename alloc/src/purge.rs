@@ -28,7 +28,7 @@ use crate::sys::{self, OS_PAGE};
 use crate::window::Window;
 use crate::{medium, parked, thread};
 
-/// Held a chunk long by who looks; over a fork by the forking thread, before all others.
+/// Held a chunk long by who looks; over a fork by the forking thread, behind the ranges': their holder allocates, and may so look.
 pub(crate) static LOOKING: FutexMutex<()> = FutexMutex::new(());
 
 /// What a look found.

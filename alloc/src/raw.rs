@@ -17,7 +17,7 @@ use crate::large;
 use crate::medium;
 use crate::purger;
 use crate::region::REGION;
-use crate::registry::{own_heap, unrecorded, with_heap};
+use crate::registry::{own_heap, with_heap};
 use crate::site;
 use crate::trace::recorder;
 
@@ -143,7 +143,7 @@ unsafe fn realloc_recorded(block: *mut u8, size: usize) -> *mut u8 {
     let before = unsafe { usable_size(block) };
     recorder::resizing(block, before);
     // SAFETY: as above.
-    let moved = unrecorded(|| unsafe { resize(block, size) });
+    let moved = recorder::quietly(|| unsafe { resize(block, size) });
     let (now, size) = if moved.is_null() { (block, before) } else { (moved, size) };
     recorder::resized(now, size, ALIGN);
     moved

@@ -86,15 +86,6 @@ pub(crate) fn record_this_thread() {
     }
 }
 
-/// Calls `work`, of which nothing is recorded that this thread does itself with its heap.
-pub(crate) fn unrecorded<R>(work: impl FnOnce() -> R) -> R {
-    let Some(heap) = recorded_heap() else { return work() };
-    slot::set(heap);
-    let result = work();
-    slot::set(recorded());
-    result
-}
-
 /// Calls `work` with this thread's heap, got now if need be. `None` if there is no memory for one.
 #[cold]
 #[inline(never)]

@@ -1,11 +1,11 @@
-//! The thread's own words: its heap, and the node that it pretends to be on. Without a destructor.
+//! The thread's own words: its heap, the node that it pretends to be on, and whether it records nothing now. Without a destructor.
 //!
-//! Owned by the registry and by `node`. Two ways to them, by the feature `initial-exec`. A library under
+//! Owned by the registry, `node` and the recorder of traces. Two ways to them, by the feature `initial-exec`. A library under
 //! `LD_PRELOAD` would reach a `thread_local!` through `__tls_get_addr`, a call that may itself allocate; with
 //! the feature the words lie at a fixed distance from the thread pointer, as a program's own do. Invariant:
 //! a thread that never set its words gets the heap that is none and 0, even before the thread's start is complete.
 
-pub(crate) use own::{get, node, set, set_node};
+pub(crate) use own::{get, is_quiet, node, set, set_node, set_quiet};
 
 #[cfg(all(
     feature = "initial-exec",
@@ -24,6 +24,7 @@ mod own {
     struct Words {
         heap: *const Heap,
         node: u8,
+        quiet: bool,
     }
 
     static_assertions::const_assert_eq!(size_of::<Words>(), 16);
@@ -79,6 +80,18 @@ mod own {
         unsafe { (*words()).node = node };
     }
 
+    /// Whether the thread records nothing now; not so in one that never said.
+    pub(crate) fn is_quiet() -> bool {
+        // SAFETY: as in `set`; 0 is false.
+        unsafe { (*words()).quiet }
+    }
+
+    /// Says whether the thread records nothing from here on.
+    pub(crate) fn set_quiet(quiet: bool) {
+        // SAFETY: as in `set`.
+        unsafe { (*words()).quiet = quiet };
+    }
+
     /// Where the calling thread's words are.
     fn words() -> *mut Words {
         let words: *mut Words;
@@ -111,6 +124,7 @@ mod own {
     thread_local! {
         static HEAP: Cell<*const Heap> = const { Cell::new((&raw const NOBODY).cast()) };
         static NODE: Cell<u8> = const { Cell::new(0) };
+        static QUIET: Cell<bool> = const { Cell::new(false) };
     }
 
     /// The heap; [`NOBODY`], of which only the front may be read, in a thread that never set it.
@@ -133,6 +147,16 @@ mod own {
     /// Sets the node pretended.
     pub(crate) fn set_node(node: u8) {
         NODE.with(|own| own.set(node));
+    }
+
+    /// Whether the thread records nothing now; not so in one that never said.
+    pub(crate) fn is_quiet() -> bool {
+        QUIET.with(Cell::get)
+    }
+
+    /// Says whether the thread records nothing from here on.
+    pub(crate) fn set_quiet(quiet: bool) {
+        QUIET.with(|own| own.set(quiet));
     }
 }
 

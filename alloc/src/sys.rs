@@ -73,6 +73,27 @@ fn mapped_bytes() -> Option<usize> {
     core::str::from_utf8(digits).ok()?.parse::<usize>().ok()?.checked_mul(OS_PAGE)
 }
 
+/// Bytes that a file which this process writes may have, where that is limited.
+pub(crate) fn file_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: writes the limit.
+    let told = keeping_errno(|| unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) }) == 0;
+    (told && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// Whether the process has rights that who started it need not have (set-user-ID, say).
+#[cfg(target_os = "linux")]
+pub(crate) fn has_others_rights() -> bool {
+    // SAFETY: asks for a number.
+    keeping_errno(|| unsafe { libc::getauxval(libc::AT_SECURE) }) != 0
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has_others_rights() -> bool {
+    // SAFETY: ask for numbers.
+    unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
+}
+
 /// Gives a whole mapping back. Failure (the kernel's mapping limit) leaves it mapped.
 ///
 /// # Safety

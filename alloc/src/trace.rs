@@ -9,6 +9,7 @@
 //! that crashed, up to the very last. What is recorded is what was asked for, not what was in the blocks.
 
 mod event;
+mod file;
 pub(crate) mod format;
 mod reader;
 pub(crate) mod recorder;

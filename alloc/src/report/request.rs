@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::Report;
 use crate::events;
-use crate::sys::keeping_errno;
+use crate::sys::{self, keeping_errno};
 use crate::trace::recorder;
 
 /// Whether the variable was looked at.
@@ -67,8 +67,12 @@ fn arm() {
     }
 }
 
-/// A variable of the environment, if it is set and not empty.
-fn variable(name: &CStr) -> Option<&'static CStr> {
+/// A variable of the environment, if it is set and not empty; none where the environment is of somebody with fewer rights, who
+/// must not name the files that this process writes.
+pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
+    if sys::has_others_rights() {
+        return None;
+    }
     // SAFETY: a text that ends in 0.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     if value.is_null() {

@@ -5,7 +5,7 @@
 //!                events (u64) and chunks (u64), both 0 until the recording ended in peace; zeros
 //!         4096   chunks of 64 KiB
 //! chunk   0      number from 1 (u32; 0: never begun), bytes of records (u32), checksum (u32, CRC-32 of the
-//!                other 28 bytes and the records; 0 until it is sealed), 1 if it is sealed (u32), time (u64, ms since start), thread (u64)
+//!                other 28 bytes, as of a sealed one, and the records), 1 if it is sealed (u32), time (u64, ms since start), thread (u64)
 //!         32     records
 //! record         a byte: kind in the low four bits, log2 of the alignment above (15: a byte with it follows)
 //!                malloc, zeroed, resized: the size, then the address; free, resizing: the address; touched, of the block that
@@ -41,11 +41,15 @@ pub(crate) const SUM_AT: usize = 8;
 /// Where in a chunk's head it is told that the chunk is sealed.
 pub(crate) const SEALED_AT: usize = 12;
 
-/// The checksum of a chunk that is sealed. `None`: it says that it has more records than fit.
+/// What is told there of one that is.
+pub(crate) const SEALED: u32 = 1;
+
+/// The checksum of a chunk that is sealed, or will be. `None`: it says that it has more records than fit.
 pub(crate) fn checksum(chunk: &[u8], used: usize) -> Option<u32> {
     let mut sum = crc32fast::Hasher::new();
     sum.update(chunk.get(..SUM_AT)?);
-    sum.update(chunk.get(SEALED_AT..CHUNK_HEAD.checked_add(used)?)?);
+    sum.update(&SEALED.to_le_bytes());
+    sum.update(chunk.get(SEALED_AT + size_of::<u32>()..CHUNK_HEAD.checked_add(used)?)?);
     Some(sum.finalize())
 }
 
@@ -231,6 +235,19 @@ mod tests {
         assert_eq!(Cursor::new(&[0xff; 11], 0).number(), None, "a number too long");
         let top = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2];
         assert_eq!(Cursor::new(&top, 0).number(), None, "a number of 65 bits");
+    }
+
+    /// So that the sum can be stored before the chunk is said to be sealed.
+    #[test]
+    fn the_checksum_of_a_chunk_is_known_before_it_is_sealed() {
+        let mut chunk = vec![7; CHUNK];
+        chunk[SEALED_AT..SEALED_AT + 4].fill(0);
+        let before = checksum(&chunk, 100).unwrap();
+        chunk[SEALED_AT..SEALED_AT + 4].copy_from_slice(&SEALED.to_le_bytes());
+        assert_eq!(checksum(&chunk, 100), Some(before));
+        chunk[CHUNK_HEAD] ^= 1;
+        assert_ne!(checksum(&chunk, 100), Some(before));
+        assert_eq!(checksum(&chunk, CHUNK - CHUNK_HEAD + 1), None);
     }
 
     #[test]

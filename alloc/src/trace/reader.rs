@@ -12,8 +12,8 @@ use std::path::Path;
 
 use super::event::{Action, Event};
 use super::format::{
-    CHUNK, CHUNK_HEAD, COUNTS_AT, Cursor, HEAD, Kind, MAGIC, OS_PAGE, SEALED_AT, SUM_AT, USED_AT, VERSION,
-    checksum,
+    CHUNK, CHUNK_HEAD, COUNTS_AT, Cursor, HEAD, Kind, MAGIC, OS_PAGE, SEALED, SEALED_AT, SUM_AT, USED_AT,
+    VERSION, checksum,
 };
 
 /// The events of a trace, in order. Takes one chunk of memory and a word a thread.
@@ -44,6 +44,8 @@ pub struct Reader<R = BufReader<File>> {
     /// Of the chunk: the last address, and whether more may follow it.
     address: u64,
     is_last: bool,
+    /// Nothing more comes, whatever the input holds.
+    is_over: bool,
     thread: u64,
     time: u64,
     events: u64,
@@ -156,6 +158,7 @@ impl<R: Read> Reader<R> {
             at: 0,
             address: 0,
             is_last: false,
+            is_over: false,
             thread: 0,
             time: 0,
             events: 0,
@@ -212,7 +215,7 @@ impl<R: Read> Reader<R> {
         if number != self.number {
             return self.wrong(0, Wrong::Corrupt("chunks out of order"));
         }
-        let is_sealed = word(&self.chunk, SEALED_AT) == 1;
+        let is_sealed = word(&self.chunk, SEALED_AT) == SEALED;
         let Some(sum) = checksum(&self.chunk, used) else {
             return self.wrong(USED_AT, Wrong::Corrupt("more records than fit a chunk"));
         };
@@ -275,11 +278,11 @@ impl<R: Read> Iterator for Reader<R> {
     type Item = Result<Event, TraceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.read();
-        if !matches!(next, Ok(Some(_))) {
-            // Nothing more, whatever the input holds.
-            (self.at, self.end, self.is_last, self.head.chunks) = (0, 0, true, 0);
+        if self.is_over {
+            return None;
         }
+        let next = self.read();
+        self.is_over = !matches!(next, Ok(Some(_)));
         next.transpose()
     }
 }

@@ -4,28 +4,29 @@
 //! slots ([`RECORDED`](crate::heap::RECORDED)), so that all it asks for ends in the slow paths, which are hooked. There an event is put
 //! together under one lock, whose order is the trace's, and stored in mapped memory of the file. Frees are recorded before
 //! they happen, mallocs after. Invariants: nothing here allocates or panics; a file that can't grow ends the recording with
-//! a message and nothing else; a forked child does not record.
+//! a message and nothing else; a forked child does not record; a thread in the middle of an event records no other, so that
+//! one in a signal's handler never waits for itself.
 #![allow(unsafe_code)]
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use lock_api::RawMutex;
 
+use super::file::{File, WINDOW};
 use super::format::{
-    CHUNK, CHUNK_HEAD, COUNTS_AT, HEAD, Kind, MAGIC, Record, SEALED_AT, SUM_AT, USED_AT, VERSION, checksum,
+    CHUNK, CHUNK_HEAD, COUNTS_AT, HEAD, Kind, MAGIC, Record, SEALED, SEALED_AT, SUM_AT, USED_AT, VERSION,
+    checksum,
 };
 use crate::lock::FutexMutex;
-use crate::registry;
+use crate::report::request;
 use crate::sys::{self, OS_PAGE, keeping_errno, residency};
 use crate::thread::milliseconds;
+use crate::{registry, slot};
 
 /// The variable of the environment that names the file.
 const VARIABLE: &CStr = c"BUCKETMASK_RECORD";
-
-/// Bytes of the file that are mapped at a time, whole chunks.
-const WINDOW: usize = 16 * CHUNK;
 
 /// Of blocks from this size on it is told how much is in memory when they are freed or resized.
 const LARGE: usize = 128 << 10;
@@ -40,7 +41,7 @@ static TRACE: FutexMutex<Option<Trace>> = FutexMutex::new(None);
 
 /// The file being written.
 struct Trace {
-    file: c_int,
+    file: File,
     /// What is mapped of it, and where in the file that begins.
     window: NonNull<u8>,
     window_at: usize,
@@ -109,10 +110,27 @@ pub(crate) fn thread_ended() {
 #[cold]
 #[inline(never)]
 fn record(kind: Kind, block: *mut u8, size: usize, align: usize) {
-    if registry::own_heap().is_some() {
+    if slot::is_quiet() || registry::own_heap().is_some() {
         // In the middle of what is one event, or of a thread that was there before the recording.
         return;
     }
+    quietly(|| store(kind, block, size, align));
+}
+
+/// Calls `work`, of which nothing is recorded that this thread does itself.
+pub(crate) fn quietly<R>(work: impl FnOnce() -> R) -> R {
+    let before = slot::is_quiet();
+    slot::set_quiet(true);
+    // A signal's handler finds the thread quiet wherever it comes in between.
+    compiler_fence(Ordering::SeqCst);
+    let result = work();
+    compiler_fence(Ordering::SeqCst);
+    slot::set_quiet(before);
+    result
+}
+
+/// Puts an event into the trace.
+fn store(kind: Kind, block: *mut u8, size: usize, align: usize) {
     let gone = matches!(kind, Kind::Free | Kind::Resizing);
     let touched = if gone && size >= LARGE { resident_pages(block as usize, size) } else { 0 };
     let mut trace = TRACE.lock();
@@ -138,18 +156,13 @@ fn resident_pages(block: usize, size: usize) -> usize {
 
 /// Begins to record if the environment asks for it. The calling thread has its heap, and the C library is ready.
 pub(crate) fn start() {
-    // SAFETY: a text that ends in 0; see `request::variable`, which reads its own as early.
-    let name = unsafe { libc::getenv(VARIABLE.as_ptr()) };
-    // SAFETY: null, or a text of the environment's that ends in 0.
-    if name.is_null() || unsafe { *name } == 0 {
-        return;
-    }
+    let Some(name) = request::variable(VARIABLE) else { return };
     let mut path = [0; libc::PATH_MAX as usize];
-    // SAFETY: as above.
-    if !expand(unsafe { CStr::from_ptr(name) }, &mut path) {
+    if !expand(name, &mut path) {
         return sys::complain("the name in BUCKETMASK_RECORD is too long");
     }
-    match Trace::create(path.as_ptr().cast()) {
+    // SAFETY: the name ends in 0.
+    match unsafe { Trace::create(path.as_ptr().cast()) } {
         Ok(None) => {}
         Ok(Some(trace)) => {
             *TRACE.lock() = Some(trace);
@@ -193,6 +206,11 @@ fn expand(name: &CStr, path: &mut [u8]) -> bool {
 }
 
 extern "C" fn at_exit() {
+    if slot::is_quiet() {
+        // A handler of a signal ends the program, and the signal came in the middle of an event, whose lock nobody will let go.
+        // What is stored is there, as after a crash.
+        return ON.store(false, Ordering::Relaxed);
+    }
     stop(TRACE.lock().take(), "");
 }
 
@@ -229,37 +247,23 @@ pub(crate) unsafe fn forget() {
     // SAFETY: by this function's contract nobody else looks.
     let trace = unsafe { (*TRACE.data_ptr()).take() };
     if let Some(trace) = trace {
-        // SAFETY: opened and mapped by `Trace`, of which nothing is left here.
-        unsafe {
-            sys::unmap(trace.window, WINDOW);
-            libc::close(trace.file);
-        }
+        // SAFETY: mapped by `Trace`, of which nothing is left here.
+        unsafe { sys::unmap(trace.window, WINDOW) };
+        keeping_errno(|| trace.file.close());
     }
 }
 
 impl Trace {
-    /// Makes the file; an old one is overwritten. `None`: another process is recording into it, most likely this one's
-    /// parent, whose environment it has.
-    fn create(path: *const c_char) -> Result<Option<Self>, &'static str> {
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC;
-        // SAFETY: a text that ends in 0.
-        let file = unsafe { libc::open(path, flags, 0o644) };
-        if file < 0 {
-            return Err("the file of BUCKETMASK_RECORD cannot be made");
-        }
-        // SAFETY: opened above; the call touches no memory. The lock goes with the file's last descriptor.
-        let mine = unsafe { libc::flock(file, libc::LOCK_EX | libc::LOCK_NB) == 0 };
-        let head = head();
-        // SAFETY: the file is this process's; writes bytes that live here.
-        let written = mine
-            && unsafe {
-                libc::ftruncate(file, 0) == 0 && libc::pwrite(file, head.as_ptr().cast(), head.len(), 0) > 0
-            };
-        let window = if written { map(file, HEAD) } else { None };
-        let Some(window) = window else {
-            // SAFETY: opened above.
-            unsafe { libc::close(file) };
-            return if mine { Err("the file of BUCKETMASK_RECORD cannot be written") } else { Ok(None) };
+    /// Makes the file and its first chunk; see [`File::create`].
+    ///
+    /// # Safety
+    /// `path` ends in a 0.
+    unsafe fn create(path: *const c_char) -> Result<Option<Self>, &'static str> {
+        // SAFETY: by this function's contract.
+        let Some(file) = (unsafe { File::create(path, &head())? }) else { return Ok(None) };
+        let Some(window) = file.map(HEAD) else {
+            file.close();
+            return Err("the file of BUCKETMASK_RECORD cannot be written");
         };
         let mut trace = Self {
             file,
@@ -355,7 +359,7 @@ impl Trace {
             // SAFETY: inside the window.
             self.chunk = unsafe { self.chunk.add(CHUNK) };
         } else {
-            let Some(window) = keeping_errno(|| map(self.file, self.window_at + WINDOW)) else {
+            let Some(window) = keeping_errno(|| self.file.map(self.window_at + WINDOW)) else {
                 // The chunk just sealed is the last.
                 return false;
             };
@@ -381,11 +385,13 @@ impl Trace {
 
     /// Closes the open chunk with its checksum.
     fn seal(&mut self) {
-        self.store(SEALED_AT, &1u32.to_le_bytes());
         // SAFETY: a chunk is mapped, and nobody writes it meanwhile.
         let chunk = unsafe { core::slice::from_raw_parts(self.chunk.as_ptr(), CHUNK) };
         let sum = checksum(chunk, self.used).unwrap_or(0);
         self.store(SUM_AT, &sum.to_le_bytes());
+        // Last, as in `add`: who is killed before leaves a chunk that is not sealed, and right.
+        compiler_fence(Ordering::Release);
+        self.store(SEALED_AT, &SEALED.to_le_bytes());
     }
 
     fn store(&mut self, at: usize, bytes: &[u8]) {
@@ -400,13 +406,9 @@ impl Trace {
         counts[..8].copy_from_slice(&self.events.to_le_bytes());
         counts[8..].copy_from_slice(&u64::from(self.chunks).to_le_bytes());
         let end = HEAD + self.chunks as usize * CHUNK;
-        // SAFETY: the window is not used any more; writes bytes that live here. What fails leaves the trace of a crash.
-        unsafe {
-            sys::unmap(self.window, WINDOW);
-            libc::ftruncate(self.file, offset(end));
-            libc::pwrite(self.file, counts.as_ptr().cast(), counts.len(), offset(COUNTS_AT));
-            libc::close(self.file);
-        }
+        // SAFETY: the window is not used any more.
+        unsafe { sys::unmap(self.window, WINDOW) };
+        self.file.end(end, COUNTS_AT, &counts);
     }
 }
 
@@ -422,39 +424,6 @@ fn head() -> [u8; COUNTS_AT] {
     head[16..24].copy_from_slice(&u64::from(process).to_le_bytes());
     head[24..32].copy_from_slice(&started.to_le_bytes());
     head
-}
-
-/// The next window of the file, zeroed, with memory of the file system's behind it: a full disk is found here and not
-/// when an event is stored.
-fn map(file: c_int, at: usize) -> Option<NonNull<u8>> {
-    let at = offset(at);
-    // SAFETY: grows a file of ours; maps it shared, at no particular address.
-    let memory = unsafe {
-        if !grow(file, at) {
-            return None;
-        }
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        libc::mmap(core::ptr::null_mut(), WINDOW, access, libc::MAP_SHARED, file, at)
-    };
-    if memory == libc::MAP_FAILED { None } else { NonNull::new(memory.cast()) }
-}
-
-/// A place in a file, as the kernel takes it.
-fn offset(at: usize) -> libc::off_t {
-    libc::off_t::try_from(at).unwrap_or(libc::off_t::MAX)
-}
-
-/// Gives the file a window of blocks from `at` on.
-#[cfg(target_os = "linux")]
-fn grow(file: c_int, at: libc::off_t) -> bool {
-    // SAFETY: reads and writes no memory. The C library writes zeros where the file system has no such call.
-    unsafe { libc::posix_fallocate(file, at, offset(WINDOW)) == 0 }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn grow(file: c_int, at: libc::off_t) -> bool {
-    // SAFETY: reads and writes no memory.
-    unsafe { libc::ftruncate(file, at + offset(WINDOW)) == 0 }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What several tests share: seeded randomness, and running a part of a test as a child process.
 #![allow(dead_code, reason = "each test uses a part")]
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use libtest_mimic::{Arguments, Trial};
@@ -79,8 +80,12 @@ pub(crate) fn child(name: &str, part: &str) -> Output {
 
 /// As [`child`], with more environment variables.
 pub(crate) fn child_with(name: &str, part: &str, variables: &[(&str, &str)]) -> Output {
-    let this = std::env::current_exe().unwrap();
-    Command::new(this)
+    child_of(&std::env::current_exe().unwrap(), name, part, variables)
+}
+
+/// As [`child_with`], of a copy of this binary.
+pub(crate) fn child_of(program: &Path, name: &str, part: &str, variables: &[(&str, &str)]) -> Output {
+    Command::new(program)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(PART, part)
         .envs(variables.iter().copied())

@@ -329,7 +329,7 @@ fn a_long_trail_is_forgotten_with_its_home<L: Layout>() {
     let hash = |key: &u64| if *key >> 32 == 0 { finalise(*key) } else { *key };
     let mut table = Table::<L>::new_in(Pages);
     let mut keys: BTreeSet<u64> = (0..20_000).collect();
-    for key in keys {
+    for key in &keys {
         insert(&mut table, *key, hash);
     }
     while table.migrate_step(hash) {}
