@@ -218,7 +218,9 @@ impl<K, V> Bags<K, V> {
     /// Closes the open bag with the present tag.
     fn close(&mut self) {
         if !self.open.is_empty() {
-            let bag = core::mem::take(&mut self.open);
+            // The next one will need as much room: grown by doubling, it would be copied twice.
+            let next = Vec::with_capacity(self.open.len());
+            let bag = core::mem::replace(&mut self.open, next);
             self.open_bytes = 0;
             self.closed.push_back((epoch::tag(), bag));
         }

@@ -14,6 +14,7 @@ use super::bucket::Entry;
 use super::garbage::SHARDS;
 use crate::epoch;
 use crate::sync::{AtomicIsize, AtomicPtr, AtomicUsize, Ordering, ZEROS_ARE_NEW};
+use bucketmask_alloc::prefetch;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -92,8 +93,13 @@ impl<K, V> Lane<K, V> {
     #[inline(always)]
     pub(crate) fn boxed(&self, entry: Entry<K, V>) -> Box<Entry<K, V>> {
         // SAFETY: the lane's thread alone touches it, and nothing else runs while it does.
-        match unsafe { &mut *self.spare.get() }.pop() {
+        let spare = unsafe { &mut *self.spare.get() };
+        match spare.pop() {
             Some(mut room) => {
+                // The next one was freed long ago: its line is on its way while this operation goes on.
+                if let Some(next) = spare.last() {
+                    prefetch(next.as_ptr());
+                }
                 room.write(entry);
                 // SAFETY: just written.
                 unsafe { room.assume_init() }

@@ -7,9 +7,10 @@
 
 use super::bucket::{Entry, Locked, Spot};
 use super::core::{Core, Held};
-use super::garbage::{Owned, Retired};
+use super::garbage::{Owned, Retired, SHARDS};
 use super::lane::{Lane, Writer};
 use super::rules::{Fault, Gap, Rules};
+use crate::epoch;
 use crate::hash::tophash;
 use crate::raw::group::Tag;
 use crate::sync::Ordering;
@@ -157,8 +158,10 @@ impl<K, V, R: Rules> Core<K, V, R> {
 
     /// Entries: exact while nobody writes.
     pub(crate) fn len(&self) -> usize {
-        let shared: isize = self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
-        let sum = shared + self.lanes.iter().map(Lane::counted).sum::<isize>();
+        // Who wrote had a number, so lanes and counters beyond all numbers are zero.
+        let used = epoch::numbers().min(SHARDS);
+        let shared: isize = self.counts[..used].iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
+        let sum = shared + self.lanes[..used].iter().map(Lane::counted).sum::<isize>();
         sum.max(0).unsigned_abs()
     }
 }
