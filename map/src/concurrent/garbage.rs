@@ -51,6 +51,7 @@ impl<T> Owned<T> {
 
 impl<T> Owned<T> {
     /// Drops what is in the box: its memory. If the drop panics, that is freed.
+    #[expect(clippy::unnecessary_box_returns, reason = "the box's memory is what is wanted")]
     fn drop_in_place(self) -> Box<MaybeUninit<T>> {
         let pointer = ManuallyDrop::new(self).0;
         // SAFETY: from a box, and the only owner; a box of what may be anything drops nothing.

@@ -24,7 +24,7 @@ use static_assertions::const_assert;
 pub(crate) const ROOM: usize = if ZEROS_ARE_NEW { 26 } else { 4 };
 /// Blocks of memory that a lane keeps: as many as a bag frees at once.
 const SPARE: usize = super::garbage::BAG;
-/// Whether memory of entries is kept. Not under AddressSanitizer, which would take a use of a freed entry for one of the next.
+/// Whether memory of entries is kept. Not under `AddressSanitizer`, which would take a use of a freed entry for one of the next.
 const KEEPS: bool = cfg!(not(bucketmask_unkept));
 
 /// The memory of an entry.

@@ -46,6 +46,15 @@ const SMALL: usize = 16;
 
 type Copied<K, V> = SmallVec<[(u64, *mut Entry<K, V>); 24]>;
 
+/// What a writer did to the number of entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effect {
+    Inserted,
+    Removed,
+    /// Replaced something, or did nothing.
+    SameLen,
+}
+
 /// Gives the right to copy back, on unwinding too.
 struct Copying<'c, K, V, R: Rules>(&'c Core<K, V, R>);
 
@@ -71,11 +80,14 @@ impl<K, V, R: Rules> Core<K, V, R> {
     /// A writer's share of upkeep: begins a migration that is due, or moves a few buckets, and frees what is over. Only who
     /// removed something makes a table shrink, so that one of a reserved size stays. The caller is pinned, holds no lock, and has
     /// done all else: what is freed may panic.
-    pub(crate) fn upkeep(&self, writer: Writer, removed: bool, hash_of: &impl Fn(&K) -> u64) {
+    pub(crate) fn upkeep(&self, writer: Writer, effect: Effect, hash_of: &impl Fn(&K) -> u64) {
         let table = self.first();
+        // Who changed no count does not look at them: they lie in lines that other writers write.
+        let looks = effect != Effect::SameLen && self.is_time_to_count(writer, table);
         if !table.next::<R>().is_null() {
-            self.step(writer.shard, self.piece(writer, table), hash_of);
-        } else if self.is_time_to_count(writer, table) {
+            self.step(writer.shard, self.piece(looks, table), hash_of);
+        } else if looks {
+            let removed = effect == Effect::Removed;
             let len = self.len();
             if let Some(homes) = wanted(table.homes, len).filter(|&homes| removed || homes > table.homes) {
                 self.begin(homes);
@@ -84,14 +96,13 @@ impl<K, V, R: Rules> Core<K, V, R> {
         self.relieve(writer);
     }
 
-    /// Whether this writer looks at the counts: each one of a small table, every sixteenth of a large one.
+    /// Whether this writer, whose count just changed, looks at them all: each one of a small table, every sixteenth of a large one.
     fn is_time_to_count(&self, writer: Writer, table: &Table<K, V>) -> bool {
         table.homes < SMALL || self.counted_by(writer) % 16 == 0
     }
 
-    fn piece(&self, writer: Writer, table: &Table<K, V>) -> usize {
-        let full = table.behind::<R>().homes * FILL;
-        if self.is_time_to_count(writer, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
+    fn piece(&self, looks: bool, table: &Table<K, V>) -> usize {
+        if looks && self.len() > table.behind::<R>().homes * FILL { R::PIECE * URGENT } else { R::PIECE }
     }
 
     /// Begins to move to a table of `homes`, unless a migration is under way. `false`: one is, or its end is not over yet.

@@ -9,6 +9,7 @@ use super::bucket::{Entry, Locked, Spot};
 use super::core::{Core, Held};
 use super::garbage::{Owned, Retired, SHARDS};
 use super::lane::{Lane, Writer};
+use super::migrate::Effect;
 use super::rules::{Fault, Gap, Rules};
 use crate::epoch;
 use crate::hash::tophash;
@@ -33,6 +34,13 @@ pub(crate) enum Put<K, V> {
     Replaced(NonNull<Entry<K, V>>, NonNull<Entry<K, V>>),
     /// Something else was there than was expected: that, and the entry that was to go in.
     Refused(Option<NonNull<Entry<K, V>>>, Box<Entry<K, V>>),
+}
+
+impl<K, V> Put<K, V> {
+    /// What it did to the number of entries.
+    pub(crate) fn effect(&self) -> Effect {
+        if matches!(self, Self::Inserted(_)) { Effect::Inserted } else { Effect::SameLen }
+    }
 }
 
 impl<K, V, R: Rules> Core<K, V, R> {
