@@ -17,6 +17,9 @@ use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 /// Buckets that are given back at a time.
 pub(crate) const SEGMENT: usize = 2048;
 
+/// Buckets whose memory is asked of the kernel at a time: 64 KiB.
+pub(crate) const PORTION: usize = 512;
+
 enum Memory {
     Range(Range),
     Heap(Layout),
@@ -58,6 +61,17 @@ impl<K, V> Block<K, V> {
 
     pub(crate) fn base(&self) -> NonNull<Bucket<K, V>> {
         self.base
+    }
+
+    /// Has the kernel put memory behind the portion of buckets that begins at bucket `first`, which are about to be written.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn populate(&self, first: usize) {
+        if let Memory::Range(range) = &self.memory {
+            let bucket = size_of::<Bucket<K, V>>();
+            // Where it does not, its faults do.
+            let _ = range.populate(first * bucket, PORTION * bucket);
+        }
     }
 
     /// Gives the memory of the segment back that begins at bucket `first`, if it can be given back by itself.

@@ -51,7 +51,7 @@ impl<T> Owned<T> {
 
 impl<T> Owned<T> {
     /// Drops what is in the box: its memory. If the drop panics, that is freed.
-    #[allow(clippy::unnecessary_box_returns)] // the memory is what is returned
+    #[expect(clippy::unnecessary_box_returns, reason = "the box's memory is what is wanted")]
     fn drop_in_place(self) -> Box<MaybeUninit<T>> {
         let pointer = ManuallyDrop::new(self).0;
         // SAFETY: from a box, and the only owner; a box of what may be anything drops nothing.
@@ -219,7 +219,9 @@ impl<K, V> Bags<K, V> {
     /// Closes the open bag with the present tag.
     fn close(&mut self) {
         if !self.open.is_empty() {
-            let bag = core::mem::take(&mut self.open);
+            // The next one will need as much room: grown by doubling, it would be copied twice.
+            let next = Vec::with_capacity(self.open.len());
+            let bag = core::mem::replace(&mut self.open, next);
             self.open_bytes = 0;
             self.closed.push_back((epoch::tag(), bag));
         }

@@ -10,6 +10,7 @@ use super::core::View;
 use super::iter::Iter;
 use super::lane::Writer;
 use super::map::ConcurrentMap;
+use super::migrate::Effect;
 use super::rules::{Fresh, Rules};
 use super::write::{Expect, Put};
 use crate::epoch::{OwnedPin, Pin};
@@ -138,15 +139,15 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
     }
 
     /// What a writer does for the table after its own work.
-    fn upkeep(&self, removed: bool) {
-        self.map.core.upkeep(self.pin.writer(), removed, &|key| self.map.hash(key));
+    fn upkeep(&self, effect: Effect) {
+        self.map.core.upkeep(self.pin.writer(), effect, &|key| self.map.hash(key));
     }
 
     /// Inserts, or replaces the entry of an equal key, the key too. The value that was there.
     pub fn insert(&self, key: K, value: V) -> Option<&V> {
         let hash = self.map.hash(&key);
         let put = self.put(hash, self.boxed(key, value), &Expect::Any);
-        self.upkeep(false);
+        self.upkeep(put.effect());
         match put {
             Put::Replaced(old, _) => Some(&self.show(old).value),
             Put::Inserted(_) | Put::Refused(..) => None,
@@ -164,7 +165,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
         }
         match self.put(hash, self.boxed(key, value), &Expect::Absent) {
             Put::Inserted(new) | Put::Replaced(_, new) => {
-                self.upkeep(false);
+                self.upkeep(Effect::Inserted);
                 Ok(&self.show(new).value)
             }
             Put::Refused(Some(found), entry) => Err((&self.show(found).value, entry.value)),
@@ -200,7 +201,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
     {
         let hash = self.map.hash(key);
         let taken = self.map.core.take(self.pin.writer(), hash, |entry| key.equivalent(&entry.key));
-        self.upkeep(true);
+        self.upkeep(if taken.is_some() { Effect::Removed } else { Effect::SameLen });
         let entry = self.show(taken?);
         Some((&entry.key, &entry.value))
     }
@@ -218,7 +219,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
             let Entry { key, value } = self.show(found);
             let entry = self.boxed(key.clone(), change(value));
             if let Put::Replaced(_, new) = self.put(hash, entry, &Expect::Present(found)) {
-                self.upkeep(false);
+                self.upkeep(Effect::SameLen);
                 return Some(&self.show(new).value);
             }
         }
@@ -236,15 +237,17 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
                 (Change::Remove, None) => return None,
                 (Change::Remove, Some(found)) => {
                     if self.remove_this(hash, found) {
-                        self.upkeep(true);
+                        self.upkeep(Effect::Removed);
                         return None;
                     }
                 }
                 (Change::Put(value), found) => {
                     let expect = found.map_or(Expect::Absent, Expect::Present);
-                    match self.put(hash, self.boxed(key, value), &expect) {
+                    let put = self.put(hash, self.boxed(key, value), &expect);
+                    let effect = put.effect();
+                    match put {
                         Put::Inserted(new) | Put::Replaced(_, new) => {
-                            self.upkeep(false);
+                            self.upkeep(effect);
                             return Some(&self.show(new).value);
                         }
                         Put::Refused(_, entry) => key = entry.key,
@@ -265,15 +268,19 @@ impl<K: Hash + Eq, V, S: BuildHasher, R: Rules, P: Pinning> Guard<'_, K, V, S, R
         let mut entries = self.iter();
         while let Some(entry) = entries.next_entry() {
             let hash = self.map.hash(&self.show(entry).key);
-            let mut judged = Some(entry);
+            let (mut judged, mut effect) = (Some(entry), Effect::SameLen);
             while let Some(entry) = judged {
                 let shown = self.show(entry);
-                if keep(&shown.key, &shown.value) || self.remove_this(hash, entry) {
+                if keep(&shown.key, &shown.value) {
+                    break;
+                }
+                if self.remove_this(hash, entry) {
+                    effect = Effect::Removed;
                     break;
                 }
                 judged = self.find(hash, &shown.key);
             }
-            self.upkeep(true);
+            self.upkeep(effect);
         }
     }
 

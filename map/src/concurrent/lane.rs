@@ -14,6 +14,7 @@ use super::bucket::Entry;
 use super::garbage::SHARDS;
 use crate::epoch;
 use crate::sync::{AtomicIsize, AtomicPtr, AtomicUsize, Ordering, ZEROS_ARE_NEW};
+use bucketmask_alloc::prefetch;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -23,7 +24,7 @@ use static_assertions::const_assert;
 pub(crate) const ROOM: usize = if ZEROS_ARE_NEW { 26 } else { 4 };
 /// Blocks of memory that a lane keeps: as many as a bag frees at once.
 const SPARE: usize = super::garbage::BAG;
-/// Whether memory of entries is kept. Not under an address sanitizer, which would take a use of a freed entry for one of the next.
+/// Whether memory of entries is kept. Not under `AddressSanitizer`, which would take a use of a freed entry for one of the next.
 const KEEPS: bool = cfg!(not(bucketmask_unkept));
 
 /// The memory of an entry.
@@ -92,8 +93,13 @@ impl<K, V> Lane<K, V> {
     #[inline(always)]
     pub(crate) fn boxed(&self, entry: Entry<K, V>) -> Box<Entry<K, V>> {
         // SAFETY: the lane's thread alone touches it, and nothing else runs while it does.
-        match unsafe { &mut *self.spare.get() }.pop() {
+        let spare = unsafe { &mut *self.spare.get() };
+        match spare.pop() {
             Some(mut room) => {
+                // The next one was freed long ago: its line is on its way while this operation goes on.
+                if let Some(next) = spare.last() {
+                    prefetch(next.as_ptr());
+                }
                 room.write(entry);
                 // SAFETY: just written.
                 unsafe { room.assume_init() }
@@ -167,8 +173,8 @@ impl<K, V> Drop for Lane<K, V> {
 mod tests {
     use super::*;
 
-    fn entry(key: u64) -> *mut Entry<u64, String> {
-        Box::into_raw(Box::new(Entry { key, value: key.to_string() }))
+    fn entry(key: u64) -> Box<Entry<u64, String>> {
+        Box::new(Entry { key, value: key.to_string() })
     }
 
     #[test]
@@ -181,7 +187,7 @@ mod tests {
         let mut next = 0;
         for lap in 1..5 {
             for _ in 0..ROOM / lap {
-                let full = lane.put(entry(next));
+                let full = lane.put(Box::into_raw(entry(next)));
                 next += 1;
                 assert_eq!(full, next % ROOM as u64 == 0);
             }

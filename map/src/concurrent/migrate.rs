@@ -15,7 +15,7 @@
 
 #![allow(unsafe_code)]
 
-use super::block::SEGMENT;
+use super::block::{PORTION, SEGMENT};
 use super::bucket::Entry;
 use super::core::Core;
 use super::garbage::{Owned, Retired};
@@ -39,10 +39,21 @@ const SHRUNK: usize = 7;
 const URGENT: usize = 8;
 /// How many buckets before it is moved a bucket is asked for.
 const AHEAD: usize = 1;
-/// Tables of fewer homes grow by doubling, larger ones by half.
+/// Tables of fewer homes grow by doubling, larger ones, of 4 MiB and more, by 7/16, so that less is spare.
+const DOUBLING: usize = 1 << 15;
+/// Tables of fewer homes have each writer look at the counts, and do not shrink.
 const SMALL: usize = 16;
 
 type Copied<K, V> = SmallVec<[(u64, *mut Entry<K, V>); 24]>;
+
+/// What a writer did to the number of entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effect {
+    Inserted,
+    Removed,
+    /// Replaced something, or did nothing.
+    SameLen,
+}
 
 /// Gives the right to copy back, on unwinding too.
 struct Copying<'c, K, V, R: Rules>(&'c Core<K, V, R>);
@@ -69,11 +80,14 @@ impl<K, V, R: Rules> Core<K, V, R> {
     /// A writer's share of upkeep: begins a migration that is due, or moves a few buckets, and frees what is over. Only who
     /// removed something makes a table shrink, so that one of a reserved size stays. The caller is pinned, holds no lock, and has
     /// done all else: what is freed may panic.
-    pub(crate) fn upkeep(&self, writer: Writer, removed: bool, hash_of: &impl Fn(&K) -> u64) {
+    pub(crate) fn upkeep(&self, writer: Writer, effect: Effect, hash_of: &impl Fn(&K) -> u64) {
         let table = self.first();
+        // Who changed no count does not look at them: they lie in lines that other writers write.
+        let looks = effect != Effect::SameLen && self.is_time_to_count(writer, table);
         if !table.next::<R>().is_null() {
-            self.step(writer.shard, self.piece(writer, table), hash_of);
-        } else if self.is_time_to_count(writer, table) {
+            self.step(writer.shard, self.piece(looks, table), hash_of);
+        } else if looks {
+            let removed = effect == Effect::Removed;
             let len = self.len();
             if let Some(homes) = wanted(table.homes, len).filter(|&homes| removed || homes > table.homes) {
                 self.begin(homes);
@@ -82,14 +96,13 @@ impl<K, V, R: Rules> Core<K, V, R> {
         self.relieve(writer);
     }
 
-    /// Whether this writer looks at the counts: each one of a small table, every sixteenth of a large one.
+    /// Whether this writer, whose count just changed, looks at them all: each one of a small table, every sixteenth of a large one.
     fn is_time_to_count(&self, writer: Writer, table: &Table<K, V>) -> bool {
         table.homes < SMALL || self.counted_by(writer) % 16 == 0
     }
 
-    fn piece(&self, writer: Writer, table: &Table<K, V>) -> usize {
-        let full = table.behind::<R>().homes * FILL;
-        if self.is_time_to_count(writer, table) && self.len() > full { R::PIECE * URGENT } else { R::PIECE }
+    fn piece(&self, looks: bool, table: &Table<K, V>) -> usize {
+        if looks && self.len() > table.behind::<R>().homes * FILL { R::PIECE * URGENT } else { R::PIECE }
     }
 
     /// Begins to move to a table of `homes`, unless a migration is under way. `false`: one is, or its end is not over yet.
@@ -120,6 +133,11 @@ impl<K, V, R: Rules> Core<K, V, R> {
             let home = table.read_ts::<R>();
             // None is left where a gap panicked after the last flip: only the end is missing then.
             if home < table.homes {
+                let next = table.behind::<R>();
+                // Before the bucket is locked: the kernel takes some microseconds to clear a portion.
+                for portion in new_portions(home, table.homes, next.homes) {
+                    next.block.populate(portion * PORTION);
+                }
                 self.move_bucket(shard, table, home, hash_of);
             }
             if home + 1 >= table.homes {
@@ -209,12 +227,19 @@ impl<K, V, R: Rules> Core<K, V, R> {
 /// The homes that a table of `homes` with `len` entries should move to, if to any.
 fn wanted(homes: usize, len: usize) -> Option<usize> {
     if len > homes.saturating_mul(FILL) {
-        Some(if homes < SMALL { homes * 2 } else { homes + homes / 2 }.max(homes_for(len)))
+        Some(if homes < DOUBLING { homes * 2 } else { homes + homes / 16 * 7 }.max(homes_for(len)))
     } else if homes > SMALL && len < homes * LOW {
         Some((len / SHRUNK).max(SMALL / 2))
     } else {
         None
     }
+}
+
+/// The portions of a table of `next` homes that entries come to first from bucket `home` of `homes`.
+fn new_portions(home: usize, homes: usize, next: usize) -> core::ops::Range<usize> {
+    // Portions up to the home where the hashes of this bucket end: those of the buckets before have been named.
+    let until = |home: usize| (home as u64 * next as u64 / homes as u64) as usize / PORTION + 1;
+    (if home == 0 { 0 } else { until(home) })..until(home + 1).min(next.div_ceil(PORTION))
 }
 
 /// Puts entries into their homes, each of which is locked once for all that go there. Those of one bucket go to neighbours, since homes are
@@ -255,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_table_neither_grows_nor_shrinks_right_after_it_did() {
-        for homes in 1..3000 {
+        for homes in (1..3000).chain(DOUBLING - 99..DOUBLING + 99) {
             let full = homes * FILL;
             assert_eq!(wanted(homes, full), None);
             let grown = wanted(homes, full + 1).expect("it grows");
@@ -271,6 +296,27 @@ mod tests {
                 );
             }
             assert!(wanted(homes_for(full), full).is_none());
+        }
+    }
+
+    #[test]
+    fn each_portion_is_named_once_and_before_entries_come_to_it() {
+        for (homes, next) in
+            [(1, 2), (16, 8), (4097, 8194), (5000, 7500), (9000, 3000), (1024, 2048), (7, 70_000)]
+        {
+            let mut named = 0;
+            for home in 0..homes {
+                let portions = new_portions(home, homes, next);
+                if !portions.is_empty() {
+                    assert_eq!(portions.start, named, "{home} of {homes} to {next}");
+                    named = portions.end;
+                }
+                // The last hash of the bucket.
+                let last =
+                    if home + 1 == homes { u64::MAX } else { crate::hash::first_hash(home + 1, homes) - 1 };
+                assert!(crate::hash::home(last, next) / PORTION < named, "{home} of {homes} to {next}");
+            }
+            assert_eq!(named, next.div_ceil(PORTION));
         }
     }
 }

@@ -7,9 +7,11 @@
 
 use super::bucket::{Entry, Locked, Spot};
 use super::core::{Core, Held};
-use super::garbage::{Owned, Retired};
+use super::garbage::{Owned, Retired, SHARDS};
 use super::lane::{Lane, Writer};
+use super::migrate::Effect;
 use super::rules::{Fault, Gap, Rules};
+use crate::epoch;
 use crate::hash::tophash;
 use crate::raw::group::Tag;
 use crate::sync::Ordering;
@@ -32,6 +34,13 @@ pub(crate) enum Put<K, V> {
     Replaced(NonNull<Entry<K, V>>, NonNull<Entry<K, V>>),
     /// Something else was there than was expected: that, and the entry that was to go in.
     Refused(Option<NonNull<Entry<K, V>>>, Box<Entry<K, V>>),
+}
+
+impl<K, V> Put<K, V> {
+    /// What it did to the number of entries.
+    pub(crate) fn effect(&self) -> Effect {
+        if matches!(self, Self::Inserted(_)) { Effect::Inserted } else { Effect::SameLen }
+    }
 }
 
 impl<K, V, R: Rules> Core<K, V, R> {
@@ -157,8 +166,10 @@ impl<K, V, R: Rules> Core<K, V, R> {
 
     /// Entries: exact while nobody writes.
     pub(crate) fn len(&self) -> usize {
-        let shared: isize = self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
-        let sum = shared + self.lanes.iter().map(Lane::counted).sum::<isize>();
+        // Who wrote had a number, so lanes and counters beyond all numbers are zero.
+        let used = epoch::numbers().min(SHARDS);
+        let shared: isize = self.counts[..used].iter().map(|count| count.0.load(Ordering::Relaxed)).sum();
+        let sum = shared + self.lanes[..used].iter().map(Lane::counted).sum::<isize>();
         sum.max(0).unsigned_abs()
     }
 }

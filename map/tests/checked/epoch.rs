@@ -37,6 +37,10 @@ pub(crate) fn pin() -> Pin {
     Pin
 }
 
+pub(crate) fn numbers() -> usize {
+    1
+}
+
 pub(crate) fn tag() -> u64 {
     1
 }
