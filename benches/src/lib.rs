@@ -28,6 +28,7 @@ pub mod gc;
 pub mod go;
 pub mod input;
 pub mod installed;
+pub mod interrupt;
 pub mod machine;
 pub mod map;
 pub mod memory;
