@@ -109,7 +109,7 @@ pub use crate::{
     },
 };
 
-/// The examples of the allocator's page, run as tests.
+/// The README's examples, run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/alloc.md")]
-struct Page;
+#[doc = include_str!("../README.md")]
+struct Readme;

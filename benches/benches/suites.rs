@@ -2,11 +2,14 @@
 //!
 //! `cargo bench` runs all, short; `cargo bench -- map` one; `cargo bench -- alloc/pair map/hit` cases of two, by parts of their names.
 //! `--full` runs them as long as a record takes. What each prints is its own. Invariant: a filter that fits nothing is an error,
-//! and so is a suite that failed; the others still run.
+//! and so is a suite that failed; the others still run. Ctrl-C ends the suite under way, which writes what it finished, and all others.
 
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use signal_hook::consts::SIGINT;
 
 /// Suites, and whether their cases can be chosen.
 const SUITES: [(&str, bool); 9] = [
@@ -20,6 +23,9 @@ const SUITES: [(&str, bool); 9] = [
     ("concurrent", false),
     ("visibility", false),
 ];
+
+/// The exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 /// What Cargo and its user say.
 #[derive(Debug, Parser)]
@@ -55,7 +61,15 @@ fn chosen<'a>(filters: &'a [String], suite: &str) -> Option<Vec<&'a str>> {
 fn main() -> ExitCode {
     let options = Options::parse();
     let (mut ran, mut failed) = (0, Vec::new());
+    // A terminal's Ctrl-C reaches the suite too, which then tells what it finished; nothing else is started.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)) {
+        eprintln!("signals are not watched: {error}");
+    }
     for (suite, has_cases) in SUITES {
+        if interrupted.load(Ordering::Relaxed) {
+            return ExitCode::from(INTERRUPTED);
+        }
         let Some(cases) = chosen(&options.filters, suite) else { continue };
         let mut command = Command::new(env!("CARGO_BIN_EXE_bucketmask"));
         command.arg(suite);
@@ -69,6 +83,7 @@ fn main() -> ExitCode {
         eprintln!("bench {suite}");
         match command.status() {
             Ok(status) if status.success() => {}
+            Ok(status) if status.code() == Some(INTERRUPTED.into()) => return ExitCode::from(INTERRUPTED),
             Ok(status) => failed.push(format!("{suite}: {status}")),
             Err(error) => failed.push(format!("{suite}: {error}")),
         }

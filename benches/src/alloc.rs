@@ -51,7 +51,7 @@ pub fn time_bound(case: &str) -> f64 {
 /// `--only` names no workload, a child failed, or allocators disagree about what a workload did. Outputs that cannot be
 /// written are in the outcome instead.
 pub fn run(args: &AllocArgs) -> Result<Outcome, Error> {
-    let contest = Contest::new(&args.contest, &Workload::ALL, 0)?;
+    let mut contest = Contest::new(&args.contest, &Workload::ALL, 0)?;
     let tallies = contest.run()?;
     let record = record(&contest, &tallies);
     let sheets = [times(&contest, &tallies, &record), memory(&contest, &tallies, &record)];

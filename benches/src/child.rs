@@ -9,6 +9,7 @@ use std::thread;
 
 use crate::error::Error;
 use crate::installed::{Choice, VARIABLE};
+use crate::interrupt;
 use crate::protocol::{self, Account, Plan, Side};
 
 /// The hidden subcommand under which the binary is a child.
@@ -46,7 +47,7 @@ pub fn run(
     progress: impl FnMut(u64),
 ) -> Result<Account, Error> {
     let fail = |why: String| Error::Child { engine: plan.side.name().into(), why };
-    let mut child = Command::new(binary)
+    let mut child = interrupt::apart(&mut Command::new(binary))
         .arg(SUBCOMMAND)
         .env(VARIABLE, plan.side.allocator().name())
         .stdin(Stdio::piped())
@@ -54,7 +55,9 @@ pub fn run(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| fail(format!("cannot start {}: {error}", binary.display())))?;
+    let minded = interrupt::mind(&child);
     let (heard, last_words, status) = converse(&mut child, plan, texts, progress);
+    drop(minded);
     match (heard, status) {
         (Ok(account), Ok(status)) if status.success() => Ok(account),
         (heard, status) => {

@@ -6,6 +6,7 @@
 use crate::cli::ClassicArgs;
 use crate::error::{Error, Outcome};
 use crate::format::{nanoseconds, ratio, significant};
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
@@ -73,10 +74,15 @@ pub fn run(args: &ClassicArgs) -> Result<Outcome, Error> {
     let progress = Progress::new(sizes.len() as u64 * 4 * u64::from(rounds));
     let mut report = Report::new(rounds);
     for &slots in sizes {
-        report.size::<16>(slots, &progress)?;
-        report.size::<48>(slots, &progress)?;
+        let size = report.size::<16>(slots, &progress).and_then(|()| report.size::<48>(slots, &progress));
+        if interrupt::finished(size)?.is_none() {
+            break;
+        }
     }
     drop(progress);
+    if report.record.figures().is_empty() {
+        interrupt::check()?;
+    }
     let mut outcome = Outcome::default();
     outcome.note(output::print(&report.to_text()));
     if let Some(path) = &args.json {
@@ -124,7 +130,7 @@ impl Report {
             for side in self.sides.clone() {
                 self.shape(&case, side, &sides, picks);
             }
-            self.rounds(&case, &sides, picks, progress);
+            self.rounds(&case, &sides, picks, progress)?;
         }
         Ok(())
     }
@@ -184,11 +190,12 @@ impl Report {
         sides: &Sides<'_, K>,
         picks: &[keys::Key<K>],
         progress: &Progress,
-    ) {
+    ) -> Result<(), Error> {
         let count = self.sides.len();
         let mut samples = [vec![Samples::new(); count], vec![Samples::new(); count]];
         for round in 0..self.rounds {
             for idx in rounds::order(round, count) {
+                interrupt::check()?;
                 for (chained, samples) in [false, true].into_iter().zip(&mut samples) {
                     let time = timer::brief(|| sides.pass(self.sides[idx], picks, chained));
                     samples[idx].push(time / picks.len() as f64);
@@ -199,6 +206,7 @@ impl Report {
         for (metric, samples) in [TIME, LATENCY].into_iter().zip(&samples) {
             self.times(case, metric, picks.len() as u64, samples);
         }
+        Ok(())
     }
 
     /// Puts one case's times into the record and into the sheet.

@@ -39,7 +39,8 @@ Examples:
   bucketmask visibility                       what readers see while a table moves
   bucketmask barriers                         write barriers that run, and those that unpublished objects save
 
-Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done).
+Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done); 130 interrupted: after
+Ctrl-C what was finished is told and written, a second one stops at once.
 The environment variable BUCKETMASK_ALLOCATOR (bucketmask, mimalloc, jemalloc, system) chooses the allocator under this binary.";
 
 /// The command line.
@@ -109,6 +110,13 @@ pub enum Command {
     /// One side of the report, in a process of its own
     #[command(name = crate::child::SUBCOMMAND, hide = true)]
     Child,
+}
+
+impl Command {
+    /// Whether this is a side of another command, in a process of its own.
+    pub fn is_child(&self) -> bool {
+        matches!(self, Self::GcSide { .. } | Self::Workload { .. } | Self::Replay { .. } | Self::Child)
+    }
 }
 
 /// Options of `report`.

@@ -7,6 +7,7 @@
 use crate::cli::ConcurrentArgs;
 use crate::error::{Error, Outcome};
 use crate::installed::Installed;
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::output;
 use crate::progress::Progress;
@@ -68,7 +69,7 @@ pub fn run(args: &ConcurrentArgs, installed: &'static Installed) -> Result<Outco
     let progress = Progress::new(steps);
     let (mut record, mut sheets) = (Record::new(), Vec::<output::Sheet>::new());
     for mut case in cases {
-        let samples = case.run(&progress);
+        let Some(samples) = interrupt::finished(case.run(&progress))? else { break };
         if sheets.last().is_none_or(|sheet| sheet.title != case.title) {
             sheets.push(case.sheet());
         }
@@ -97,7 +98,7 @@ mod tests {
             if case.name.starts_with(memory::MEMORY) {
                 continue;
             }
-            let samples: Vec<Vec<Samples>> = case.run(&Progress::new(1));
+            let samples: Vec<Vec<Samples>> = case.run(&Progress::new(1)).unwrap();
             let mut sheet = case.sheet();
             case.tell(&samples, &mut record, &mut sheet);
             assert_eq!(sheet.rows.len(), case.metrics.len());

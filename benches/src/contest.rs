@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cli::ContestArgs;
 use crate::error::Error;
 use crate::installed::Choice;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::{Metric, OURS, Record};
 use crate::rounds;
@@ -110,19 +111,23 @@ impl Contest {
         self.allocators.iter().copied().filter(|&allocator| allocator != Choice::Bucketmask)
     }
 
-    /// Runs it all, workload by workload.
+    /// Runs it all, workload by workload; after an interruption, the contest is one of those workloads that were finished.
     ///
     /// # Errors
     /// A child failed, or two allocators gave different checksums.
-    pub fn run(&self) -> Result<Vec<Tally>, Error> {
+    pub fn run(&mut self) -> Result<Vec<Tally>, Error> {
         let binary = std::env::current_exe()
             .map_err(|source| Error::Read { path: "/proc/self/exe".into(), source })?;
         let progress = Progress::new(self.workloads.len() as u64 * u64::from(self.rounds));
-        let mut tallies = Vec::new();
+        let (mut tallies, mut done) = (Vec::new(), 0);
         for &workload in &self.workloads {
             progress.stage(workload.name());
-            tallies.extend(self.rounds_of(workload, &binary, &progress)?);
+            let rounds = self.rounds_of(workload, &binary, &progress);
+            let Some(finished) = interrupt::finished(rounds)? else { break };
+            tallies.extend(finished);
+            done += 1;
         }
+        self.workloads.truncate(done);
         Ok(tallies)
     }
 
@@ -133,6 +138,7 @@ impl Contest {
         for round in 0..self.rounds {
             for idx in rounds::order(round, tallies.len()) {
                 let plan = Plan { workload, allocator: tallies[idx].allocator, scale: self.scale };
+                interrupt::check()?;
                 let account = child::run(binary, plan, PATIENCE)?;
                 let expected = *checksum.get_or_insert(account.ran.checksum);
                 if account.ran.checksum != expected {

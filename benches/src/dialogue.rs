@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::error::Error;
+use crate::interrupt::{self, Minded};
 
 /// A running program.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Dialogue {
 #[derive(Debug)]
 struct Talk {
     child: Child,
+    _minded: Minded,
     // None once the program is told to end.
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
@@ -42,11 +44,12 @@ impl Dialogue {
     /// # Errors
     /// It cannot be started.
     pub fn start(name: &str, program: &mut Command) -> Result<Self, Error> {
-        let piped = program.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let piped = interrupt::apart(program).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().map_err(|error| fail(name, &error))?;
+        let minded = interrupt::mind(&child);
         let requests = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().ok_or_else(|| fail(name, &"no standard output"))?);
-        Ok(Self { name: name.into(), talk: RefCell::new(Talk { child, requests, answers }) })
+        Ok(Self { name: name.into(), talk: RefCell::new(Talk { child, _minded: minded, requests, answers }) })
     }
 
     /// What errors call it.

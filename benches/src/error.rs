@@ -131,6 +131,9 @@ pub enum Error {
         /// Which figures.
         cases: String,
     },
+    /// The user asked for an end before anything was finished.
+    #[error("interrupted before anything was finished; nothing is written")]
+    Interrupted,
     /// Two programs that must agree did not.
     #[error("{0}")]
     Disagreement(String),
@@ -166,6 +169,7 @@ impl Error {
             | Self::NotLocal { .. }
             | Self::Child { .. }
             | Self::Worse { .. }
+            | Self::Interrupted
             | Self::Disagreement(_) => 1,
         }
     }

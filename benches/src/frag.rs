@@ -50,7 +50,7 @@ pub fn run(args: &FragArgs) -> Result<Outcome, Error> {
         return replay::run(args, trace, idle_ms);
     }
     let workloads = [Workload::Survivors, Workload::Redis, Workload::FreeOnly];
-    let contest = Contest::new(&args.contest, &workloads, idle_ms)?;
+    let mut contest = Contest::new(&args.contest, &workloads, idle_ms)?;
     let tallies = contest.run()?;
     let record = record(&contest, &tallies);
     let sheets = [memory(&contest, &tallies, idle), targets(&contest, &record)];

@@ -7,6 +7,7 @@ use crate::dialogue::{Dialogue, counts};
 use crate::error::{Error, Outcome};
 use crate::format::{bytes, count, judged, nanoseconds, significant};
 use crate::go::{self, Toolchain};
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
@@ -67,7 +68,8 @@ pub fn run(args: &GcArgs) -> Result<Outcome, Error> {
     for &program in &programs {
         let size = program.size(args.quick);
         progress.stage(program.case(size));
-        let measured = measure(program, size, &contestants(program, &go), rounds, &progress)?;
+        let measured = measure(program, size, &contestants(program, &go), rounds, &progress);
+        let Some(measured) = interrupt::finished(measured)? else { break };
         add(&mut record, program, size, &measured);
     }
     drop(progress);
@@ -136,6 +138,7 @@ fn measure(
     let mut first: Option<[u64; 2]> = None;
     for round in 0..rounds {
         for idx in order(round, contestants.len()) {
+            interrupt::check()?;
             let talk = contestants[idx].start()?;
             let [value, cpu, count, sum] = talk.exactly(&format!("run {} {size}", program.name()))?;
             let [count, sum] = counts([count, sum]);

@@ -39,6 +39,7 @@ pub mod gc;
 pub mod go;
 pub mod input;
 pub mod installed;
+pub mod interrupt;
 pub mod machine;
 pub mod map;
 pub mod memory;
@@ -62,7 +63,18 @@ pub mod visibility;
 pub mod worker;
 pub mod workload;
 
-/// The examples of the page about coming from something else, run as tests.
+/// The examples of the workspace's pages, run as tests: here, since they use several of its crates, and since a published crate
+/// has no pages but its own.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/migrating.md")]
-struct Migrating;
+mod workspace_pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/alloc.md")]
+    struct Alloc;
+    #[doc = include_str!("../../docs/gc.md")]
+    struct Gc;
+    #[doc = include_str!("../../docs/migrating.md")]
+    struct Migrating;
+    #[doc = include_str!("../../docs/policy.md")]
+    struct Policy;
+}

@@ -9,8 +9,8 @@ use bucketmask_bench::cli::{Cli, Command};
 use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
 use bucketmask_bench::{
-    alloc, barriers, classic, compare, concurrent, frag, gc, map, numa, pages, replay, report, scan,
-    visibility, worker, workload,
+    alloc, barriers, classic, compare, concurrent, frag, gc, interrupt, map, numa, pages, replay, report,
+    scan, visibility, worker, workload,
 };
 use clap::Parser;
 
@@ -22,6 +22,12 @@ const PROBLEMS_SHOWN: usize = 10;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A child ends when its parent does, or says so.
+    if !cli.command.as_ref().is_some_and(Command::is_child)
+        && let Err(error) = interrupt::watch()
+    {
+        eprintln!("bucketmask: signals are not watched, so Ctrl-C loses what was measured: {error}");
+    }
     let result = match cli.command {
         None => report::run(&cli.report),
         Some(Command::Report(args)) => report::run(&args),
@@ -46,11 +52,12 @@ fn main() -> ExitCode {
         }
         Some(Command::Child) => worker::run(&INSTALLED).map(|()| Outcome::default()),
     };
-    match result {
+    let code = match result {
         Ok(outcome) if outcome.problems.is_empty() => ExitCode::SUCCESS,
         Ok(outcome) => tell_problems(&outcome),
         Err(error) => tell_error(&error),
-    }
+    };
+    interrupt::exit_code().map_or(code, ExitCode::from)
 }
 
 fn tell_problems(outcome: &Outcome) -> ExitCode {

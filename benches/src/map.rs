@@ -5,6 +5,7 @@
 use crate::cli::MapArgs;
 use crate::error::{Error, Outcome};
 use crate::installed::Installed;
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::output;
 use crate::progress::Progress;
@@ -78,6 +79,7 @@ pub fn run(args: &MapArgs, installed: &Installed) -> Result<Outcome, Error> {
     }
     let record = measure(&plan, installed, &go)?;
     if record.figures().is_empty() {
+        interrupt::check()?;
         let names = "hit/u64-u64/1k, worst-insert, bytes-per-entry and others".into();
         return Err(Error::NoSuchWorkload { asked: args.only.join(","), names });
     }
@@ -89,26 +91,32 @@ pub fn run(args: &MapArgs, installed: &Installed) -> Result<Outcome, Error> {
 
 fn measure(plan: &Plan, installed: &Installed, go: &[Toolchain]) -> Result<Record, Error> {
     let mut record = Record::new();
-    let progress = Progress::new(stages(plan));
-    // Memory first: nothing that other sections leave behind is in its way.
-    memory::measure::<Words>(plan, installed, go, &mut record, &progress)?;
-    memory::measure::<Lines>(plan, installed, go, &mut record, &progress)?;
-    memory::measure::<Names>(plan, installed, go, &mut record, &progress)?;
-    memory::measure::<Pairs>(plan, installed, go, &mut record, &progress)?;
-    memory::texts(plan, installed, &mut record, &progress);
-    worst::measure(plan, go, &mut record, &progress)?;
-    growing::lookups(plan, &mut record, &progress)?;
-    growing::copies(plan, &mut record, &progress);
-    soak::measure(plan, &mut record, &progress)?;
-    sparse::measure::<Words>(plan, &mut record, &progress);
-    sparse::measure::<Pairs>(plan, &mut record, &progress);
-    speed::<Words>(plan, go, &mut record, &progress)?;
-    speed::<Lines>(plan, go, &mut record, &progress)?;
-    speed::<Names>(plan, go, &mut record, &progress)?;
-    speed::<Pairs>(plan, go, &mut record, &progress)?;
-    overall(plan, &mut record);
+    if interrupt::finished(sections(plan, installed, go, &mut record))?.is_some() {
+        overall(plan, &mut record);
+    }
     compare(&mut record);
     Ok(record)
+}
+
+/// All sections, one after another; what is finished of one that is interrupted is in the record.
+fn sections(plan: &Plan, installed: &Installed, go: &[Toolchain], record: &mut Record) -> Result<(), Error> {
+    let progress = Progress::new(stages(plan));
+    // Memory first: nothing that other sections leave behind is in its way.
+    memory::measure::<Words>(plan, installed, go, record, &progress)?;
+    memory::measure::<Lines>(plan, installed, go, record, &progress)?;
+    memory::measure::<Names>(plan, installed, go, record, &progress)?;
+    memory::measure::<Pairs>(plan, installed, go, record, &progress)?;
+    memory::texts(plan, installed, record, &progress)?;
+    worst::measure(plan, go, record, &progress)?;
+    growing::lookups(plan, record, &progress)?;
+    growing::copies(plan, record, &progress)?;
+    soak::measure(plan, record, &progress)?;
+    sparse::measure::<Words>(plan, record, &progress)?;
+    sparse::measure::<Pairs>(plan, record, &progress)?;
+    speed::<Words>(plan, go, record, &progress)?;
+    speed::<Lines>(plan, go, record, &progress)?;
+    speed::<Names>(plan, go, record, &progress)?;
+    speed::<Pairs>(plan, go, record, &progress)
 }
 
 /// About how many stages a run has, for the bar.

@@ -7,6 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent
 
 use crate::cli::RecordArgs;
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::record::Record;
 
@@ -33,6 +34,10 @@ pub fn deliver(
     machine: impl FnOnce() -> Machine,
 ) -> Outcome {
     let mut outcome = Outcome::default();
+    if record.figures().is_empty() && interrupt::asked() {
+        eprintln!("bucketmask: {}", Error::Interrupted);
+        return outcome;
+    }
     for sheet in sheets {
         outcome.note(print(&sheet.to_text()));
     }

@@ -13,6 +13,7 @@ use crate::contest::Contest;
 use crate::error::{Error, Outcome};
 use crate::format::{bytes, count, nanoseconds, percent, ratio};
 use crate::installed::{Choice, VARIABLE};
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
@@ -102,18 +103,29 @@ fn rounds_of(contest: &Contest, plan: &Plan, paced: bool) -> Result<Vec<Tally>, 
                 paced,
                 idle_ms: contest.scale.idle_ms,
             };
-            tallies[idx].accounts.push(run_child(&binary, &order)?);
+            let Some(account) = interrupt::finished(run_child(&binary, &order))? else {
+                return Ok(whole_rounds(tallies));
+            };
+            tallies[idx].accounts.push(account);
             progress.advance(1);
         }
     }
     Ok(tallies)
 }
 
+/// What is left of an interrupted contest: the rounds in which all had their turn.
+fn whole_rounds(mut tallies: Vec<Tally>) -> Vec<Tally> {
+    let rounds = tallies.iter().map(|tally| tally.accounts.len()).min().unwrap_or(0);
+    tallies.iter_mut().for_each(|tally| tally.accounts.truncate(rounds));
+    tallies.retain(|tally| !tally.accounts.is_empty());
+    tallies
+}
+
 fn run_child(binary: &Path, order: &Order) -> Result<Account, Error> {
     let engine = format!("the replay on {}", order.allocator.name());
     let fail = |why: String| Error::Child { engine: engine.clone(), why };
     let text = serde_json::to_string(order).map_err(|error| fail(error.to_string()))?;
-    let child = Command::new(binary)
+    let child = interrupt::apart(&mut Command::new(binary))
         .args([child::SUBCOMMAND, &text])
         .env(VARIABLE, order.allocator.name())
         .stdin(Stdio::null())

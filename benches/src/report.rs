@@ -8,6 +8,7 @@ use crate::child;
 use crate::cli::ReportArgs;
 use crate::error::{Error, Outcome};
 use crate::input::Input;
+use crate::interrupt;
 use crate::output;
 use crate::progress::Progress;
 use crate::protocol::{Plan, Side};
@@ -60,6 +61,9 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, Error> {
     };
     let results = measure(&input, &Effort::of(args))?;
     results.agree()?;
+    if results.parts.is_empty() {
+        return Err(Error::Interrupted);
+    }
     let mut outcome = Outcome { problems: input.problems };
     let record = results.record();
     let sheets = sheets::of(&results);
@@ -109,7 +113,10 @@ fn measure(input: &Input, effort: &Effort) -> Result<Results, Error> {
                 progress.stage(stage);
                 let plan =
                     Plan { side, keeps: keeps.to_vec(), cycles: effort.cycles, texts: texts.len() as u64 };
-                let account = child::run(&binary, &plan, texts, |bytes| progress.reach(done + bytes))?;
+                let told = child::run(&binary, &plan, texts, |bytes| progress.reach(done + bytes));
+                let Some(account) = interrupt::finished(told)? else {
+                    return Ok(Results::of_whole_rounds(input.name.clone(), parts));
+                };
                 done += part.bytes;
                 progress.reach(done);
                 part.accounts_mut(side).push(account);

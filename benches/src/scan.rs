@@ -6,6 +6,7 @@ use crate::cli::ScanArgs;
 use crate::error::{Error, Outcome};
 use crate::format::{count, judged, nanoseconds};
 use crate::go;
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
@@ -100,27 +101,38 @@ pub fn run(args: &ScanArgs) -> Result<Outcome, Error> {
     let talkers = heap::remotes(&go)?;
     let mut record = Record::new();
     let mut shown = Vec::new();
-    let cases: usize = maps.iter().map(|(_, layouts)| layouts.len()).sum();
-    let progress = Progress::new(cases as u64 * u64::from(plan.rounds) + maps.len() as u64);
-    for (entries, layouts) in maps {
-        progress.stage(format!("building maps of {} entries", count(entries)));
-        let mut sides = Sides::new(entries, &talkers)?;
-        progress.advance(1);
-        for layout in layouts {
-            progress.stage(layout.case());
-            sides.thin_out(layout)?;
-            sides.first_cycles(&mut record, layout)?;
-            let samples = sides.rounds(plan.rounds, layout.keep, &progress)?;
-            samples.add(&mut record, layout, sides.live());
-            shown.push((layout, sides.live()));
-        }
-    }
-    drop(progress);
+    interrupt::finished(measure(maps, &talkers, plan.rounds, &mut record, &mut shown))?;
     let judged: Vec<Judged> = shown.iter().flat_map(|(layout, _)| judge(&record, *layout)).collect();
     let sheets = [sheet(&record, &shown, plan.rounds), targets::sheet(&judged)];
     let peers = go.iter().map(|toolchain| (toolchain.name().to_owned(), toolchain.version().to_owned()));
     let machine = || Machine::here().beside(peers);
     Ok(output::deliver(&sheets, &record, &args.record, machine))
+}
+
+/// Measures map by map; `shown` gets the layouts that have all their figures, with their live entries.
+fn measure(
+    maps: Vec<(u64, Vec<Layout>)>,
+    talkers: &[Talker],
+    rounds: u32,
+    record: &mut Record,
+    shown: &mut Vec<(Layout, u64)>,
+) -> Result<(), Error> {
+    let cases: usize = maps.iter().map(|(_, layouts)| layouts.len()).sum();
+    let progress = Progress::new(cases as u64 * u64::from(rounds) + maps.len() as u64);
+    for (entries, layouts) in maps {
+        progress.stage(format!("building maps of {} entries", count(entries)));
+        let mut sides = Sides::new(entries, talkers)?;
+        progress.advance(1);
+        for layout in layouts {
+            progress.stage(layout.case());
+            sides.thin_out(layout)?;
+            sides.first_cycles(record, layout)?;
+            let samples = sides.rounds(rounds, layout.keep, &progress)?;
+            samples.add(record, layout, sides.live());
+            shown.push((layout, sides.live()));
+        }
+    }
+    Ok(())
 }
 
 /// The targets of a case.
@@ -228,6 +240,7 @@ impl<'a> Sides<'a> {
         let mut timings = Timings { sides, table_bytes: self.ours.slot_bytes() };
         for round in 0..rounds {
             for idx in order(round, timings.sides.len()) {
+                interrupt::check()?;
                 let taken = match Timed::ALL.get(idx) {
                     Some(&timed) => self.time(timed, &mut bound),
                     None => self.remote[idx - Timed::ALL.len()].collect()?,

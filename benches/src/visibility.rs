@@ -9,6 +9,7 @@ use bucketmask_map::concurrent::rules::{FAULTS, Fault, Gap, Rules};
 
 use crate::cli::VisibilityArgs;
 use crate::error::{Error, Outcome};
+use crate::interrupt;
 use crate::output::{self, Sheet};
 use crate::progress::Progress;
 use crate::record::{Figure, Metric, OURS, Record};
@@ -50,7 +51,7 @@ struct Tally {
 fn check<R: Rules>(seed: u64, wanted: u64, stops: bool, progress: &Progress) -> Tally {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut tally = Tally::default();
-    while tally.histories < wanted && !(stops && tally.violations > 0) {
+    while tally.histories < wanted && !(stops && tally.violations > 0) && !interrupt::asked() {
         let (histories, sights) = round::run::<R>(&mut random);
         tally.sights.add(&sights);
         for history in histories.into_iter().filter(|history| history.ops.len() > 1) {
@@ -110,11 +111,21 @@ fn describe(fault: Fault) -> &'static str {
 pub fn run(args: &VisibilityArgs) -> Result<Outcome, Error> {
     let wanted = args.histories.unwrap_or(if args.quick { 20_000 } else { 1_100_000 });
     let progress = Progress::new(wanted / 80);
+    progress.stage("a model of it, by loom");
     let loom = model::passes::<Probe<0, false>>();
+    progress.stage("histories of the map as it is");
     let fresh = check::<Probe<0, false>>(args.seed, wanted / 10 * 9, false, &progress);
     let mirrored = check::<Probe<0, true>>(args.seed, wanted / 10 + 1, false, &progress);
-    let mutants: Vec<_> =
-        (1..FAULTS.len()).map(|number| (FAULTS[number], mutant(number, args.seed, &progress))).collect();
+    let mut mutants = Vec::new();
+    for (number, &fault) in FAULTS.iter().enumerate().skip(1) {
+        progress.stage(describe(fault));
+        let tried = mutant(number, args.seed, &progress);
+        // One that was given up early says nothing.
+        if interrupt::asked() {
+            break;
+        }
+        mutants.push((fault, tried));
+    }
     drop(progress);
 
     let mut outcome = Outcome::default();

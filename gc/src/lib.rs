@@ -134,7 +134,7 @@ pub use self::{
     unpublished::{Pool, Unpublished},
 };
 
-/// The examples of the collector's page, run as tests.
+/// The README's examples, run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/gc.md")]
-struct Page;
+#[doc = include_str!("../README.md")]
+struct Readme;

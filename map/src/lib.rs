@@ -94,6 +94,6 @@ pub use str_map::StrMap;
 pub use weak_map::WeakMap;
 
 /// The README's examples, run as tests.
-#[cfg(all(doctest, feature = "gc"))]
-#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
 struct Readme;

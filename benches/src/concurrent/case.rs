@@ -4,7 +4,9 @@
 
 use super::SUITE;
 use super::sides::Work;
+use crate::error::Error;
 use crate::format::{ratio, significant};
+use crate::interrupt;
 use crate::output::Sheet;
 use crate::progress::Progress;
 use crate::record::{Metric, OURS, Record};
@@ -45,11 +47,15 @@ pub(super) struct Case {
 
 impl Case {
     /// Runs all rounds.
-    pub(super) fn run(&mut self, progress: &Progress) -> Vec<Vec<Samples>> {
+    ///
+    /// # Errors
+    /// Interrupted.
+    pub(super) fn run(&mut self, progress: &Progress) -> Result<Vec<Vec<Samples>>, Error> {
         progress.stage(self.name.clone());
         let mut samples = vec![vec![Samples::default(); self.metrics.len()]; self.sides.len()];
         for round in 0..self.rounds {
             for side in rounds::order(round, self.sides.len()) {
+                interrupt::check()?;
                 let values = (self.sides[side].1)(u64::from(round) + 1);
                 assert_eq!(values.len(), self.metrics.len(), "a value for each metric of {}", self.name);
                 for (samples, value) in samples[side].iter_mut().zip(values) {
@@ -61,7 +67,7 @@ impl Case {
                 progress.advance(1);
             }
         }
-        samples
+        Ok(samples)
     }
 
     /// Writes what came of it into the record, and a row a metric.

@@ -12,6 +12,7 @@ use super::size::label;
 use super::speed::TIME;
 use super::table::{Job, Ours, Table, sides};
 use crate::error::Error;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::{OURS, Record};
 use crate::rounds;
@@ -77,6 +78,7 @@ pub(super) fn lookups(plan: &Plan, record: &mut Record, progress: &Progress) -> 
     let mut samples: [Samples; 3] = Default::default();
     for round in 0..ROUNDS {
         for idx in rounds::order(round, maps.len()) {
+            interrupt::check()?;
             let time = timer::brief(|| look_up::<Words, _>(&maps[idx], &keys));
             samples[idx].push(time / LOOKUPS as f64);
         }
@@ -121,11 +123,11 @@ impl Job<u64, u64> for Copies {
 }
 
 /// Copies of a map in its own order, with the same hasher, against copies in random order.
-pub(super) fn copies(plan: &Plan, record: &mut Record, progress: &Progress) {
+pub(super) fn copies(plan: &Plan, record: &mut Record, progress: &Progress) -> Result<(), Error> {
     let entries = ENTRIES[usize::from(plan.quick)];
     let case = format!("copy/u64-u64/{}", label(entries));
     if !plan.wants(&case) {
-        return;
+        return Ok(());
     }
     progress.stage(case.clone());
     let sides = sides::<Words, Copies>();
@@ -133,6 +135,7 @@ pub(super) fn copies(plan: &Plan, record: &mut Record, progress: &Progress) {
     for round in 0..plan.rounds {
         for idx in rounds::order(round, sides.len()) {
             for (shuffled, samples) in [false, true].into_iter().zip(&mut samples[idx]) {
+                interrupt::check()?;
                 samples.push(sides[idx].1(entries, shuffled));
             }
         }
@@ -142,6 +145,7 @@ pub(super) fn copies(plan: &Plan, record: &mut Record, progress: &Progress) {
         record.measure(SUITE, &case, &format!("{name}{SHUFFLED}"), TIME, entries, shuffled);
     }
     progress.advance(1);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::size::{Size, label, octave};
 use super::table::{Job, Table, sides};
 use crate::error::Error;
 use crate::installed::Installed;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::{Figure, Metric, Record};
 
@@ -144,6 +145,7 @@ pub(super) fn measure<E: Entry>(
     }
     progress.stage(format!("{BYTES_CASE}/{}", E::NAME));
     for (name, fill) in sides::<E, Fills<E>>() {
+        interrupt::check()?;
         let footprints = fill(installed, &marks);
         add::<E>(record, name, &footprints, plan.octave());
     }
@@ -189,22 +191,29 @@ fn means<E: Entry>(record: &mut Record, name: &str, first: &str, metric: Metric,
 }
 
 /// Strings to strings: what stands above their bytes and two headers an entry.
-pub(super) fn texts(plan: &Plan, installed: &Installed, record: &mut Record, progress: &Progress) {
+pub(super) fn texts(
+    plan: &Plan,
+    installed: &Installed,
+    record: &mut Record,
+    progress: &Progress,
+) -> Result<(), Error> {
     let entries = TEXTS[usize::from(plan.quick)];
     let case = case::<Texts>(ABOVE_CASE, &label(entries));
     if !plan.wants(&case) {
-        return;
+        return Ok(());
     }
     progress.stage(case.clone());
     let strings: usize = (0..entries).map(Texts::payload).sum();
     let minimum = strings as f64 + (entries as usize * 2 * size_of::<String>()) as f64;
     for (name, fill) in sides::<Texts, Fills<Texts>>() {
+        interrupt::check()?;
         for found in fill(installed, &[entries]) {
             let above = (found.bytes + strings) as f64 / minimum - 1.0;
             record.add(Figure::new(SUITE, &case, name, ABOVE, entries, above));
         }
     }
     progress.advance(1);
+    Ok(())
 }
 
 #[cfg(test)]

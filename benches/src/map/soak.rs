@@ -10,6 +10,7 @@ use super::speed::TIME;
 use super::table::Ours;
 use crate::engine::Hasher;
 use crate::error::Error;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::{Figure, Metric, Record};
 use crate::rounds;
@@ -39,6 +40,7 @@ pub(super) fn measure(plan: &Plan, record: &mut Record, progress: &Progress) -> 
     peer.fill(entries)?;
     for tenth in 0..TENTHS {
         for idx in rounds::order(tenth, 2) {
+            interrupt::check()?;
             if idx == 0 {
                 ours_times.push(ours.churn(entries, times)?);
             } else {

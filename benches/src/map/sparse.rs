@@ -13,6 +13,8 @@ use super::side::{entry, walk};
 use super::size::label;
 use super::speed::TIME;
 use super::table::{Job, Table, sides};
+use crate::error::Error;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::rounds;
@@ -145,7 +147,7 @@ impl<E: Entry> Job<E::Key, E::Value> for Samplers<E> {
 }
 
 /// Measures one type of entries.
-pub(super) fn measure<E: Entry>(plan: &Plan, record: &mut Record, progress: &Progress) {
+pub(super) fn measure<E: Entry>(plan: &Plan, record: &mut Record, progress: &Progress) -> Result<(), Error> {
     let entries = ENTRIES[usize::from(plan.quick)];
     for deed in Deed::ALL {
         for origin in Origin::ALL {
@@ -154,26 +156,29 @@ pub(super) fn measure<E: Entry>(plan: &Plan, record: &mut Record, progress: &Pro
                 let case = sparse.case::<E>();
                 if plan.wants(&case) {
                     progress.stage(case.clone());
-                    rounds_of::<E>(plan, sparse, &case, record);
+                    rounds_of::<E>(plan, sparse, &case, record)?;
                     progress.advance(1);
                 }
             }
         }
     }
+    Ok(())
 }
 
-fn rounds_of<E: Entry>(plan: &Plan, sparse: Sparse, case: &str, record: &mut Record) {
+fn rounds_of<E: Entry>(plan: &Plan, sparse: Sparse, case: &str, record: &mut Record) -> Result<(), Error> {
     let sides = sides::<E, Samplers<E>>();
     let mut samples = vec![Samples::new(); sides.len()];
     let most = if sparse.origin == Origin::Keep { ROUNDS } else { plan.rounds };
     for round in 0..plan.rounds.min(most) {
         for idx in rounds::order(round, sides.len()) {
+            interrupt::check()?;
             samples[idx].push(sides[idx].1(sparse));
         }
     }
     for ((name, _), samples) in sides.iter().zip(&samples) {
         record.measure(SUITE, case, name, TIME, sparse.entries, samples);
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::side::Side;
 use super::size::{label, octave};
 use super::workload::{Stage, Workload};
 use crate::error::Error;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::{Figure, Metric, OURS, Record};
 use crate::rounds;
@@ -48,7 +49,11 @@ pub(super) fn measure<E: Entry>(
                 || *workload == Workload::Hit && plan.entries::<E>(Workload::GetMany).contains(&entries)
         };
         let workloads: Vec<Workload> = Workload::ALL.into_iter().filter(here).collect();
-        tallies.extend(stage::<E>(plan, sides, &Stage::new(entries), &workloads)?);
+        let Some(stage) = interrupt::finished(stage::<E>(plan, sides, &Stage::new(entries), &workloads))?
+        else {
+            break;
+        };
+        tallies.extend(stage);
         progress.advance(1);
     }
     for tally in &tallies {
@@ -59,7 +64,7 @@ pub(super) fn measure<E: Entry>(
         means::<E>(&octave(base), &tallies, record);
     }
     singles(record, E::NAME);
-    Ok(())
+    interrupt::check()
 }
 
 /// All workloads at one size: first those that build maps, then those that read one, then the churn.
@@ -99,6 +104,7 @@ fn rounds_of<E: Entry>(
     let mut tallies: Vec<Tally> = sides.iter().map(|side| new(side.name())).collect();
     for round in 0..plan.rounds(workload, entries) {
         for idx in rounds::order(round, sides.len()) {
+            interrupt::check()?;
             if let Some(nanoseconds) = sides[idx].sample(workload, stage)? {
                 tallies[idx].samples.push(nanoseconds);
             }

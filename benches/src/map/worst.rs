@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::size::label;
 use super::table::{Job, Table, sides};
 use crate::error::Error;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::record::{Figure, Metric, Record};
 use crate::rounds;
@@ -118,6 +119,7 @@ pub(super) fn measure(
     let scale = nanoseconds_per_tick();
     for round in 0..ROUNDS {
         for idx in rounds::order(round, sides.len()) {
+            interrupt::check()?;
             sides[idx].1(&mut times[idx]);
         }
     }

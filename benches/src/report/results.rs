@@ -118,6 +118,19 @@ pub(super) struct Results {
 }
 
 impl Results {
+    /// What is left of an interrupted run: the parts and rounds in which both sides had their turn.
+    pub(super) fn of_whole_rounds(input: String, mut parts: Vec<Part>) -> Self {
+        let whole = |part: &Part| part.ours.len().min(part.peer.len());
+        for part in &mut parts {
+            let rounds = whole(part);
+            part.ours.truncate(rounds);
+            part.peer.truncate(rounds);
+        }
+        parts.retain(|part| whole(part) > 0);
+        let rounds = parts.iter().map(whole).min().unwrap_or(0) as u32;
+        Self { input, rounds, parts }
+    }
+
     /// The largest part.
     pub(super) fn whole(&self) -> Option<&Part> {
         self.parts.last()

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::installed::{Choice, Installed, VARIABLE};
+use crate::interrupt;
 use crate::memory::{self, Footprint};
 use crate::output;
 use crate::workload::{Ran, Scale, Workload};
@@ -82,7 +83,7 @@ pub fn run(binary: &Path, plan: Plan, patience: Duration) -> Result<Account, Err
     let engine = format!("{} on {}", plan.workload.name(), plan.allocator.name());
     let fail = |why: String| Error::Child { engine: engine.clone(), why };
     let text = serde_json::to_string(&plan).map_err(|error| fail(error.to_string()))?;
-    let child = Command::new(binary)
+    let child = interrupt::apart(&mut Command::new(binary))
         .args([SUBCOMMAND, &text])
         .env(VARIABLE, plan.allocator.name())
         .stdin(Stdio::null())
@@ -102,6 +103,7 @@ pub fn run(binary: &Path, plan: Plan, patience: Duration) -> Result<Account, Err
 
 /// What a child says until it ends in peace; else why not.
 pub(crate) fn listen(mut child: Child, patience: Duration) -> Result<String, String> {
+    let _minded = interrupt::mind(&child);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (send, receive) = channel();
     thread::scope(|scope| {
