@@ -80,7 +80,9 @@ pub fn finished<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// The exit code of a command that was asked to end.
 pub fn exit_code() -> Option<u8> {
-    Some(ASKED.load(Relaxed)).filter(|&signal| signal != 0).map(|signal| (BY_SIGNAL + signal) as u8)
+    Some(ASKED.load(Relaxed))
+        .filter(|&signal| signal != 0)
+        .map(|signal| u8::try_from(BY_SIGNAL + signal).unwrap_or(u8::MAX))
 }
 
 fn children() -> MutexGuard<'static, Vec<Pid>> {

@@ -116,7 +116,9 @@ fn rounds_of(contest: &Contest, plan: &Plan, paced: bool) -> Result<Vec<Tally>, 
 /// What is left of an interrupted contest: the rounds in which all had their turn.
 fn whole_rounds(mut tallies: Vec<Tally>) -> Vec<Tally> {
     let rounds = tallies.iter().map(|tally| tally.accounts.len()).min().unwrap_or(0);
-    tallies.iter_mut().for_each(|tally| tally.accounts.truncate(rounds));
+    for tally in &mut tallies {
+        tally.accounts.truncate(rounds);
+    }
     tallies.retain(|tally| !tally.accounts.is_empty());
     tallies
 }
