@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `report` | `report.rs`, `child.rs`, `protocol.rs`, `worker.rs` (one program, two processes); `program.rs` over `engine.rs` (what the program is) |
 //! | `scan`, `gc` | `scan.rs` (what a collection costs); `gc.rs` (trees, lists and programs on several collectors) |
+//! | `barriers` | `barriers.rs` (what barriers two programs pass) |
 //! | `classic` | `classic.rs` (one entry a line against records) |
 //! | `numa` | `numa.rs` (where memory is) |
 //! | `alloc`, `frag` | `alloc.rs`, `frag.rs` over `contest.rs` (rounds on several allocators), `workload.rs` (what is run), `peer.rs` (on what); `replay.rs` (a recorded program) |
