@@ -173,8 +173,8 @@ impl<K, V> Drop for Lane<K, V> {
 mod tests {
     use super::*;
 
-    fn entry(key: u64) -> Box<Entry<u64, String>> {
-        Box::new(Entry { key, value: key.to_string() })
+    fn entry(key: u64) -> *mut Entry<u64, String> {
+        Box::into_raw(Box::new(Entry { key, value: key.to_string() }))
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         let mut next = 0;
         for lap in 1..5 {
             for _ in 0..ROOM / lap {
-                let full = lane.put(Box::into_raw(entry(next)));
+                let full = lane.put(entry(next));
                 next += 1;
                 assert_eq!(full, next % ROOM as u64 == 0);
             }
