@@ -191,7 +191,8 @@ pub struct NumaArgs {
 /// Options of `table`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, gc, alloc, frag, map, map-targets.
+A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, gc, alloc, frag, map, map-targets,
+concurrent.
 
 Examples:
   bucketmask table README.md docs/map.md

@@ -97,3 +97,8 @@ pub use weak_map::WeakMap;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the concurrent map's page, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/concurrent.md")]
+struct Concurrent;
