@@ -329,7 +329,9 @@ fn a_long_trail_is_forgotten_with_its_home<L: Layout>() {
     let hash = |key: &u64| if *key >> 32 == 0 { finalise(*key) } else { *key };
     let mut table = Table::<L>::new_in(Pages);
     let mut keys: BTreeSet<u64> = (0..20_000).collect();
-    keys.iter().for_each(|key| insert(&mut table, *key, hash));
+    for key in &keys {
+        insert(&mut table, *key, hash);
+    }
     while table.migrate_step(hash) {}
     while table.care.crowded.is_none() {
         let key = u64::MAX - keys.len() as u64;
