@@ -39,6 +39,8 @@ pub(crate) mod visit;
 pub(crate) mod walk;
 
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod scarce;
 #[cfg(test)]
 mod tests;
