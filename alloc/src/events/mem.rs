@@ -219,7 +219,7 @@ mod tests {
     fn line(json: bool, kind: Kind, values: [u64; 4]) -> String {
         let [first, second, third, fourth] = values;
         let mut text = String::new();
-        let event = [(kind as u64) << 56 | 77, 1_002_003_004, first, second, third, fourth];
+        let event = [(kind as u64) << 56 | 0x4d, 1_002_003_004, first, second, third, fourth];
         write_line(&mut text, json, &event).unwrap();
         text
     }
