@@ -62,8 +62,9 @@ stops() {
 code() {
     local at
     at=$(quiet_gdb -ex 'info probes stap bucketmask_map ^split$' "$program" | awk '/^stap/ {print $4; exit}')
-    objdump -d --no-show-raw-insn --start-address="$((at - 16))" --stop-address="$((at + 9))" "$program" |
-        awk -v at="$(printf '%x' "$at")" '/^ +[0-9a-f]+:/ {print; if ($1 == at ":" && $2 != "nop") exit 1}'
+    # From a known instruction on: bytes before the probe might be read as others than they are.
+    objdump -d -C --no-show-raw-insn --start-address="$((at - 4096))" --stop-address="$((at + 16))" "$program" |
+        grep -B 3 -A 1 -E "^ +$(printf '%x' "$at"):\s+nop *$"
 }
 
 run_perf() {
@@ -74,7 +75,14 @@ run_perf() {
     perf --buildid-dir "$found/cache" buildid-cache --add "$program" 2>&1 || true
     perf --buildid-dir "$found/cache" list sdt 2>&1 | grep bucketmask | sed 's/  *\[.*//' | sort -u || true
     echo '$ perf probe sdt_bucketmask_map:get'
-    perf --buildid-dir "$found/cache" probe sdt_bucketmask_map:get 2>&1 | head -3 || true
+    if ! perf --buildid-dir "$found/cache" probe sdt_bucketmask_map:get >"$found/armed" 2>&1; then
+        head -3 "$found/armed"
+        return
+    fi
+    sed -n "s|$root/||; 1,2p" "$found/armed"
+    echo '$ perf stat -e sdt_bucketmask_map:get probed'
+    perf stat -e sdt_bucketmask_map:get "$program" 2>&1 | grep -E 'sdt_|rror|nvalid' | head -3 || true
+    perf probe -q -d sdt_bucketmask_map:get || true
 }
 
 notes() {

@@ -1,5 +1,5 @@
 //! What `ci/probes.sh` looks at through the probes: a table that grows, lookups, a graph that is collected while it changes, and
-//! memory that goes back. The same each time. Usage: `probed [COUNT]`, 2000 unless said.
+//! memory that goes back. The same each time. Usage: `probed [COUNT]`, 20000 unless said.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
@@ -14,7 +14,7 @@ static ALLOCATOR: BucketAlloc = BucketAlloc::new();
 type Hasher = BuildHasherDefault<DefaultHasher>;
 
 fn main() {
-    let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(2000u64);
+    let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(20_000u64);
     let mut map = HashMap::<u64, u64, Hasher>::default();
     for key in 0..count {
         map.insert(key, key * key);
@@ -38,7 +38,7 @@ fn main() {
             arena.finish_cycle();
         }
     }
-    let blocks: Vec<Vec<u8>> = (0..count).map(|_| vec![1; 3000]).collect();
+    let blocks: Vec<Vec<u8>> = (0..count / 10).map(|_| vec![1; 3000]).collect();
     drop(blocks);
     println!("{found} found, {} given", ALLOCATOR.purge() > 0);
 }

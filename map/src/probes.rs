@@ -23,7 +23,8 @@ pub(crate) fn insert(hash: u64, bucket: usize) {
     let _ = (hash, bucket);
 }
 
-/// A step of growing or shrinking begins: the first home that it moves, how many it moves, and the homes that it leads to.
+/// A step of growing or shrinking begins, or a small table is made anew: the first home that moves, how many do, and how many homes
+/// that leads to.
 #[inline(always)]
 pub(crate) fn split(first: usize, count: usize, homes: usize) {
     #[cfg(feature = "probes")]
