@@ -54,6 +54,7 @@ fn run() {
     arena.finish_marking();
     arena.mutate(|mc, numbers| numbers.borrow_mut(mc).push(Gc::new(mc, Lock::new(1))));
     arena.finish_cycle();
+    #[expect(clippy::redundant_closure, reason = "a closure is what holds for every brand")]
     let mut arena = Arena::<Rootable![GcMap<'_, u64, Gc<'_, u64>>]>::new(|mc| GcMap::new(mc));
     arena.mutate(|mc, map| _ = map.insert(mc, 1, Gc::new(mc, 1)));
     arena.finish_cycle();
