@@ -27,6 +27,7 @@ use crate::medium;
 use crate::node::{MAX_NODES, NodeId};
 use crate::page::{PageMeta, WORDS};
 use crate::pending::Pending;
+use crate::probes;
 use crate::purger;
 use crate::region::RegionView;
 use crate::remote::Inbox;
@@ -165,6 +166,7 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn malloc_slow(&self, window: &Window, bytes: usize) -> *mut u8 {
+        probes::malloc_slow(self.class_of_window(window).about().slot_size as usize, bytes);
         if self.restock(window) {
             if let Some(address) = window.pop() {
                 window.count_malloc(bytes);

@@ -32,6 +32,7 @@
 //!                                                site                where blocks were made (`checked`)
 //!                                                trace               what was asked for, in a file
 //!                                                events              what was done, as lines (`BUCKETMASK_TRACE`)
+//!                                                probes              where debuggers can stop (`probes`)
 //! mask         BucketMask, the ground floor      sync                orderings as types, ring and channel
 //! ```
 //!
@@ -70,6 +71,7 @@ mod page;
 mod parked;
 mod pending;
 mod placement;
+mod probes;
 mod purge;
 mod purger;
 mod range;

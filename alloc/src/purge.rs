@@ -26,7 +26,7 @@ use crate::region::REGION;
 use crate::span::{CHUNK, for_each_page_of};
 use crate::sys::{self, OS_PAGE};
 use crate::window::Window;
-use crate::{medium, parked, thread};
+use crate::{medium, parked, probes, thread};
 
 /// Held a chunk long by who looks; over a fork by the forking thread, behind the ranges': their holder allocates, and may so look.
 pub(crate) static LOOKING: FutexMutex<()> = FutexMutex::new(());
@@ -49,6 +49,7 @@ impl Found {
 
 /// Looks at all memory. `by_hand`: nothing has to wait for its delay.
 pub(crate) fn look(by_hand: bool) -> Found {
+    probes::purge_start(by_hand);
     let mut found = {
         let _alone = LOOKING.lock();
         parked::look(by_hand)
@@ -70,6 +71,7 @@ pub(crate) fn look(by_hand: bool) -> Found {
             found.add(span.purge_granules(node, chunk, by_hand, huge));
         }
     }
+    probes::purge_end(found.given);
     if events::is_on() && found.given > 0 {
         events::tell(events::Kind::Purged, [found.given as u64, 0, 0, 0]);
     }

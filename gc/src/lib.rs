@@ -92,6 +92,7 @@ pub mod metrics;
 mod mutation;
 mod no_drop;
 mod parts;
+mod probes;
 mod report;
 mod spans;
 mod static_wrapper;

@@ -39,6 +39,7 @@ mod map;
 mod pages;
 #[cfg(feature = "rayon")]
 pub mod par;
+mod probes;
 mod range;
 pub mod raw;
 #[cfg(feature = "serde")]

@@ -22,7 +22,7 @@ use crate::list::{Listed, Pages};
 use crate::node::{NodeId, current_node};
 use crate::page::{PageMeta, PageSpec};
 use crate::region::REGION;
-use crate::{purger, registry};
+use crate::{probes, purger, registry};
 
 /// Of so many slots of a page one has to be free before malloc looks for the page: the look is paid by
 /// several slots, and the rest of the memory is lost to fragmentation at worst.
@@ -128,6 +128,7 @@ impl Heap {
         let first = usize::from(here.0);
         let spans = REGION.spans();
         let page = (0..spans.len()).find_map(|step| spans[(first + step) % spans.len()].take_page(spec))?;
+        probes::page_taken(page.base(), page.slot_size());
         self.tell(Kind::PageTaken, || of_page(page));
         self.own(page);
         Some(page)

@@ -9,6 +9,7 @@ use super::colour::Place;
 use super::cycle::Phase;
 use super::{Context, Heap};
 use crate::collect::{Collect, Trace};
+use crate::probes;
 use crate::report::Barriers;
 
 impl Context {
@@ -48,6 +49,7 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
+        probes::barrier(0, parent);
         if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward(parent, child) };
@@ -72,6 +74,7 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
+        probes::barrier(0, parent);
         if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward_weak(parent, child) };
@@ -96,6 +99,7 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
+        probes::barrier(1, child);
         if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { self.forward(parent, child) };
@@ -120,6 +124,7 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
+        probes::barrier(1, child);
         if self.counted(|counts| &mut counts.forward) {
             // SAFETY: as the caller promises.
             unsafe { Self::forward_weak(parent, child) };
@@ -142,6 +147,7 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
+        probes::barrier(2, parent);
         if self.counted(|counts| &mut counts.bucket) {
             // SAFETY: as the caller promises.
             unsafe { self.bucket(parent, at, bytes) };
@@ -171,6 +177,7 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
+        probes::barrier(3, parent);
         self.counted(|counts| &mut counts.container)
             // SAFETY: as the caller promises.
             && unsafe { Place::of(parent) }.is_black()

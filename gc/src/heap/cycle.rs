@@ -15,6 +15,7 @@ use super::{Context, Heap};
 use crate::budget::Limit;
 use crate::collect::Collect;
 use crate::metrics::{Metrics, QUANTUM_BYTES};
+use crate::probes;
 use crate::spans;
 use crate::trace_line;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -118,6 +119,7 @@ impl Context {
     pub(super) fn set_phase(&mut self, phase: Phase) {
         if phase != self.phase() {
             spans::change(self.phase(), phase, self.metrics.total_gc_count());
+            probes::phase(self.phase(), phase, self.metrics.total_gc_count());
         }
         self.phase.set(phase);
         self.view.alert = phase == Phase::Mark || self.counts.get();
@@ -269,6 +271,7 @@ impl Context {
         heap.barriers_before = barriers;
         heap.finish_sweep();
         spans::end(&heap.last);
+        probes::cycle_end(heap.last.cycle, heap.last.swept, heap.last.live_bytes);
         self.metrics.finish_cycle(as_one_piece);
         self.set_phase(Phase::Sleep);
     }

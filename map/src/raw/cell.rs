@@ -7,6 +7,7 @@
 
 use super::layout::Layout;
 use super::table::{Bare, RawTable, Spot};
+use crate::probes;
 use allocator_api2::alloc::Allocator;
 
 /// An entry that is there.
@@ -158,8 +159,11 @@ impl<'a, T, A: Allocator, L: Layout> Vacant<'a, T, A, L> {
         let Self { table, hash, home } = self;
         // SAFETY: the table is ready for an entry, so it has memory, and `home` is the home of the hash.
         match unsafe { table.bare.fill_home(home, hash, entry) } {
-            // SAFETY: just written, in a table that is borrowed for 'a.
-            Ok(mut at) => unsafe { at.as_mut() },
+            Ok(mut at) => {
+                probes::insert(hash, home);
+                // SAFETY: just written, in a table that is borrowed for 'a.
+                unsafe { at.as_mut() }
+            }
             Err(entry) => Self { table, hash, home }.insert_past(entry),
         }
     }

@@ -28,6 +28,7 @@ use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
 use crate::hash::{first_hash, home, tag_byte};
+use crate::probes;
 use allocator_api2::alloc::Allocator;
 use bucketmask_alloc::prefetch;
 use core::alloc::Layout as Block;
@@ -205,6 +206,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             return Ok(());
         }
         let (homes, last) = self.next_homes(batch);
+        probes::split(homes.start, homes.len(), self.care.target);
         if batch == L::BATCH && self.storage.is_range() && self.touches_ahead(homes.start) {
             return Ok(());
         }

@@ -18,6 +18,7 @@ use super::layout::{Geometry, LANES, Layout, Zones};
 use super::storage::{Purpose, Storage, TryReserveError};
 use super::upkeep::Care;
 use crate::hash::{home, tag_byte, tophash};
+use crate::probes;
 use allocator_api2::alloc::Allocator;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -166,6 +167,7 @@ impl<T, L: Layout> Bare<T, L> {
         // The home stands apart from the loop, or all that a trail needs would be computed before it; and the way along
         // the trail returns an address in a register.
         let home = self.home(hash);
+        probes::get(hash, home);
         // SAFETY: as in `find_from`.
         unsafe {
             if let Some(slot) = self.search(home, Tag::of(hash), &mut eq) {
@@ -461,6 +463,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     #[inline]
     pub(crate) fn place_from(&mut self, home: usize, hash: u64, entry: T) -> Result<Spot, TryReserveError> {
         let spot = self.seek_from(home)?;
+        probes::insert(hash, spot.bucket);
         // SAFETY: just found.
         unsafe { self.fill(hash, home, spot, entry) };
         Ok(spot)

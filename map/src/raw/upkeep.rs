@@ -15,6 +15,7 @@ use super::layout::{Geometry, Layout};
 use super::policy::{homes_for, homes_shrunk, limit, low_water, next_in_block, next_in_range, spill};
 use super::storage::{Purpose, Storage, TryReserveError, is_elastic};
 use super::table::{Bare, RawTable};
+use crate::probes;
 use allocator_api2::alloc::Allocator;
 use core::alloc::Layout as Block;
 use core::mem;
@@ -229,6 +230,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         let plan =
             L::Geometry::plan(Block::new::<T>(), buckets, 64).ok_or(TryReserveError::CapacityOverflow)?;
         if self.len == 0 || !is_elastic::<L>(&plan) {
+            probes::split(0, self.upper, homes);
             return self.rebuild(homes, hash);
         }
         self.make_room(buckets)?;
