@@ -30,6 +30,7 @@
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
 //!                                                gate                which keep mimalloc out
 //!                                                site                where blocks were made (`checked`)
+//!                                                memstate            in what state memory is (`checked`)
 //!                                                trace               what was asked for, in a file
 //! mask         BucketMask, the ground floor      sync                orderings as types, ring and channel
 //! ```
@@ -50,6 +51,8 @@ pub mod frames;
 mod gate;
 mod global;
 mod granule;
+#[cfg(feature = "checked")]
+mod granule_table;
 mod heap;
 mod holes;
 mod large;
@@ -57,6 +60,8 @@ mod lend;
 mod list;
 mod lock;
 mod medium;
+#[cfg(feature = "checked")]
+pub mod memstate;
 mod metas;
 mod node;
 mod node_set;
