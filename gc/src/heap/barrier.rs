@@ -7,7 +7,7 @@
 
 use super::colour::Place;
 use super::cycle::Phase;
-use super::{Context, Heap};
+use super::{Context, Heap, checked};
 use crate::collect::{Collect, Trace};
 use crate::report::Barriers;
 
@@ -23,7 +23,7 @@ impl Context {
         let marks = self.phase() == Phase::Mark;
         if marks {
             self.count(kind);
-        } else {
+        } else if self.counts.get() {
             self.count(|counts| &mut counts.idle);
         }
         marks
@@ -32,7 +32,9 @@ impl Context {
     /// An object was handed out that is written to without barriers.
     #[inline]
     pub(crate) fn count_unpublished(&self) {
-        self.count(|counts| &mut counts.unpublished);
+        if self.phase() == Phase::Mark || self.counts.get() {
+            self.count(|counts| &mut counts.unpublished);
+        }
     }
 
     /// Barriers since the arena was made.
@@ -47,18 +49,33 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
+        self.announce(Some(parent), child);
         if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward(parent, child) };
         }
     }
 
+    #[cfg_attr(feature = "checked", track_caller)]
     unsafe fn backward(&self, parent: *const u8, child: Option<*const u8>) {
+        if checked::seeded!("gc: backward barrier removed") {
+            return;
+        }
         // SAFETY: as the caller promises.
         let settled = |child| unsafe { Place::of(child) }.marked();
         // SAFETY: as the caller promises.
-        if unsafe { Place::of(parent) }.is_black() && !child.is_some_and(settled) {
+        let place = unsafe { Place::of(parent) };
+        let is_inverted = checked::seeded!("gc: backward barrier decides the other way round");
+        let is_black = place.is_black() ^ is_inverted;
+        checked::agree(parent, is_black);
+        if is_black && !child.is_some_and(settled) {
+            let parent = if checked::seeded!("gc: backward barrier on the neighbour") {
+                place.neighbour(parent)
+            } else {
+                parent
+            };
             // SAFETY: black, as was just found.
             unsafe { self.regrey(parent) };
         }
@@ -71,8 +88,12 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
-        if self.counted(|counts| &mut counts.backward) {
+        self.announce(Some(parent), Some(child));
+        if self.counted(|counts| &mut counts.backward)
+            && !checked::seeded!("gc: backward barrier of weak pointers removed")
+        {
             // SAFETY: as the caller promises.
             unsafe { self.backward_weak(parent, child) };
         }
@@ -95,8 +116,10 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.counted(|counts| &mut counts.forward) {
+        self.announce(parent, Some(child));
+        if self.counted(|counts| &mut counts.forward) && !checked::seeded!("gc: forward barrier removed") {
             // SAFETY: as the caller promises.
             unsafe { self.forward(parent, child) };
         }
@@ -119,8 +142,12 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
-        if self.counted(|counts| &mut counts.forward) {
+        self.announce(parent, Some(child));
+        if self.counted(|counts| &mut counts.forward)
+            && !checked::seeded!("gc: forward barrier of weak pointers removed")
+        {
             // SAFETY: as the caller promises.
             unsafe { Self::forward_weak(parent, child) };
         }
@@ -141,8 +168,10 @@ impl Context {
     /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
-        if self.counted(|counts| &mut counts.bucket) {
+        self.announce(Some(parent), None);
+        if self.counted(|counts| &mut counts.bucket) && !checked::seeded!("gc: bucket barrier removed") {
             // SAFETY: as the caller promises.
             unsafe { self.bucket(parent, at, bytes) };
         }
@@ -159,6 +188,7 @@ impl Context {
             // SAFETY: black, as was just found.
             unsafe { self.regrey(parent) };
         } else {
+            let at = if checked::seeded!("gc: bucket barrier one bucket too far") { at + bytes } else { at };
             self.heap_mut().marker.parts.add_bucket(parent, table, at, bytes);
         }
     }
@@ -171,7 +201,8 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
-        self.counted(|counts| &mut counts.container)
+        !checked::seeded!("gc: container's entries not shaded")
+            && self.counted(|counts| &mut counts.container)
             // SAFETY: as the caller promises.
             && unsafe { Place::of(parent) }.is_black()
     }
