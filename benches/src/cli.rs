@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 mod collector;
 mod concurrent;
 mod contest;
+#[cfg(feature = "checked")]
+mod detect;
 mod map;
 mod record;
 mod visibility;
@@ -15,6 +17,8 @@ mod visibility;
 pub use collector::{GcArgs, ScanArgs};
 pub use concurrent::ConcurrentArgs;
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
+#[cfg(feature = "checked")]
+pub use detect::DetectArgs;
 pub use map::MapArgs;
 pub use record::RecordArgs;
 pub use visibility::VisibilityArgs;
@@ -89,6 +93,9 @@ pub enum Command {
     Concurrent(ConcurrentArgs),
     /// Check what readers of the concurrent map see while its table moves, and that eight broken variants are found out
     Visibility(VisibilityArgs),
+    /// Break the collector and its users on purpose, and let the detectors of this checked build find out; what they cost
+    #[cfg(feature = "checked")]
+    Detect(DetectArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {
@@ -273,7 +280,8 @@ mod tests {
         ] {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["detect", "child", "workload", "gc-side", "replay"] {
+        assert_eq!(help.contains("\n  detect"), cfg!(feature = "checked"), "{help}");
+        for name in ["child", "workload", "gc-side", "replay"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

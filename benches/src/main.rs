@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         Some(Command::GcSide { side }) => gc::child::answer(side).map(|()| Outcome::default()),
         Some(Command::Concurrent(args)) => concurrent::run(&args, &INSTALLED),
         Some(Command::Visibility(args)) => visibility::run(&args),
+        #[cfg(feature = "checked")]
+        Some(Command::Detect(args)) => bucketmask_bench::detect::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())
         }
