@@ -28,7 +28,9 @@ fn a_panic_in_the_collector_says_where_it_was() {
         bucketmask_alloc::frames::install_panic_context();
         let bomb = if part == "mark" { "mark" } else { "sweep" };
         let mut arena = Arena::<Rootable![Option<Gc<'_, Bomb>>]>::new(|mc| {
-            (0..40).for_each(|_| drop(Gc::new(mc, Bomb(""))));
+            for _ in 0..40 {
+                Gc::new(mc, Bomb(""));
+            }
             Some(Gc::new(mc, Bomb(bomb)))
         });
         if bomb == "sweep" {

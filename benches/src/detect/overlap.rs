@@ -66,10 +66,10 @@ fn write_in_iteration(map: &Map, broken: bool) {
         let sum = map.iter().map(|(_, value)| value).sum::<u64>();
         let mut entries = map.iter();
         assert!(entries.next().is_some());
-        if !broken {
-            drop(entries);
+        if broken {
             map.insert(1000, sum);
         } else {
+            drop(entries);
             map.insert(1000, sum);
         }
     }

@@ -78,7 +78,9 @@ impl Heap {
                 memstate::mark(object.addr(), 1, MemState::OWNED);
             }
         }
-        reached.weak.iter().for_each(|&target| expect_held(target));
+        for &target in &reached.weak {
+            expect_held(target);
+        }
     }
 }
 
