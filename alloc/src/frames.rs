@@ -8,6 +8,8 @@
 //! Not for inside the allocator: all of this allocates. Invariant: an offset is printed with the build id of the very module that was loaded.
 #![allow(unsafe_code)]
 
+mod context;
+
 use core::ffi::{CStr, c_int, c_void};
 use core::fmt;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 use object::NativeEndian;
 use object::elf::{FileHeader64, NT_GNU_BUILD_ID};
 use object::read::elf::NoteIterator;
+
+pub use context::{Doing, Entered, doing, enter, install_panic_context, touch};
 
 use crate::mask::BucketMask;
 use crate::{NodeId, span};

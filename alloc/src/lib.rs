@@ -30,6 +30,7 @@
 //! lock, sys    futex lock, kernel calls          fault, fork         broken uses; forks
 //!                                                gate                which keep mimalloc out
 //!                                                site                where blocks were made (`checked`)
+//!                                                memstate            in what state memory is (`checked`)
 //!                                                trace               what was asked for, in a file
 //!                                                events              what was done, as lines (`BUCKETMASK_TRACE`)
 //!                                                probes              where debuggers can stop (`probes`)
@@ -54,6 +55,8 @@ pub mod frames;
 mod gate;
 mod global;
 mod granule;
+#[cfg(feature = "checked")]
+mod granule_table;
 mod heap;
 mod holes;
 #[cfg(test)]
@@ -63,6 +66,8 @@ mod lend;
 mod list;
 mod lock;
 mod medium;
+#[cfg(feature = "checked")]
+pub mod memstate;
 mod metas;
 mod node;
 mod node_set;

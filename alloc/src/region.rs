@@ -243,6 +243,12 @@ impl Region {
         &SPANS[if idx < nodes { idx } else { 0 }]
     }
 
+    /// The span that holds the byte at `offset`, which is below [`bytes`](Self::bytes).
+    #[cfg(feature = "checked")]
+    pub(crate) fn span_at(&self, offset: usize) -> &'static Span {
+        &SPANS[offset / self.span_bytes()]
+    }
+
     /// All spans, by node; none without a region.
     pub(crate) fn spans(&self) -> &'static [Span] {
         if self.bytes() == 0 { &[] } else { &SPANS[..self.topology().nodes()] }

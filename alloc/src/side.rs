@@ -178,6 +178,14 @@ impl SpanMemory {
         (address - self.base) / GRANULE
     }
 
+    /// Whether an address lies in a chunk that is part of a range.
+    #[cfg(feature = "checked")]
+    pub(crate) fn is_ranged(&self, address: usize) -> bool {
+        let chunk = self.granule(address) / 64;
+        let for_pages = has(self.side.partial, chunk) || self.side.granules[chunk] == u64::MAX;
+        has(self.side.used, chunk) && !for_pages
+    }
+
     /// How the granules of chunks opened for pages are used.
     pub(crate) fn granules(&self) -> GranulesReport {
         let mut report = GranulesReport::default();

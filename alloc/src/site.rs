@@ -9,12 +9,11 @@
 
 use core::cell::Cell;
 use core::ffi::{CStr, c_int, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::class::GRANULE;
 use crate::fault::Message;
-use crate::region::REGION;
-use crate::sys;
+use crate::granule_table::{GranuleTable, Row};
 
 /// Callers kept of each place.
 const FRAMES: usize = 8;
@@ -34,8 +33,14 @@ struct Record {
 
 static_assertions::const_assert_eq!(size_of::<Record>(), 2 * FRAMES * size_of::<usize>());
 
-/// A word a granule of the region: its records.
-static TABLES: AtomicPtr<AtomicPtr<Record>> = AtomicPtr::new(core::ptr::null_mut());
+/// The records of a granule.
+#[repr(transparent)]
+struct Records([Record; RECORDS]);
+
+// SAFETY: atomics alone, for which zero is a value.
+unsafe impl Row for Records {}
+
+static TABLE: GranuleTable<Records> = GranuleTable::new();
 
 thread_local! {
     /// Whether this thread is looking at its stack: the unwinder may allocate.
@@ -77,40 +82,8 @@ pub(crate) fn made_at(address: usize) -> Vec<usize> {
 
 /// The record of an address of the region, its table made if wanted.
 fn record(address: usize, wanted: bool) -> Option<&'static Record> {
-    let offset = REGION.offset_of(address)?;
-    let mut tables = TABLES.load(Ordering::Acquire);
-    if tables.is_null() && wanted {
-        tables = publish(&TABLES, REGION.bytes() / GRANULE * size_of::<usize>());
-    }
-    if tables.is_null() {
-        return None;
-    }
-    // SAFETY: a word for each granule of the region, zeroed at first, never unmapped.
-    let table = unsafe { &*tables.add(offset / GRANULE) };
-    let mut records = table.load(Ordering::Acquire);
-    if records.is_null() && wanted {
-        records = publish(table, RECORDS * size_of::<Record>());
-    }
-    if records.is_null() {
-        return None;
-    }
-    // SAFETY: a record for each step of the granule, zeroed at first, never unmapped; its fields are atomics.
-    Some(unsafe { &*records.add(offset % GRANULE / STEP) })
-}
-
-/// Maps `bytes` of zeroed memory into an empty place; what is there in the end, by this thread or another.
-fn publish<T>(place: &AtomicPtr<T>, bytes: usize) -> *mut T {
-    let Some(memory) = sys::map(bytes) else { return core::ptr::null_mut() };
-    let null = core::ptr::null_mut();
-    // Release pairs with the acquires in `record`: who sees the mapping sees its zeros.
-    match place.compare_exchange(null, memory.as_ptr().cast(), Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => memory.as_ptr().cast(),
-        Err(other) => {
-            // SAFETY: mapped above, seen by nobody.
-            unsafe { sys::unmap(memory, bytes) };
-            other
-        }
-    }
+    let (records, offset) = TABLE.row(address, wanted)?;
+    Some(&records.0[offset / STEP])
 }
 
 /// The unwinder of the C++ and Rust runtimes.

@@ -68,6 +68,12 @@ pub(crate) struct SpanState {
 }
 
 impl Span {
+    /// Whether an address of the span lies in a reserved range.
+    #[cfg(feature = "checked")]
+    pub(crate) fn is_ranged(&self, address: usize) -> bool {
+        self.state.lock().memory.is_ranged(address)
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             state: FutexMutex::new(SpanState {

@@ -9,6 +9,8 @@ mod barriers;
 mod collector;
 mod concurrent;
 mod contest;
+#[cfg(feature = "checked")]
+mod detect;
 mod map;
 mod record;
 mod visibility;
@@ -17,6 +19,8 @@ pub use barriers::BarriersArgs;
 pub use collector::{GcArgs, ScanArgs};
 pub use concurrent::ConcurrentArgs;
 pub use contest::{AllocArgs, ContestArgs, FragArgs};
+#[cfg(feature = "checked")]
+pub use detect::DetectArgs;
 pub use map::MapArgs;
 pub use record::RecordArgs;
 pub use visibility::VisibilityArgs;
@@ -95,6 +99,9 @@ pub enum Command {
     Visibility(VisibilityArgs),
     /// Count the write barriers of two programs, with and without those of objects that nobody else can reach yet
     Barriers(BarriersArgs),
+    /// Break the collector and its users on purpose, and let the detectors of this checked build find out; what they cost
+    #[cfg(feature = "checked")]
+    Detect(DetectArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {
@@ -287,7 +294,8 @@ mod tests {
         ] {
             assert!(help.contains(name), "{name}: {help}");
         }
-        for name in ["detect", "child", "workload", "gc-side", "replay"] {
+        assert_eq!(help.contains("\n  detect"), cfg!(feature = "checked"), "{help}");
+        for name in ["child", "workload", "gc-side", "replay"] {
             assert!(!help.contains(&format!("\n  {name}")), "{name}: {help}");
         }
     }

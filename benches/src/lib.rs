@@ -30,6 +30,8 @@ pub mod compare;
 pub mod concurrent;
 pub mod contest;
 pub mod cpu;
+#[cfg(feature = "checked")]
+pub mod detect;
 pub mod dialogue;
 pub mod engine;
 pub mod error;

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         Some(Command::Concurrent(args)) => concurrent::run(&args, &INSTALLED),
         Some(Command::Visibility(args)) => visibility::run(&args),
         Some(Command::Barriers(args)) => barriers::run(&args),
+        #[cfg(feature = "checked")]
+        Some(Command::Detect(args)) => bucketmask_bench::detect::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())
         }

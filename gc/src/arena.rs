@@ -183,6 +183,7 @@ where
     where
         F: for<'gc> FnOnce(&'gc Mutation<'gc>, &'gc Root<'gc, R>) -> T,
     {
+        let _callback = self.context.callback();
         let root: *const Root<'static, R> = &raw const self.root;
         // SAFETY: the closure must accept any brand, so nothing of that brand outlives it; the root is borrowed for
         // exactly as long, and a cycle would need `&mut self`.
@@ -197,6 +198,7 @@ where
     {
         self.context.root_barrier();
         let root: *mut Root<'static, R> = &raw mut self.root;
+        let _callback = self.context.callback();
         // SAFETY: as in `mutate`; the root is borrowed mutably, and apart from the context.
         unsafe { f(Mutation::of(&self.context), &mut *root) }
     }
@@ -432,6 +434,7 @@ where
     where
         F: for<'gc> FnOnce(&'gc Finalization<'gc>, &'gc Root<'gc, R>) -> T,
     {
+        let _callback = self.0.context.callback();
         let root: *const Root<'static, R> = &raw const self.0.root;
         // SAFETY: as in `Arena::mutate`; marking has ended, and the sweep needs `&mut Arena`.
         unsafe { f(Finalization::of(&self.0.context), &*root) }

@@ -183,6 +183,14 @@ pub trait Trace<'gc> {
     #[inline]
     #[expect(unused_variables, reason = "the names document the parameters; nobody asked for it here")]
     fn tell_fault(&mut self, fault: String) {}
+
+    /// Whether a lock that is mutably borrowed is to be passed over, where tracing it would panic.
+    #[doc(hidden)]
+    #[cfg(feature = "checked")]
+    #[inline]
+    fn passes_over_borrowed(&mut self) -> bool {
+        false
+    }
 }
 
 /// Implements [`Collect`] for types that are `'static`, which hold no pointers into an arena.
@@ -286,6 +294,11 @@ impl<'gc> Trace<'gc> for Tracer<'_, 'gc> {
 
     fn tell_fault(&mut self, fault: String) {
         self.0.tell_fault(fault);
+    }
+
+    #[cfg(feature = "checked")]
+    fn passes_over_borrowed(&mut self) -> bool {
+        self.0.passes_over_borrowed()
     }
 }
 

@@ -40,6 +40,7 @@ impl<'gc, T: Collect<'gc> + 'gc> Gc<'gc, T> {
     ///
     /// Memory that cannot be had is reported by [`std::alloc::handle_alloc_error`].
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn new(mc: &Mutation<'gc>, value: T) -> Self {
         Self::from_non_null(mc.allocate(value))
     }
@@ -48,6 +49,7 @@ impl<'gc, T: Collect<'gc> + 'gc> Gc<'gc, T> {
 impl<'gc, T: 'static> Gc<'gc, T> {
     /// Moves a value into the arena whose type need not implement [`Collect`], since it is `'static`.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn new_static(mc: &Mutation<'gc>, value: T) -> Self {
         Self::from_non_null(mc.allocate(Static(value)).cast())
     }
@@ -98,9 +100,13 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
         clippy::should_implement_trait,
         reason = "`AsRef` is implemented too; this one has the longer lifetime"
     )]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn as_ref(self: Gc<'gc, T>) -> &'gc T {
-        // SAFETY: the object is alive, and no collection can run while `'gc` lasts: that takes `&mut Arena`.
-        unsafe { &*self.ptr.as_ptr() }
+        // SAFETY: the object is alive, and no collection can run while `'gc` lasts: that takes `&mut Arena`. Nothing of it is read
+        // before its slot was checked: what is asked of the reference is its length.
+        let target = unsafe { &*self.ptr.as_ptr() };
+        heap::checked::read(self.address(), size_of_val(target));
+        target
     }
 
     /// The address of the target.
@@ -143,7 +149,9 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
     /// callback ends. Fields are reached by [`field!`](crate::barrier::field) and
     /// [`unlock!`](crate::barrier::unlock).
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn write(mc: &Mutation<'gc>, this: Self) -> &'gc Write<T> {
+        mc.context_before_write(this.address());
         mc.backward_barrier(Gc::erase(this), None);
         // SAFETY: the barrier on the object that owns all of `T` holds until the callback ends.
         unsafe { Write::assume(this.as_ref()) }
@@ -151,6 +159,7 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, T> {
 
     /// [`Gc::write`] and then [`Write::unlock`].
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn unlock(self, mc: &Mutation<'gc>) -> &'gc T::Unlocked
     where
         T: Unlock,
@@ -213,10 +222,12 @@ impl<'gc, T: 'gc> Gc<'gc, [T]> {
     /// });
     /// ```
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn write_at(mc: &Mutation<'gc>, this: Self, index: usize) -> &'gc Write<T> {
         const BUCKET: usize = 64;
         let element = &this.as_ref()[index];
         let at = index / BUCKET * BUCKET * size_of::<T>();
+        mc.context_before_write(this.address());
         // SAFETY: a pointer of this brand, in a callback; arrays take any byte for a position.
         unsafe { mc.bucket_barrier(this.address(), at, BUCKET * size_of::<T>()) };
         // SAFETY: the barrier on the bucket of the element holds until the callback ends.
@@ -253,6 +264,7 @@ impl<'gc, T: ?Sized + 'gc> Deref for Gc<'gc, T> {
     type Target = T;
 
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     fn deref(&self) -> &T {
         Gc::as_ref(*self)
     }

@@ -67,6 +67,11 @@ extern crate self as bucketmask_gc;
 pub mod arena;
 pub mod barrier;
 mod budget;
+/// The barrier detector of `checked` builds: what it can be told.
+#[cfg(feature = "checked")]
+pub mod checked {
+    pub use crate::heap::checked::{FAULTS, arm};
+}
 #[macro_use]
 pub mod collect;
 #[cfg(any(

@@ -7,6 +7,7 @@
 
 use crate::barrier::Unlock;
 use crate::collect::{Collect, Trace};
+use crate::heap::checked;
 use crate::{Gc, Mutation};
 use std::cell::{BorrowError, BorrowMutError, Cell, OnceCell, Ref, RefCell, RefMut};
 use std::cmp::Ordering;
@@ -54,7 +55,9 @@ macro_rules! lock_common {
             /// No pointer into the arena may be taken up through it, unless a write barrier is run on the object that
             /// holds the lock before the callback ends.
             #[inline]
+            #[cfg_attr(feature = "checked", track_caller)]
             pub unsafe fn $unlocked(&self) -> &$cell<T> {
+                checked::opened(std::ptr::from_ref(self).cast());
                 &self.cell
             }
         }
@@ -63,7 +66,9 @@ macro_rules! lock_common {
             type Unlocked = $cell<T>;
 
             #[inline]
+            #[cfg_attr(feature = "checked", track_caller)]
             unsafe fn unlock_unchecked(&self) -> &$cell<T> {
+                checked::opened(std::ptr::from_ref(self).cast());
                 &self.cell
             }
         }
@@ -144,6 +149,7 @@ impl<'gc, T: Copy + 'gc> Gc<'gc, Lock<T>> {
 
     /// Stores a value, with a write barrier.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn set(self, mc: &Mutation<'gc>, value: T) {
         self.unlock(mc).set(value);
     }
@@ -297,6 +303,7 @@ impl<'gc, T: ?Sized + 'gc> Gc<'gc, RefLock<T>> {
     ///
     /// If it is borrowed.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn try_borrow_mut(self, mc: &Mutation<'gc>) -> Result<RefMut<'gc, T>, BorrowMutError> {
         self.unlock(mc).try_borrow_mut()
     }
@@ -308,6 +315,10 @@ unsafe impl<'gc, T: Collect<'gc> + ?Sized + 'gc> Collect<'gc> for RefLock<T> {
 
     #[inline]
     fn trace<C: Trace<'gc>>(&self, cc: &mut C) {
+        #[cfg(feature = "checked")]
+        if self.try_borrow().is_err() && cc.passes_over_borrowed() {
+            return;
+        }
         cc.trace(&*self.borrow());
     }
 }
@@ -358,7 +369,7 @@ impl<'gc, T: 'gc> Gc<'gc, OnceLock<T>> {
     #[inline]
     pub fn set(self, mc: &Mutation<'gc>, value: T) -> Result<(), T> {
         let set = self.cell.set(value);
-        if set.is_ok() {
+        if set.is_ok() && !checked::seeded!("gc: once-lock's barrier removed") {
             mc.backward_barrier(Gc::erase(self), None);
         }
         set

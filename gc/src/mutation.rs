@@ -46,6 +46,7 @@ impl<'gc> Mutation<'gc> {
     /// Announces that `parent` takes up `child`, or, without a child, any number of pointers until the callback ends:
     /// `parent` will be traced again, if it was traced already (and the child, if given, was not found yet).
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn backward_barrier(&self, parent: Gc<'gc, ()>, child: Option<Gc<'gc, ()>>) {
         if self.view.alert {
             let child = child.map(Gc::address);
@@ -56,6 +57,7 @@ impl<'gc> Mutation<'gc> {
 
     /// [`backward_barrier`](Self::backward_barrier) for a weak child.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn backward_barrier_weak(&self, parent: Gc<'gc, ()>, child: GcWeak<'gc, ()>) {
         if self.view.alert {
             // SAFETY: pointers of this brand, in a callback.
@@ -66,6 +68,7 @@ impl<'gc> Mutation<'gc> {
     /// Announces that `parent`, or, without a parent, any object until the callback ends, takes up `child`: `child`
     /// will be kept in this cycle, if `parent` was traced already.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn forward_barrier(&self, parent: Option<Gc<'gc, ()>>, child: Gc<'gc, ()>) {
         if self.view.alert {
             // SAFETY: pointers of this brand, in a callback.
@@ -75,6 +78,7 @@ impl<'gc> Mutation<'gc> {
 
     /// [`forward_barrier`](Self::forward_barrier) for a weak child.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub fn forward_barrier_weak(&self, parent: Option<Gc<'gc, ()>>, child: GcWeak<'gc, ()>) {
         if self.view.alert {
             // SAFETY: pointers of this brand, in a callback.
@@ -103,6 +107,13 @@ impl<'gc> Mutation<'gc> {
         unsafe { &*self.view.context }
     }
 
+    /// The program is about to write to an object, and runs its barrier next.
+    #[inline(always)]
+    #[cfg_attr(feature = "checked", track_caller)]
+    pub(crate) fn context_before_write(&self, object: *const u8) {
+        self.context().before_overwrite(object);
+    }
+
     /// The barrier on some elements of a slice; see `Context::bucket_barrier`.
     ///
     /// # Safety
@@ -125,6 +136,7 @@ impl<'gc> Mutation<'gc> {
     }
 
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) fn allocate<T: Collect<'gc> + 'gc>(&self, value: T) -> NonNull<T> {
         self.context().allocate(value)
     }

@@ -32,5 +32,7 @@ fn a_thousand_arenas_of_fifty_types_take_little() {
         .collect();
     let taken = resident().saturating_sub(before);
     println!("{} KiB for {} arenas", taken >> 10, arenas.len());
-    assert!(taken <= 100 << 20, "{} MiB", taken >> 20);
+    // A checked build notes who made each object.
+    let most = if cfg!(feature = "checked") { 200 << 20 } else { 100 << 20 };
+    assert!(taken <= most, "{} MiB", taken >> 20);
 }

@@ -247,7 +247,8 @@ fn a_container_that_is_written_to_between_steps_is_traced_a_few_times() {
         }
     }
     assert!(steps > 100, "{steps} steps");
-    assert!(traced.get() < 20, "traced {} times in {steps} steps", traced.get());
+    // The detector of a checked build looks at what is written to by the same `trace`.
+    assert!(traced.get() < 20 || cfg!(feature = "checked"), "traced {} times in {steps} steps", traced.get());
     arena.finish_cycle();
     arena.verify().unwrap();
     arena.mutate(|_, root| {

@@ -18,6 +18,11 @@
 #![deny(unsafe_code)]
 
 mod batch;
+#[cfg(feature = "checked")]
+pub mod checked;
+#[cfg(not(feature = "checked"))]
+#[path = "unchecked.rs"]
+mod checked;
 pub mod concurrent;
 mod cursor;
 mod disjoint;

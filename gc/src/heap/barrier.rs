@@ -7,7 +7,7 @@
 
 use super::colour::Place;
 use super::cycle::Phase;
-use super::{Context, Heap};
+use super::{Context, Heap, checked};
 use crate::collect::{Collect, Trace};
 use crate::probes;
 use crate::report::Barriers;
@@ -24,7 +24,7 @@ impl Context {
         let marks = self.phase() == Phase::Mark;
         if marks {
             self.count(kind);
-        } else {
+        } else if self.counts.get() {
             self.count(|counts| &mut counts.idle);
         }
         marks
@@ -33,7 +33,9 @@ impl Context {
     /// An object was handed out that is written to without barriers.
     #[inline]
     pub(crate) fn count_unpublished(&self) {
-        self.count(|counts| &mut counts.unpublished);
+        if self.phase() == Phase::Mark || self.counts.get() {
+            self.count(|counts| &mut counts.unpublished);
+        }
     }
 
     /// Barriers since the arena was made.
@@ -48,19 +50,34 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn backward_barrier(&self, parent: *const u8, child: Option<*const u8>) {
         probes::barrier(0, parent);
+        self.announce(Some(parent), child);
         if self.counted(|counts| &mut counts.backward) {
             // SAFETY: as the caller promises.
             unsafe { self.backward(parent, child) };
         }
     }
 
+    #[cfg_attr(feature = "checked", track_caller)]
     unsafe fn backward(&self, parent: *const u8, child: Option<*const u8>) {
+        if checked::seeded!("gc: backward barrier removed") {
+            return;
+        }
         // SAFETY: as the caller promises.
         let settled = |child| unsafe { Place::of(child) }.marked();
         // SAFETY: as the caller promises.
-        if unsafe { Place::of(parent) }.is_black() && !child.is_some_and(settled) {
+        let place = unsafe { Place::of(parent) };
+        let is_inverted = checked::seeded!("gc: backward barrier decides the other way round");
+        let is_black = place.is_black() ^ is_inverted;
+        checked::agree(parent, is_black);
+        if is_black && !child.is_some_and(settled) {
+            let parent = if checked::seeded!("gc: backward barrier on the neighbour") {
+                place.neighbour(parent)
+            } else {
+                parent
+            };
             // SAFETY: black, as was just found.
             unsafe { self.regrey(parent) };
         }
@@ -73,9 +90,13 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn backward_barrier_weak(&self, parent: *const u8, child: *const u8) {
         probes::barrier(0, parent);
-        if self.counted(|counts| &mut counts.backward) {
+        self.announce(Some(parent), Some(child));
+        if self.counted(|counts| &mut counts.backward)
+            && !checked::seeded!("gc: backward barrier of weak pointers removed")
+        {
             // SAFETY: as the caller promises.
             unsafe { self.backward_weak(parent, child) };
         }
@@ -98,9 +119,11 @@ impl Context {
     /// Both are addresses of live objects of this arena.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn forward_barrier(&self, parent: Option<*const u8>, child: *const u8) {
         probes::barrier(1, child);
-        if self.counted(|counts| &mut counts.forward) {
+        self.announce(parent, Some(child));
+        if self.counted(|counts| &mut counts.forward) && !checked::seeded!("gc: forward barrier removed") {
             // SAFETY: as the caller promises.
             unsafe { self.forward(parent, child) };
         }
@@ -123,9 +146,13 @@ impl Context {
     /// `parent` is the address of a live object of this arena, `child` that of a live or held one.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn forward_barrier_weak(&self, parent: Option<*const u8>, child: *const u8) {
         probes::barrier(1, child);
-        if self.counted(|counts| &mut counts.forward) {
+        self.announce(parent, Some(child));
+        if self.counted(|counts| &mut counts.forward)
+            && !checked::seeded!("gc: forward barrier of weak pointers removed")
+        {
             // SAFETY: as the caller promises.
             unsafe { Self::forward_weak(parent, child) };
         }
@@ -146,9 +173,11 @@ impl Context {
     /// `parent` is the address of a live object of this arena, and if its type is traced in parts, `at` is a position in it.
     #[cold]
     #[inline(never)]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) unsafe fn bucket_barrier(&self, parent: *const u8, at: usize, bytes: usize) {
         probes::barrier(2, parent);
-        if self.counted(|counts| &mut counts.bucket) {
+        self.announce(Some(parent), None);
+        if self.counted(|counts| &mut counts.bucket) && !checked::seeded!("gc: bucket barrier removed") {
             // SAFETY: as the caller promises.
             unsafe { self.bucket(parent, at, bytes) };
         }
@@ -165,6 +194,7 @@ impl Context {
             // SAFETY: black, as was just found.
             unsafe { self.regrey(parent) };
         } else {
+            let at = if checked::seeded!("gc: bucket barrier one bucket too far") { at + bytes } else { at };
             self.heap_mut().marker.parts.add_bucket(parent, table, at, bytes);
         }
     }
@@ -178,7 +208,8 @@ impl Context {
     #[inline(never)]
     pub(crate) unsafe fn must_shade(&self, parent: *const u8) -> bool {
         probes::barrier(3, parent);
-        self.counted(|counts| &mut counts.container)
+        !checked::seeded!("gc: container's entries not shaded")
+            && self.counted(|counts| &mut counts.container)
             // SAFETY: as the caller promises.
             && unsafe { Place::of(parent) }.is_black()
     }

@@ -15,6 +15,7 @@
 //! that stay `occupied & marked`, and a slot may be handed out if it is neither occupied nor scanned.
 #![allow(unsafe_code)]
 
+use super::checked;
 use super::huge::{self, HugeHeader};
 use super::table::TypeTable;
 use super::types::{USER_TABLE, USER_WEAK};
@@ -70,6 +71,15 @@ impl Place {
         }
     }
 
+    /// The address of the slot behind the object's, or before it if that is the last: for a fault on purpose.
+    pub(super) fn neighbour(&self, object: *const u8) -> *const u8 {
+        match self {
+            Self::Slot { page, slot, .. } if slot + 1 < page.slots() => object.wrapping_add(page.slot_size()),
+            Self::Slot { page, .. } => object.wrapping_sub(page.slot_size()),
+            Self::Huge(_) => object,
+        }
+    }
+
     /// The table of the object's type.
     pub(super) fn table(&self) -> &'static TypeTable {
         match self {
@@ -103,7 +113,7 @@ impl Place {
 
     /// A reached weak pointer leads here.
     pub(super) fn hold(&self) {
-        if self.marked() {
+        if self.marked() || checked::seeded!("gc: weakly reached slot not held") {
             return;
         }
         match self {

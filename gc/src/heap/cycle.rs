@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use super::sweep::Destructors;
-use super::{Context, Heap};
+use super::{Context, Heap, checked};
 use crate::budget::Limit;
 use crate::collect::Collect;
 use crate::metrics::{Metrics, QUANTUM_BYTES};
@@ -122,7 +122,7 @@ impl Context {
             probes::phase(self.phase(), phase, self.metrics.total_gc_count());
         }
         self.phase.set(phase);
-        self.view.alert = phase == Phase::Mark || self.counts.get();
+        self.view.alert = phase == Phase::Mark || self.counts.get() || checked::is_armed();
     }
 
     /// Whether to count barriers that have nothing to do.
@@ -140,7 +140,7 @@ impl Context {
     /// The root may have taken up pointers.
     #[inline]
     pub(crate) fn root_barrier(&mut self) {
-        if self.phase.get() == Phase::Mark {
+        if self.phase.get() == Phase::Mark && !checked::seeded!("gc: root barrier removed") {
             self.heap.get_mut().marker.root_is_grey = true;
         }
     }
@@ -159,6 +159,7 @@ impl Context {
         if effort.is_spent(&self.metrics) {
             return;
         }
+        self.settle_callbacks();
         let step = Step { start: Instant::now(), work: self.metrics.all_work() };
         let cycles = self.heap.get_mut().last.cycle;
         // SAFETY: as the caller promises.
@@ -200,6 +201,7 @@ impl Context {
                         break;
                     }
                     if ended {
+                        self.look(root);
                         self.heap.get_mut().start_sweep();
                         self.set_phase(Phase::Sweep);
                     }
@@ -232,6 +234,7 @@ impl Context {
         effort: Effort,
         now: &mut Instant,
     ) -> bool {
+        let _phase = checked::enter("mark");
         let budget = effort.quantum(&self.metrics);
         let heap = self.heap.get_mut();
         let Heap { marker, report, .. } = heap;
@@ -256,6 +259,7 @@ impl Context {
 
     /// Sweeps for a while, from `now` on, which is set to the end. True: all is swept.
     fn sweep_some(&mut self, effort: Effort, destructors: &mut Destructors, now: &mut Instant) -> bool {
+        let _phase = checked::enter("sweep");
         let metrics = &self.metrics;
         let heap = self.heap.get_mut();
         let pages = if effort == Effort::All { usize::MAX } else { 1 };

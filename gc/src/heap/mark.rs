@@ -28,7 +28,7 @@ use super::ephemeron::{Ephemerons, Waiter};
 use super::parts::Parts;
 use super::plan::{self, PAGE_SLOTS};
 use super::types::{USER_QUEUED, USER_WEAK, words};
-use super::{Heap, huge, is_huge};
+use super::{Heap, checked, huge, is_huge};
 use crate::collect::{Collect, Trace};
 use crate::metrics::UNIT_BYTES;
 use crate::report::CycleReport;
@@ -201,6 +201,11 @@ impl Marker {
 
     #[inline(never)]
     fn queue_page(&mut self, page: LentPage, slot: u32, address: *const u8) {
+        if checked::seeded!("gc: traced bit set without tracing") {
+            let word = &page.scanned()[slot as usize / 64];
+            word.store(word.load(Relaxed) | 1 << (slot % 64), Relaxed);
+            return;
+        }
         let user = page.user();
         if user[USER_WEAK].load(Relaxed) != 0 {
             // A weak pointer may have led here before.
@@ -262,7 +267,7 @@ impl Marker {
                 self.parts.expect_again();
                 clear(page.scanned(), slot);
                 let queued = &page.user()[USER_QUEUED];
-                if queued.load(Relaxed) == NOT_QUEUED {
+                if queued.load(Relaxed) == NOT_QUEUED && !checked::seeded!("gc: grey page not queued") {
                     self.again.push_back(page);
                 }
                 queued.store(QUEUED_FOR_MORE, Relaxed);
@@ -354,6 +359,9 @@ impl Marker {
             return true;
         }
         let Some(waiter) = self.ephemerons.next_woken() else { return false };
+        if checked::seeded!("gc: key's value not woken") {
+            return true;
+        }
         // SAFETY: as above.
         unsafe { (Place::of(waiter.owner).table().wake)(&waiter, self) };
         true
@@ -374,9 +382,13 @@ fn set(page: LentPage, slot: u32) -> bool {
     // SAFETY: a page has at most 512 slots, so the word is one of eight.
     let word = unsafe { page.marked().get_unchecked(slot as usize / 64) };
     let before = word.load(Relaxed);
+    let slot = if checked::seeded!("gc: mark bit of the neighbouring slot") { slot ^ 1 } else { slot };
     let after = before | 1 << (slot % 64);
     if after == before {
         return false;
+    }
+    if checked::seeded!("gc: mark bit lost") {
+        return true;
     }
     word.store(after, Relaxed);
     true

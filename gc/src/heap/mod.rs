@@ -20,6 +20,11 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod barrier;
+#[cfg(feature = "checked")]
+pub(crate) mod checked;
+#[cfg(not(feature = "checked"))]
+#[path = "unchecked.rs"]
+pub(crate) mod checked;
 mod colour;
 pub(crate) mod cycle;
 pub(crate) mod dump;
@@ -159,6 +164,9 @@ pub(crate) struct Context {
     barriers: Cell<Barriers>,
     heap: UnsafeCell<Heap>,
     metrics: Metrics,
+    /// What checks the barriers, in `checked` builds.
+    #[cfg_attr(not(feature = "checked"), expect(dead_code, reason = "nothing is remembered"))]
+    detector: checked::Detector,
 }
 
 impl Context {
@@ -166,11 +174,12 @@ impl Context {
         let counts = trace_line::counts_barriers();
         Self {
             phase: Cell::new(Phase::Sleep),
-            view: View { alert: counts, context: std::ptr::null() },
+            view: View { alert: counts || checked::is_armed(), context: std::ptr::null() },
             counts: Cell::new(counts),
             barriers: Cell::default(),
             heap: UnsafeCell::new(Heap::new()),
             metrics: Metrics::new(),
+            detector: checked::Detector::new(),
         }
     }
 
@@ -190,6 +199,7 @@ impl Context {
 
     /// Moves a value into a slot.
     #[inline]
+    #[cfg_attr(feature = "checked", track_caller)]
     pub(crate) fn allocate<'gc, T: Collect<'gc> + 'gc>(&self, value: T) -> NonNull<T> {
         let table = Typed::<T>::TABLE;
         // SAFETY: the borrow ends before any user code can run: neither the index nor a refill calls any.
@@ -200,6 +210,7 @@ impl Context {
             heap.allocate_slot(table, Typed::<T>::SLOT_BYTES, &self.metrics)
         };
         self.metrics.count_allocated(Typed::<T>::SLOT_BYTES);
+        checked::made(address.as_ptr());
         let address = address.cast::<T>();
         // SAFETY: a free slot of the type's size and alignment, now marked as occupied.
         unsafe { address.write(value) };
@@ -224,6 +235,7 @@ impl Context {
     }
 
     /// A slot for an object of a table, marked as occupied; the caller puts a value there before anything can look.
+    #[cfg_attr(feature = "checked", track_caller)]
     fn allocate_in(&self, table: &'static TypeTable) -> NonNull<u8> {
         // SAFETY: as in `allocate`.
         let heap = unsafe { &mut *self.heap.get() };
@@ -233,6 +245,7 @@ impl Context {
             heap.allocate_slot(table, table.slot_bytes, &self.metrics)
         };
         self.metrics.count_allocated(table.slot_bytes);
+        checked::made(address.as_ptr());
         address
     }
 }

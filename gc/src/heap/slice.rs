@@ -15,7 +15,7 @@ use super::mark::Marker;
 use super::remains::Remains;
 use super::table::{TypeTable, Typed};
 use super::verify::Reached;
-use super::{Context, huge, is_huge, locate, plan};
+use super::{Context, checked, huge, is_huge, locate, plan};
 use crate::collect::{Collect, Trace};
 use crate::metrics::UNIT_BYTES;
 use crate::parts::{PART_BYTES, Traced};
@@ -141,6 +141,7 @@ unsafe fn trace_part<'gc, T: Collect<'gc>>(
     let size = size_of::<T>().max(1);
     let first = (at / size).min(elements.len());
     let end = at.saturating_add(bytes).div_ceil(size).clamp(first, elements.len());
+    let first = if at > 0 && checked::seeded!("gc: part of a slice not traced") { end } else { first };
     marker.trace(&elements[first..end]);
     Traced { next: (end < elements.len()).then_some(end * size), bytes: (end - first) * size }
 }

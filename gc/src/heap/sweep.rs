@@ -12,11 +12,11 @@
 //! end of the step.
 #![allow(unsafe_code)]
 
-use super::Heap;
 use super::colour::Place;
 use super::remains::Remains;
 use super::table::TypeTable;
 use super::types::{TypeHeap, USER_WEAK, bucket};
+use super::{Heap, checked};
 use crate::metrics::{Metrics, UNIT_BYTES};
 use crate::parts::PART_BYTES;
 use crate::report::CycleReport;
@@ -262,7 +262,7 @@ impl TypeHeap {
         report.slots_scanned += looked_at;
         report.slots_skipped += page.slots() - looked_at;
         sweep.metrics.count_swept(table.slot_bytes, live + held, dead, freed);
-        let empty = live + held == 0;
+        let empty = live + held == 0 || checked::seeded!("gc: page with objects given back");
         if empty && !wanted && self.keeps_spare() {
             report.pages_returned += 1;
             self.return_page(page);
@@ -323,6 +323,9 @@ fn sweep_line(page: LentPage, table: &'static TypeTable, sweep: &mut Sweep<'_>) 
     for (index, dead) in dead.iter_mut().enumerate() {
         let (occupied, marked) = (page.occupied()[index].load(Relaxed), page.marked()[index].load(Relaxed));
         *dead = walk.dead(occupied, marked, slots.saturating_sub(index * 64).min(64) as u32);
+        if checked::seeded!("gc: sweep takes a marked slot") {
+            *dead |= marked & marked.wrapping_neg();
+        }
         any_dead |= *dead;
         occupied_slots += occupied.count_ones() as usize;
     }
@@ -366,18 +369,6 @@ fn pass_whole(page: LentPage, needs_trace: bool) -> Option<usize> {
     Some(live)
 }
 
-/// Fills dead slots, whose values are gone, with a pattern that is no pointer.
-#[cfg(feature = "checked")]
-fn poison(page: LentPage, index: usize, dead: u64) {
-    const PATTERN: u8 = 0xDB;
-    for slot in bucketmask_alloc::BucketMask::from_word(dead).occupied() {
-        // SAFETY: a slot of the page, which holds no value and is not handed out before the sweep has come past the page.
-        unsafe {
-            bucket(page, index).add(slot as usize * page.slot_size()).write_bytes(PATTERN, page.slot_size());
-        };
-    }
-}
-
 #[derive(Default)]
 struct Holds {
     held: usize,
@@ -413,8 +404,7 @@ fn bury(page: LentPage, table: &'static TypeTable, dead: &[u64; WORDS], sweep: &
         if dead != 0 {
             // SAFETY: nothing reachable leads to the dead slots, and their bits are clear.
             unsafe { sweep.destructors.run(table, bucket(page, index), dead, sweep.remains) };
-            #[cfg(feature = "checked")]
-            poison(page, index, dead);
+            checked::buried(page, index, dead);
         }
     }
     buried

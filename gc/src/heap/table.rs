@@ -5,6 +5,7 @@
 //! of it, are both harmless: nothing depends on a table but the functions and numbers in it.
 #![allow(unsafe_code)]
 
+use super::checked;
 use super::ephemeron::Waiter;
 use super::mark::Marker;
 use super::plan;
@@ -121,6 +122,7 @@ impl<'gc, T: Collect<'gc> + 'gc> Typed<T> {
 
 unsafe fn trace<'gc, T: Collect<'gc> + 'gc>(first: *const u8, todo: u64, marker: &mut Marker) {
     let trace_one = |object: *const u8, marker: &mut Marker| {
+        checked::touch("trace", object);
         if T::IN_PARTS {
             marker.parts.begin(object, Typed::<T>::TABLE);
         } else {
@@ -173,6 +175,7 @@ unsafe fn drop_run<'gc, T: Collect<'gc> + 'gc>(first: *mut u8, left: &mut u64, r
         *left &= *left - 1;
         // SAFETY: the slot holds a `T` that nobody will use again; its bit is clear, so it is dropped once.
         let value = unsafe { first.add(slot * Typed::<T>::SLOT_BYTES).cast::<T>() };
+        checked::touch("drop", value.cast());
         if T::IN_PARTS {
             // SAFETY: as above.
             if let Some(rest) = unsafe { T::take_apart(value) } {

@@ -5,11 +5,11 @@
 //! for one begins at the first page.
 #![allow(unsafe_code)]
 
-use super::CHUNK_BYTES;
 use super::plan::PagePlan;
 use super::remains::Remains;
 use super::sweep::{Destructors, Sweep};
 use super::table::TypeTable;
+use super::{CHUNK_BYTES, checked};
 use bucketmask_alloc::{LentPage, PageRequest, current_node, give_back, lend};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
@@ -75,9 +75,12 @@ impl TypeHeap {
         let bit = window & window.wrapping_neg();
         self.window = window ^ bit;
         // Relaxed: only this thread writes a lent page's masks; reports of other threads may see either value.
-        self.word.store(self.word.load(Relaxed) | bit, Relaxed);
+        let before = self.word.load(Relaxed);
+        self.word.store(before | bit, Relaxed);
         // SAFETY: the slot is one of the bucket at `first`.
-        Some(unsafe { self.first.add(window.trailing_zeros() as usize * slot_bytes) })
+        let slot = unsafe { self.first.add(window.trailing_zeros() as usize * slot_bytes) };
+        checked::handed_out(slot.as_ptr(), before & bit == 0, slot_bytes);
+        Some(slot)
     }
 
     /// Opens the next window, on a page that is swept for it or on a new one if need be. False: no page is to be had. An object
@@ -90,6 +93,7 @@ impl TypeHeap {
                     let index = self.cursor.1;
                     self.cursor.1 += 1;
                     let taken = page.occupied()[index].load(Relaxed) | page.scanned()[index].load(Relaxed);
+                    let taken = if checked::seeded!("gc: window over an occupied slot") { 0 } else { taken };
                     let free = valid_slots(page, index) & !taken;
                     if free != 0 {
                         self.open(page, index, free);
@@ -203,6 +207,7 @@ impl TypeHeap {
     /// Gives an empty page back.
     pub(super) fn return_page(&mut self, page: LentPage) {
         self.held_bytes -= page.bytes();
+        checked::returned(page);
         // SAFETY: an empty page, into which nothing points, and on which no window is.
         unsafe { give_back(page) };
     }

@@ -48,6 +48,23 @@ pub(super) struct Reached {
     pub(super) weak: Vec<*const u8>,
     /// What containers have found wrong with themselves.
     fault: Option<String>,
+    /// Whether locks that the program holds open are passed over, and whether there was one.
+    #[cfg(feature = "checked")]
+    is_patient: bool,
+    #[cfg(feature = "checked")]
+    pub(super) is_incomplete: bool,
+}
+
+#[cfg(feature = "checked")]
+impl Reached {
+    /// One that passes over locks that the program holds open.
+    pub(super) fn patient() -> Self {
+        Self { is_patient: true, ..Self::default() }
+    }
+
+    pub(super) fn take_fault(&mut self) -> Option<String> {
+        self.fault.take()
+    }
 }
 
 impl<'gc> Trace<'gc> for Reached {
@@ -79,6 +96,12 @@ impl<'gc> Trace<'gc> for Reached {
 
     fn tell_fault(&mut self, fault: String) {
         self.fault.get_or_insert(fault);
+    }
+
+    #[cfg(feature = "checked")]
+    fn passes_over_borrowed(&mut self) -> bool {
+        self.is_incomplete |= self.is_patient;
+        self.is_patient
     }
 }
 

@@ -27,6 +27,7 @@ use super::passes::{CLASSES, Passes, class};
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
+use crate::checked::seeded;
 use crate::hash::{first_hash, home, tag_byte};
 use crate::probes;
 use allocator_api2::alloc::Allocator;
@@ -344,6 +345,13 @@ impl<T, L: Layout> Bare<T, L> {
             self.watermark = first_hash(homes.start, self.lower);
             self.care.frontier = homes.start;
         }
+        if self.is_migrating() && seeded!("map: watermark one bucket too high") {
+            self.watermark = first_hash(self.care.frontier + 1, self.old_homes());
+        }
+        if self.is_migrating() && seeded!("map: watermark one bucket too low") {
+            self.watermark = first_hash(self.care.frontier.saturating_sub(1), self.old_homes());
+        }
+        self.watermark_moved();
     }
 
     /// The home of `hash` and the free spot that a new entry of that hash goes to, which there is.

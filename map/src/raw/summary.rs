@@ -9,6 +9,7 @@
 use super::group::Head;
 use super::layout::{GROUP, Geometry, HEAD, LANES, Layout, Zones};
 use super::table::Bare;
+use crate::checked::seeded;
 use bucketmask_alloc::{BucketMask, prefetch};
 use core::ops::Range;
 use core::ptr;
@@ -120,6 +121,9 @@ impl<T, L: Layout> Bare<T, L> {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn mark(&mut self, word: usize) {
+        if seeded!("map: summary bit not set") {
+            return;
+        }
         // SAFETY: the caller's promise.
         unsafe { *self.zones.summary.as_ptr().add(word / GROUP) |= 1 << (word % GROUP) };
     }

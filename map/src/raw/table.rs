@@ -17,6 +17,7 @@ use super::group::{ALL, Head, Tag};
 use super::layout::{Geometry, LANES, Layout, Zones};
 use super::storage::{Purpose, Storage, TryReserveError};
 use super::upkeep::Care;
+use crate::checked::seeded;
 use crate::hash::{home, tag_byte, tophash};
 use crate::probes;
 use allocator_api2::alloc::Allocator;
@@ -299,7 +300,8 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) unsafe fn appear(&mut self, spot: Spot, tag: u8) {
         // SAFETY: the caller's promise.
         unsafe {
-            *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot) = tag;
+            let beside = usize::from(seeded!("map: tophash in the neighbouring slot"));
+            *L::Geometry::head(&self.zones, spot.bucket).add(spot.slot ^ beside) = tag;
             let lane = self.zones.lane(spot.bucket);
             let had = *lane;
             *lane = had | 1 << spot.slot;
@@ -307,6 +309,7 @@ impl<T, L: Layout> Bare<T, L> {
                 self.mark(spot.bucket / LANES);
             }
         }
+        self.bucket_changed(spot.bucket);
     }
 
     /// Puts an entry into its home bucket, if there is a free slot; else it comes back.
@@ -325,13 +328,16 @@ impl<T, L: Layout> Bare<T, L> {
             let slot = free.trailing_zeros() as usize;
             let at = L::Geometry::slot(&self.zones, home, slot);
             at.write(entry);
-            *head.add(slot) = tophash(hash);
-            // Masks say what heads say, so the lane need not be read.
-            *self.zones.lane(home) = ALL ^ (free & (free - 1));
+            *head.add(slot ^ usize::from(seeded!("map: tophash in the neighbouring slot"))) = tophash(hash);
+            if !seeded!("map: mask bit not set") {
+                // Masks say what heads say, so the lane need not be read.
+                *self.zones.lane(home) = ALL ^ (free & (free - 1));
+            }
             if free == ALL {
                 self.mark(home / LANES);
             }
             self.len += 1;
+            self.bucket_changed(home);
             Ok(NonNull::new_unchecked(at))
         }
     }
@@ -373,7 +379,9 @@ impl<T, L: Layout> Bare<T, L> {
         unsafe {
             *L::Geometry::head(&self.zones, bucket).add(slot) = 0;
             let lane = self.zones.lane(bucket);
-            *lane &= !(1 << slot);
+            if !seeded!("map: mask bit not cleared") {
+                *lane &= !(1 << slot);
+            }
             if *lane == 0 && self.word(bucket / LANES) == 0 {
                 self.unmark(bucket / LANES);
             }
@@ -382,6 +390,7 @@ impl<T, L: Layout> Bare<T, L> {
             if L::SCRUB {
                 ptr::write_bytes(at, 0, 1);
             }
+            self.bucket_changed(bucket);
             entry
         }
     }
