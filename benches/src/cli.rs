@@ -140,7 +140,10 @@ pub struct ReportArgs {
     /// Write the figures to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Folder for the page `report.html`
+    /// Folder of records whose figures the page shows beside its own [default: benches/records/TARGET, if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub records: Option<PathBuf>,
+    /// Folder for the page `report.html` and its pictures
     #[arg(long, value_name = "DIR", default_value = "target/bucketmask")]
     pub out: PathBuf,
     /// One round over at most 12 MiB of the input: seconds instead of a minute, figures less steady
@@ -204,7 +207,8 @@ concurrent.
 Examples:
   bucketmask table README.md docs/map.md
   bucketmask table --check README.md docs/map.md
-  bucketmask table --record scan.jsonl README.md")]
+  bucketmask table --record scan.jsonl README.md
+  bucketmask table --pictures docs/pictures README.md")]
 pub struct TableArgs {
     /// The pages [default: README.md]
     #[arg(value_name = "PAGE", default_value = "README.md")]
@@ -216,7 +220,10 @@ pub struct TableArgs {
     /// [default: benches/records/TARGET, unless --record is given]
     #[arg(long, value_name = "DIR")]
     pub records: Option<PathBuf>,
-    /// Change nothing; exit code 1 when a page shows something else than the records
+    /// Write the records' pictures into DIR too, or check them
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
+    /// Change nothing; exit code 1 when a page or a picture shows something else than the records
     #[arg(long)]
     pub check: bool,
 }

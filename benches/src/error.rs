@@ -80,8 +80,8 @@ pub enum Error {
         /// The suite.
         suite: String,
     },
-    /// A page's table is not what the records give.
-    #[error("a table in {0} is not what the records give; write it again without --check")]
+    /// A page's table or a picture is not what the records give.
+    #[error("{0} does not show what the records give; write it again without --check")]
     StaleTable(PathBuf),
     /// A trace can't be read, or not to its end.
     #[error("{path}: {fault}{}", partial_helps(fault))]

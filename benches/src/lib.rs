@@ -50,6 +50,7 @@ pub mod numa;
 pub mod output;
 pub mod pages;
 pub mod peer;
+pub mod picture;
 pub mod program;
 pub mod progress;
 pub mod protocol;

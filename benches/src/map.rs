@@ -61,6 +61,17 @@ pub(crate) fn shown_sizes() -> impl Iterator<Item = String> {
     Plan::new(&MapArgs::default()).sizes.into_iter().map(|size| size.to_string())
 }
 
+/// How many single inserts into a growing map took at least how many nanoseconds, each insert's least time of some rounds: ours, the
+/// yardstick, and the loop around nothing.
+pub(crate) fn insert_times(inserts: u64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+    worst::spread(inserts)
+}
+
+/// Whether a case's last part is one of the octave's sizes, of a whole run.
+pub(crate) fn is_size_of_octave(size: &str) -> bool {
+    size != "octave" && Plan::new(&MapArgs::default()).is_of_octave(size)
+}
+
 /// Whether an operation is timed at all sizes.
 pub(crate) fn is_at_all_sizes(operation: &str) -> bool {
     Workload::ALL.iter().any(|workload| workload.name() == operation)

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cli::TableArgs;
 use crate::error::{Error, Outcome};
 use crate::machine::TARGET;
+use crate::picture;
 use crate::record::write_file;
 
 mod alloc;
@@ -17,7 +18,7 @@ mod frag;
 mod gc;
 mod map;
 mod scan;
-mod shelf;
+pub(crate) mod shelf;
 
 use shelf::Shelf;
 
@@ -26,7 +27,7 @@ const START_END: &str = " -->";
 const END: &str = "<!-- /figures -->";
 
 /// Where records lie, below the root of the project.
-const RECORDS: &str = "benches/records";
+pub(crate) const RECORDS: &str = "benches/records";
 
 /// Writes the tables of all pages, or checks them.
 ///
@@ -48,7 +49,27 @@ pub fn run(args: &TableArgs) -> Result<Outcome, Error> {
         }
         write_file(path, &renewed)?;
     }
+    if let Some(folder) = &args.pictures {
+        pictures(folder, &shelf, args.check)?;
+    }
     Ok(Outcome::default())
+}
+
+/// Writes the pictures that the records give, or checks those that are there: a page shows some of them.
+fn pictures(folder: &Path, shelf: &Shelf, check: bool) -> Result<(), Error> {
+    for picture in picture::recorded::all(shelf) {
+        let path = folder.join(picture.name).with_extension("svg");
+        let file = picture.file();
+        if !check {
+            fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+            write_file(&path, &file)?;
+        } else if fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?
+            != file
+        {
+            return Err(Error::StaleTable(path));
+        }
+    }
+    Ok(())
 }
 
 /// The table of a name, from the newest record that has its figures.

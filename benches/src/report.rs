@@ -9,13 +9,18 @@ use crate::cli::ReportArgs;
 use crate::error::{Error, Outcome};
 use crate::input::Input;
 use crate::interrupt;
+use crate::machine::TARGET;
+use crate::map;
 use crate::output;
+use crate::pages::RECORDS;
+use crate::pages::shelf::Shelf;
+use crate::picture::{self, Picture};
 use crate::progress::Progress;
 use crate::protocol::{Plan, Side};
 use crate::record::write_file;
 
 mod page;
-mod plot;
+mod pictures;
 mod results;
 mod sheets;
 
@@ -37,14 +42,28 @@ struct Effort {
     /// Waves over the whole input; its parts take [`QUICK_KEEPS`], enough to see what time grows with.
     keeps: &'static [u32],
     bytes: u64,
+    /// Inserts that are timed one by one.
+    inserts: u64,
 }
 
 impl Effort {
     fn of(args: &ReportArgs) -> Self {
         if args.quick {
-            Self { rounds: args.rounds.unwrap_or(1), cycles: 1, keeps: &QUICK_KEEPS, bytes: QUICK_BYTES }
+            Self {
+                rounds: args.rounds.unwrap_or(1),
+                cycles: 1,
+                keeps: &QUICK_KEEPS,
+                bytes: QUICK_BYTES,
+                inserts: 200_000,
+            }
         } else {
-            Self { rounds: args.rounds.unwrap_or(3), cycles: 2, keeps: &KEEPS, bytes: u64::MAX }
+            Self {
+                rounds: args.rounds.unwrap_or(3),
+                cycles: 2,
+                keeps: &KEEPS,
+                bytes: u64::MAX,
+                inserts: 2_000_000,
+            }
         }
     }
 }
@@ -72,18 +91,34 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, Error> {
     if let Some(path) = &args.json {
         outcome.note(record.write(path));
     }
-    let page = page::render(&results, &sheets);
-    match write_page(&args.out, &page) {
+    let mut pictures = pictures::of(&results);
+    match recorded(args) {
+        Ok(more) => pictures.extend(more),
+        Err(error) => outcome.note(Err(error)),
+    }
+    let page = page::render(&results, &sheets, &pictures);
+    match write_page(&args.out, &page, &pictures) {
         Ok(path) => outcome.note(output::print(&format!("\nThe page with plots: {}\n", path.display()))),
         Err(error) => outcome.note(Err(error)),
     }
     Ok(outcome)
 }
 
-fn write_page(folder: &Path, page: &str) -> Result<PathBuf, Error> {
+/// The pictures of the newest records, where there are any.
+fn recorded(args: &ReportArgs) -> Result<Vec<Picture>, Error> {
+    let usual = Path::new(RECORDS).join(TARGET);
+    let folder = args.records.as_deref().or_else(|| usual.is_dir().then_some(usual.as_path()));
+    folder
+        .map_or_else(|| Ok(Vec::new()), |folder| Ok(picture::recorded::all(&Shelf::open(Some(folder), &[])?)))
+}
+
+fn write_page(folder: &Path, page: &str, pictures: &[Picture]) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
     let path = folder.join("report.html");
     write_file(&path, page)?;
+    for picture in pictures {
+        write_file(&folder.join(picture.name).with_extension("svg"), &picture.file())?;
+    }
     Ok(path)
 }
 
@@ -123,5 +158,7 @@ fn measure(input: &Input, effort: &Effort) -> Result<Results, Error> {
             }
         }
     }
-    Ok(Results { input: input.name.clone(), rounds: effort.rounds, parts })
+    progress.stage("single inserts into growing maps");
+    let inserts = map::insert_times(effort.inserts);
+    Ok(Results { input: input.name.clone(), rounds: effort.rounds, parts, inserts })
 }

@@ -2,19 +2,20 @@
 //! every round, so that what comes back in every round is the map's and not the machine's: an operation's time is the
 //! least of its rounds, and the worst is the greatest of these. The same loop around nothing shows what noise is left.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use super::SUITE;
 use super::clock::{nanoseconds_per_tick, ticks};
 use super::go::Toolchain;
 use super::keys::{Words, mix};
 use super::plan::Plan;
 use super::size::label;
 use super::table::{Job, Table, sides};
+use super::{SUITE, YARDSTICK};
 use crate::error::Error;
 use crate::interrupt;
 use crate::progress::Progress;
-use crate::record::{Figure, Metric, Record};
+use crate::record::{Figure, Metric, OURS, Record};
 use crate::rounds;
 use crate::sample::Samples;
 
@@ -100,6 +101,41 @@ fn nothing(times: &mut Times) {
     });
 }
 
+/// Rounds of [`spread`].
+const FEW_ROUNDS: u32 = 3;
+/// Steps of a decade of [`spread`].
+const STEPS: f64 = 10.0;
+
+/// Nanoseconds, ascending, and how many inserts took that or longer, of ours, the yardstick and the loop around nothing.
+pub(super) fn spread(inserts: u64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+    let wanted = |name: &str| name == OURS || name == YARDSTICK;
+    let mut sides: Vec<(&str, Round)> =
+        sides::<Words, Rounds>().into_iter().filter(|(name, _)| wanted(name)).collect();
+    sides.push((NOTHING, nothing));
+    let mut times: Vec<Times> = sides.iter().map(|_| Times::new(inserts)).collect();
+    let scale = nanoseconds_per_tick();
+    for round in 0..FEW_ROUNDS {
+        for idx in rounds::order(round, sides.len()) {
+            sides[idx].1(&mut times[idx]);
+        }
+    }
+    let longer = |times: Times| {
+        let mut counts = BTreeMap::<i32, f64>::new();
+        for ticks in times.least {
+            let step = (f64::from(ticks.max(1)) * scale).max(1.0).log10() * STEPS;
+            *counts.entry(step as i32).or_default() += 1.0;
+        }
+        let mut left = inserts as f64;
+        let mut points = Vec::with_capacity(counts.len());
+        for (step, count) in counts {
+            points.push((10_f64.powf(f64::from(step) / STEPS), left));
+            left -= count;
+        }
+        points
+    };
+    sides.into_iter().zip(times).map(|((name, _), times)| (name, longer(times))).collect()
+}
+
 /// Measures all sides.
 pub(super) fn measure(
     plan: &Plan,
@@ -183,5 +219,16 @@ mod tests {
         assert!(times.percentile(1_000_000) * scale > 150_000.0, "the seventh is slow in every round");
         assert!(times.percentile(980_000) * scale < 150_000.0, "others only once");
         assert_eq!(times.worst.rounds(), 3);
+    }
+
+    #[test]
+    fn every_insert_takes_some_time_and_few_take_long() {
+        let found = spread(20_000);
+        assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), [OURS, YARDSTICK, NOTHING]);
+        for (name, points) in found {
+            assert!((points[0].1 - 20_000.0).abs() < 0.5, "{name}: all inserts at the left end: {points:?}");
+            assert!(points.is_sorted_by(|a, b| a.0 < b.0 && a.1 > b.1), "{name}: {points:?}");
+            assert!(points.last().is_some_and(|last| last.1 >= 1.0), "{name}: {points:?}");
+        }
     }
 }

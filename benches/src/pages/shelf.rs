@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::record::Record;
 
 /// Records, the newest first.
-pub(super) struct Shelf {
-    records: Vec<Record>,
+pub struct Shelf {
+    records: Vec<(PathBuf, Record)>,
 }
 
 impl Shelf {
@@ -17,20 +17,27 @@ impl Shelf {
     ///
     /// # Errors
     /// A file or folder cannot be read, or a record breaks the schema.
-    pub(super) fn open(folder: Option<&Path>, named: &[PathBuf]) -> Result<Self, Error> {
+    pub fn open(folder: Option<&Path>, named: &[PathBuf]) -> Result<Self, Error> {
         let mut found = Vec::new();
         if let Some(folder) = folder {
             collect(folder, &mut found)?;
         }
         // Names first: a folder says only what kind of record it is.
         found.sort_by(|a, b| (b.file_name(), b).cmp(&(a.file_name(), a)));
-        let records = named.iter().chain(&found).map(|path| Record::read(path)).collect::<Result<_, _>>()?;
+        let read = |path: &PathBuf| Ok((path.clone(), Record::read(path)?));
+        let records = named.iter().chain(&found).map(read).collect::<Result<_, Error>>()?;
         Ok(Self { records })
     }
 
     /// The newest record with figures of a suite.
-    pub(super) fn newest(&self, suite: &str) -> Option<&Record> {
-        self.records.iter().find(|record| record.figures().iter().any(|figure| figure.suite == suite))
+    pub(crate) fn newest(&self, suite: &str) -> Option<&Record> {
+        self.newest_at(suite).map(|(_, record)| record)
+    }
+
+    /// The same, with where it lies.
+    pub(crate) fn newest_at(&self, suite: &str) -> Option<(&Path, &Record)> {
+        let has = |record: &Record| record.figures().iter().any(|figure| figure.suite == suite);
+        self.records.iter().find(|(_, record)| has(record)).map(|(path, record)| (path.as_path(), record))
     }
 }
 

@@ -115,6 +115,8 @@ pub(super) struct Results {
     pub(super) rounds: u32,
     /// The parts, growing.
     pub(super) parts: Vec<Part>,
+    /// Nanoseconds, and how many single inserts into a growing map took that or longer, by map.
+    pub(super) inserts: Vec<(&'static str, Vec<(f64, f64)>)>,
 }
 
 impl Results {
@@ -128,7 +130,7 @@ impl Results {
         }
         parts.retain(|part| whole(part) > 0);
         let rounds = parts.iter().map(whole).min().unwrap_or(0) as u32;
-        Self { input, rounds, parts }
+        Self { input, rounds, parts, inserts: Vec::new() }
     }
 
     /// The largest part.
@@ -290,7 +292,12 @@ pub(super) mod tests {
             ours: vec![account(Side::Ours, 1), account(Side::Ours, 2)],
             peer: vec![account(Side::Peer, 3), account(Side::Peer, 4)],
         };
-        Results { input: "made <up>".into(), rounds: 2, parts: vec![part("third"), part("whole")] }
+        Results {
+            input: "made <up>".into(),
+            rounds: 2,
+            parts: vec![part("third"), part("whole")],
+            inserts: vec![(OURS, vec![(20.0, 900.0), (40.0, 3.0)])],
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ const SMALL_PART: u64 = 50;
 
 /// The tables of one report.
 pub(super) struct Sheets {
+    /// The whole run on one screen.
+    pub(super) summary: Sheet,
     /// In the order printed.
     pub(super) terminal: Vec<Sheet>,
     /// The full fragmentation report of each step, for the page.
@@ -32,7 +34,42 @@ pub(super) fn of(results: &Results) -> Sheets {
         terminal.push(program(whole));
     }
     terminal.push(growth(results));
-    Sheets { terminal, details }
+    Sheets { summary: summary(results), terminal, details }
+}
+
+/// What a hurried reader wants to know.
+fn summary(results: &Results) -> Sheet {
+    let mut sheet = Sheet::new("On one screen", &["the whole input", "bucketmask", "peer", "ours/peer"]);
+    let Some(whole) = results.whole() else { return sheet };
+    let mut row = |name: String, ours: f64, peer: f64, show: fn(f64) -> String| {
+        sheet.row([name, show(ours), show(peer), judged(ours, peer)]);
+    };
+    #[expect(clippy::cast_sign_loss, reason = "bytes are not negative, and a cast saturates")]
+    let size = |value: f64| bytes(value as u64);
+    let [ours, peer] = [&whole.ours, &whole.peer].map(|accounts| {
+        accounts
+            .iter()
+            .map(|account| account.built.build_ns as f64)
+            .collect::<crate::sample::Samples>()
+            .median()
+    });
+    row("build the index".into(), ours, peer, nanoseconds);
+    let ends = [0, whole.steps().len().saturating_sub(1)];
+    for idx in ends {
+        let Some(step) = whole.steps().get(idx) else { continue };
+        let each = |value: fn(&Step) -> f64| {
+            [Side::Ours, Side::Peer].map(|side| whole.each(side, idx, value).median())
+        };
+        let live = step.objects as f64;
+        let [mask, _, theirs] = Walked::ALL.map(|walked| whole.time_per_live(idx, walked).median() * live);
+        let keep = step.keep;
+        row(format!("collect, {keep} % kept"), mask, theirs, nanoseconds);
+        let [ours, peer] = each(|step| step.query_ns as f64 / step.queries.max(1) as f64);
+        row(format!("a query, {keep} % kept"), ours, peer, nanoseconds);
+        let [ours, peer] = each(|step| step.footprint.resident as f64);
+        row(format!("resident, {keep} % kept"), ours, peer, size);
+    }
+    sheet
 }
 
 fn input(results: &Results) -> Sheet {
