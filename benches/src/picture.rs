@@ -48,17 +48,13 @@ const GRID: (&str, &str) = (COLOURS[2].0, COLOURS[2].1);
 /// The style sheet that pictures need, for the page they stand on.
 pub fn style() -> String {
     let scheme = |dark: bool| -> String {
-        COLOURS
-            .iter()
-            .map(|(class, light, night)| format!("--{class}:{};", if dark { night } else { light }))
-            .collect()
+        let colour = |(class, light, night)| format!("--{class}:{};", if dark { night } else { light });
+        COLOURS.map(colour).concat()
     };
-    let rules: String = COLOURS
-        .iter()
-        .map(|(class, ..)| {
-            format!("svg .s-{class}{{stroke:var(--{class})}}svg .f-{class}{{fill:var(--{class})}}")
-        })
-        .collect();
+    let rules = COLOURS.map(|(class, ..)| {
+        format!("svg .s-{class}{{stroke:var(--{class})}}svg .f-{class}{{fill:var(--{class})}}")
+    });
+    let rules = rules.concat();
     format!(":root{{{}}}@media(prefers-color-scheme:dark){{:root{{{}}}}}{rules}", scheme(false), scheme(true))
 }
 

@@ -9,10 +9,12 @@ use crate::pages::shelf::Shelf;
 use crate::record::{Figure, OURS, Record};
 use crate::{concurrent, map, scan};
 
+/// Draws what a suite's record has.
+type Maker = fn(&Record) -> Vec<Picture>;
+
 /// All pictures whose figures are there.
 pub fn all(shelf: &Shelf) -> Vec<Picture> {
-    let makers: [(&str, fn(&Record) -> Vec<Picture>); 3] =
-        [(scan::SUITE, scans), (map::SUITE, maps), (concurrent::SUITE, shared)];
+    let makers: [(&str, Maker); 3] = [(scan::SUITE, scans), (map::SUITE, maps), (concurrent::SUITE, shared)];
     let mut pictures = Vec::new();
     for (suite, make) in makers {
         let Some((path, record)) = shelf.newest_at(suite) else { continue };
