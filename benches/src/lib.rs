@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `report` | `report.rs`, `child.rs`, `protocol.rs`, `worker.rs` (one program, two processes); `program.rs` over `engine.rs` (what the program is) |
 //! | `scan`, `gc` | `scan.rs` (what a collection costs); `gc.rs` (trees, lists and programs on several collectors) |
+//! | `detect` (checked builds) | `detect.rs` (faults on purpose) |
 //! | `barriers` | `barriers.rs` (what barriers two programs pass) |
 //! | `classic` | `classic.rs` (one entry a line against records) |
 //! | `numa` | `numa.rs` (where memory is) |
@@ -15,7 +16,7 @@
 //! | `concurrent`, `visibility` | `concurrent.rs` (maps that threads share), `visibility.rs` (what their readers see) |
 //! | `table`, `compare` | `pages.rs` (the tables made from records), `compare.rs` (two records) |
 //!
-//! Below them `record.rs`, `sample.rs` and `targets.rs` (figures and what was asked for), `machine.rs` (what they were measured on), and
+//! Below them `interrupt.rs` (what signals do), `picture.rs` (what is drawn), `record.rs`, `sample.rs` and `targets.rs` (figures and what was asked for), `machine.rs` (what they were measured on), and
 //! `installed.rs`, the allocator under it all.
 #![deny(unsafe_code)]
 
