@@ -13,6 +13,7 @@ mod contest;
 mod detect;
 mod map;
 mod record;
+mod top;
 mod visibility;
 
 pub use barriers::BarriersArgs;
@@ -23,6 +24,7 @@ pub use contest::{AllocArgs, ContestArgs, FragArgs};
 pub use detect::DetectArgs;
 pub use map::MapArgs;
 pub use record::RecordArgs;
+pub use top::TopArgs;
 pub use visibility::VisibilityArgs;
 
 const EXAMPLES: &str = "\
@@ -41,6 +43,7 @@ Examples:
   bucketmask map --quick                      the map against hashbrown, std, griddle, indexmap and Go's
   bucketmask concurrent --quick               maps that threads share, against papaya, dashmap, scc and locks
   bucketmask visibility                       what readers see while a table moves
+  bucketmask top --pid 4711                   how full a running program's pages are
   bucketmask barriers                         write barriers that run, and those that unpublished objects save
 
 Exit codes: 0 all done; 1 a check failed; 2 something could not be read or written (the rest was done); 130 interrupted: after
@@ -102,6 +105,8 @@ pub enum Command {
     /// Break the collector and its users on purpose, and let the detectors of this checked build find out; what they cost
     #[cfg(feature = "checked")]
     Detect(DetectArgs),
+    /// Show how full a running program's pages are, as a heat map, again and again
+    Top(TopArgs),
     /// One workload, in a process of its own
     #[command(name = crate::workload::child::SUBCOMMAND, hide = true)]
     Workload {

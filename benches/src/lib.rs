@@ -14,6 +14,7 @@
 //! | `alloc`, `frag` | `alloc.rs`, `frag.rs` over `contest.rs` (rounds on several allocators), `workload.rs` (what is run), `peer.rs` (on what); `replay.rs` (a recorded program) |
 //! | `map` | `map.rs` (our map against others) |
 //! | `concurrent`, `visibility` | `concurrent.rs` (maps that threads share), `visibility.rs` (what their readers see) |
+//! | `top` | `top.rs` (how full a running program's pages are) |
 //! | `table`, `compare` | `pages.rs` (the tables made from records), `compare.rs` (two records) |
 //!
 //! Below them `interrupt.rs` (what signals do), `picture.rs` (what is drawn), `record.rs`, `sample.rs` and `targets.rs` (figures and what was asked for), `machine.rs` (what they were measured on), and
@@ -64,6 +65,7 @@ pub mod scan;
 pub mod targets;
 mod timer;
 pub mod token;
+pub mod top;
 pub mod visibility;
 pub mod worker;
 pub mod workload;

@@ -10,7 +10,7 @@ use bucketmask_bench::error::{Error, Outcome};
 use bucketmask_bench::installed::Installed;
 use bucketmask_bench::{
     alloc, barriers, classic, compare, concurrent, frag, gc, interrupt, map, numa, pages, replay, report,
-    scan, visibility, worker, workload,
+    scan, top, visibility, worker, workload,
 };
 use clap::Parser;
 
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Barriers(args)) => barriers::run(&args),
         #[cfg(feature = "checked")]
         Some(Command::Detect(args)) => bucketmask_bench::detect::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
         Some(Command::Workload { plan }) => {
             workload::child::answer(&INSTALLED, &plan).map(|()| Outcome::default())
         }

@@ -505,3 +505,38 @@ fn compare_names_what_got_worse() {
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("no figure in common"), "{}", stderr(&output));
 }
+
+#[test]
+fn top_shows_a_running_program_once_and_as_a_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, svg) = (dir.path().join("report.txt"), dir.path().join("pages.svg"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bucketmask"))
+        .args(["visibility", "--histories", "100000000"])
+        .envs([("BUCKETMASK_REPORT", "SIGUSR2"), ("BUCKETMASK_REPORT_FILE", text(&file))])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Long enough for it to have installed its handler, which it does when it first allocates.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let pid = child.id().to_string();
+    let output = bucketmask(&["top", "--pid", &pid, "--once", "--svg", text(&svg)]);
+    let picture = fs::read_to_string(&svg);
+    let again = bucketmask(&["top", "--file", text(&file), "--once"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((code(&output), code(&again)), (0, 0), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("0 blocks ") && stdout(&output).contains("process: resident"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(stdout(&output), stdout(&again), "the last report of the file");
+    assert!(picture.unwrap().starts_with("<svg "));
+
+    // A process that would be ended by the signal is not sent it.
+    let own = std::process::id().to_string();
+    let refused = bucketmask(&["top", "--pid", &own, "--once"]);
+    assert_eq!(code(&refused), 1);
+    assert!(stderr(&refused).contains("was not started with BUCKETMASK_REPORT"), "{}", stderr(&refused));
+}
