@@ -14,10 +14,9 @@ fn headline(name: &str) -> &'static [&'static str] {
         "barrier/backward-weak/removed" | "barrier/forward-weak/removed" | "mark/weak/not-held" => {
             &["what a weak pointer leads to is not held"]
         }
-        "sweep/mask-bit/live-slot" => &["read of a swept object"],
+        "sweep/mask-bit/live-slot" | "pointer/stale" => &["read of a swept object"],
         "sweep/page/given-back" => &["read through a pointer to no page", "read of a free slot"],
         "allocate/window/occupied-slot" => &["a slot is handed out that an object is in"],
-        "pointer/stale" => &["read of a swept object"],
         "pointer/beyond-its-slot" => &["read beyond the end of a slot"],
         "pointer/into-the-middle" => &["read through a pointer into the middle"],
         "pointer/write-after-sweep" => &["a swept object was written to"],
