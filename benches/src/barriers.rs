@@ -1,7 +1,7 @@
 //! The command `barriers`: how many write barriers a program runs, and how many of them a compiler's trick, or here a type, saves.
 //!
 //! Two programs, each twice: objects are published when they are made, and each write to them runs its barrier; or they are
-//! [`Unpublished`] until they are complete, and only writes to what others can reach run one. Requests are parsed field by field
+//! `Unpublished` until they are complete, and only writes to what others can reach run one. Requests are parsed field by field
 //! and then handled; messages go through the stages of a pipeline, each of which notes that it had them. Counts, no times: they
 //! are the same on every machine.
 //! Owns the programs and the table. Invariant: both forms of a program leave the same graph, which the sum over it says.
