@@ -93,7 +93,9 @@ fn threads_come_and_go() {
         assert_eq!(live, outliving.len(), "round {round}");
         // What threads leave behind is used by those that come after.
         let first = *pages_after_first_round.get_or_insert(pages);
-        assert!(pages <= first + 8, "{pages} pages in round {round}, {first} in the first");
+        // Threads that run at once need a heap each, with pages, windows and gathered frees of its own; in turn they need one. What is
+        // stranded comes to a round's pages each round.
+        assert!(pages <= first + 4 * 8, "{pages} pages in round {round}, {first} in the first");
         drop(outliving);
         // Frees of this thread are on their way to idle heaps; they count as free all the same.
         assert_eq!(of_class(LAYOUT.size()).0, 0, "round {round}");
