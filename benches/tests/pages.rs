@@ -1,4 +1,4 @@
-//! Pages of the project against the project: what a page says of the code stands in the code, and its pictures are the records'.
+//! Pages of the project against the project: what a page says of the code stands in the code, and what it shows is there.
 //! Invariant: nothing here writes to the project.
 
 use std::fs;
@@ -48,7 +48,7 @@ fn files_and_cases_that_the_scaling_page_names_are_there() {
     let words: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
     let folders = ["", "alloc/src", "alloc/src/heap", "map/src", "map/src/concurrent", "gc/src"];
     let is_file = |word: &str| folders.iter().any(|folder| root().join(folder).join(word).is_file());
-    let is_path = |word: &&&str| word.ends_with(".rs") || word.ends_with(".sh");
+    let is_path = |word: &&&str| Path::new(word).extension().is_some_and(|end| end == "rs" || end == "sh");
     let files: Vec<_> = words.iter().filter(is_path).collect();
     assert!(files.len() > 20, "{files:?}");
     for file in files {
@@ -74,5 +74,18 @@ fn files_and_cases_that_the_scaling_page_names_are_there() {
     ] {
         assert!(words.contains(&case), "the page does not name {case}");
         assert!(costs.iter().any(|page| page.contains(&format!("| `{case}"))), "no table has {case}");
+    }
+}
+
+#[test]
+fn the_readmes_pictures_are_there_and_small() {
+    const MOST: u64 = 40 << 10;
+    let page = fs::read_to_string(root().join("README.md")).unwrap();
+    let pictures: Vec<&str> =
+        page.split("](").skip(1).filter_map(|link| link.split_once(".svg)")).map(|link| link.0).collect();
+    assert!(!pictures.is_empty());
+    for picture in pictures {
+        let file = fs::metadata(root().join(picture).with_extension("svg")).unwrap();
+        assert!(file.len() < MOST, "{picture} has {} bytes", file.len());
     }
 }
