@@ -17,6 +17,7 @@ mod frag;
 mod gc;
 mod map;
 mod pictures;
+mod scaling;
 mod scan;
 pub(crate) mod shelf;
 
@@ -63,6 +64,7 @@ fn table(name: &str, shelf: &Shelf, page: &Path) -> Result<String, Error> {
         "alloc" => alloc::table,
         "frag" => frag::table,
         "concurrent" => concurrent::table,
+        "concurrent-scaling" => scaling::table,
         "gc" => gc::table,
         "map" => map::times,
         "map-targets" => map::targets,
