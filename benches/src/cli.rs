@@ -207,13 +207,15 @@ pub struct NumaArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, gc, alloc, frag, map, map-targets,
-concurrent.
+concurrent, concurrent-scaling.
 
 Examples:
   bucketmask table README.md docs/map.md
   bucketmask table --check README.md docs/map.md
   bucketmask table --record scan.jsonl README.md
-  bucketmask table --pictures docs/pictures README.md")]
+  bucketmask table --pictures docs/pictures README.md          the pictures that it shows
+  bucketmask table --check --pictures docs/pictures README.md
+  bucketmask table --pictures /tmp/all                         all that the records give")]
 pub struct TableArgs {
     /// The pages [default: README.md]
     #[arg(value_name = "PAGE", default_value = "README.md")]
@@ -225,7 +227,7 @@ pub struct TableArgs {
     /// [default: benches/records/TARGET, unless --record is given]
     #[arg(long, value_name = "DIR")]
     pub records: Option<PathBuf>,
-    /// Write the records' pictures into DIR too, or check them
+    /// Write the records' pictures that the pages show out of DIR too, or check them; all where the pages show none of it
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
     /// Change nothing; exit code 1 when a page or a picture shows something else than the records

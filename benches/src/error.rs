@@ -74,6 +74,14 @@ pub enum Error {
         /// What it asks for.
         name: String,
     },
+    /// A page shows a picture that the records do not give.
+    #[error("{page}: the records give no picture {name:?}")]
+    NoSuchPicture {
+        /// The page.
+        page: PathBuf,
+        /// What it shows.
+        name: String,
+    },
     /// No record has figures of a suite.
     #[error("no record has figures of `bucketmask {suite}`; its --json FILE makes one")]
     NoRecord {
@@ -162,6 +170,7 @@ impl Error {
             | Self::NoSuchWorkload { .. }
             | Self::NoMarkers(_)
             | Self::NoSuchTable { .. }
+            | Self::NoSuchPicture { .. }
             | Self::NoRecord { .. } => 2,
             Self::Visibility { .. }
             | Self::Barriers { .. }

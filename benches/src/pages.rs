@@ -1,6 +1,6 @@
 //! The command `table`: the newest records as tables between the markers of pages. Owns neither. Invariant: what stands
 //! between `<!-- figures: NAME -->` and `<!-- /figures -->` follows from the records alone, so that `--check` can tell a
-//! stale page.
+//! stale page; and so do the pictures that they show.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,6 @@ use std::path::Path;
 use crate::cli::TableArgs;
 use crate::error::{Error, Outcome};
 use crate::machine::TARGET;
-use crate::picture;
 use crate::record::write_file;
 
 mod alloc;
@@ -17,6 +16,8 @@ mod concurrent;
 mod frag;
 mod gc;
 mod map;
+mod pictures;
+mod scaling;
 mod scan;
 pub(crate) mod shelf;
 
@@ -32,44 +33,28 @@ pub(crate) const RECORDS: &str = "benches/records";
 /// Writes the tables of all pages, or checks them.
 ///
 /// # Errors
-/// A file cannot be read or written, a record is faulty or there is none, a page has no markers or names no table, or
-/// `--check` finds it stale.
+/// A file cannot be read or written, a record is faulty or there is none, a page has no markers or names no table or no
+/// picture, or `--check` finds one stale.
 pub fn run(args: &TableArgs) -> Result<Outcome, Error> {
     let usual = Path::new(RECORDS).join(TARGET);
     let folder = args.records.as_deref().or_else(|| args.record.is_empty().then_some(usual.as_path()));
     let shelf = Shelf::open(folder, &args.record)?;
+    let mut texts = Vec::new();
     for path in &args.pages {
         let page = fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let renewed = renew(&page, path, &mut |name| table(name, &shelf, path))?;
-        if renewed == page {
-            continue;
+        if renewed != page {
+            if args.check {
+                return Err(Error::StaleTable(path.clone()));
+            }
+            write_file(path, &renewed)?;
         }
-        if args.check {
-            return Err(Error::StaleTable(path.clone()));
-        }
-        write_file(path, &renewed)?;
+        texts.push((path.as_path(), renewed));
     }
     if let Some(folder) = &args.pictures {
-        pictures(folder, &shelf, args.check)?;
+        pictures::deliver(folder, &texts, &shelf, args.check)?;
     }
     Ok(Outcome::default())
-}
-
-/// Writes the pictures that the records give, or checks those that are there: a page shows some of them.
-fn pictures(folder: &Path, shelf: &Shelf, check: bool) -> Result<(), Error> {
-    for picture in picture::recorded::all(shelf) {
-        let path = folder.join(picture.name).with_extension("svg");
-        let file = picture.file();
-        if !check {
-            fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
-            write_file(&path, &file)?;
-        } else if fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?
-            != file
-        {
-            return Err(Error::StaleTable(path));
-        }
-    }
-    Ok(())
 }
 
 /// The table of a name, from the newest record that has its figures.
@@ -79,6 +64,7 @@ fn table(name: &str, shelf: &Shelf, page: &Path) -> Result<String, Error> {
         "alloc" => alloc::table,
         "frag" => frag::table,
         "concurrent" => concurrent::table,
+        "concurrent-scaling" => scaling::table,
         "gc" => gc::table,
         "map" => map::times,
         "map-targets" => map::targets,

@@ -18,7 +18,7 @@ const WIDTH: f64 = 680.0;
 /// Size of text in SVG units: still legible when a phone halves it.
 const TEXT: f64 = 21.0;
 /// What a letter of that size takes on average, generously.
-const LETTER: f64 = TEXT * 0.56;
+const LETTER: f64 = TEXT * 0.62;
 const FONT: &str = "system-ui, sans-serif";
 
 /// Every colour: its class, what it is in the light scheme and in the dark one. The first three are not of lines.

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use bucketmask_bench::record::Record;
+use bucketmask_bench::record::{Figure, Metric, Record};
 
 fn bucketmask(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bucketmask")).args(args).env("NO_COLOR", "1").output().unwrap()
@@ -219,6 +219,65 @@ fn scan_records_feed_the_readme_and_a_changed_readme_is_noticed() {
     let output = table(&["--check"]);
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("README.md"), "{}", stderr(&output));
+}
+
+/// Records with two figures of a scan, and of a map that two threads read.
+fn few_records(path: &Path) {
+    let mut record = Record::new();
+    let time = |name, unit| Metric::lower(name, unit);
+    for (keep, value) in [(1, 8.5), (100, 2.25)] {
+        let case = format!("gcmap/2M/keep={keep}/uniform");
+        record.add(Figure::new("scan", &case, "bucketmask", time("time_per_live", "ns"), 1, value));
+    }
+    record.add(Figure::new("concurrent", "get/65536/threads=2", "bucketmask", time("time", "ns"), 1, 4.0));
+    record.write(path).unwrap();
+}
+
+#[test]
+fn pictures_that_pages_show_are_written_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (records, readme) = (dir.path().join("2026-01-31.json"), dir.path().join("README.md"));
+    let folder = dir.path().join("pictures");
+    few_records(&records);
+    let marked = "<!-- figures: scan -->\n<!-- /figures -->\n";
+    let table = |folder: &Path, more: &[&str]| {
+        let mut args = vec!["table", "--record", text(&records), "--pictures", text(folder), text(&readme)];
+        args.extend(more);
+        bucketmask(&args)
+    };
+    let names = |folder: &Path| -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+
+    fs::write(&readme, format!("{marked}![](pictures/scan.svg)")).unwrap();
+    assert_eq!(code(&table(&folder, &[])), 0);
+    assert_eq!(names(&folder), ["scan.svg"], "only what the page shows");
+    assert_eq!(code(&table(&folder, &["--check"])), 0);
+    let file = folder.join("scan.svg");
+    let picture = fs::read_to_string(&file).unwrap();
+    assert!(picture.contains("record of 2026-01-31") && picture.contains(">ns a live entry<"), "{picture}");
+    fs::write(&file, picture.replacen('8', "9", 1)).unwrap();
+    let output = table(&folder, &["--check"]);
+    assert_eq!(code(&output), 1, "a changed picture is stale");
+    assert!(stderr(&output).contains("scan.svg"), "{}", stderr(&output));
+    assert_eq!(code(&table(&folder, &[])), 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), picture, "written anew");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(code(&table(&folder, &["--check"])), 2, "a picture that is not there");
+
+    // A page that shows none gets all; one that shows what the records lack is refused.
+    let all = dir.path().join("all");
+    assert_eq!(code(&table(&all, &[])), 0);
+    assert_eq!(names(&all), ["scan.svg", "shared-reads.svg"]);
+    fs::write(&readme, format!("{marked}![](pictures/peak.svg)")).unwrap();
+    let output = table(&folder, &[]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("peak"), "{}", stderr(&output));
 }
 
 #[test]

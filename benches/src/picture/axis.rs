@@ -8,6 +8,8 @@ pub enum Scale {
     Log,
     /// Equal differences are equal distances, from zero or from just below the least value.
     Linear,
+    /// As linear, but of what is counted: no label stands between whole numbers.
+    Whole,
 }
 
 /// An axis of a plot.
@@ -30,9 +32,14 @@ impl Axis {
         Self { label: label.into(), scale: Scale::Linear }
     }
 
+    /// A linear axis of what is counted.
+    pub fn whole(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Whole }
+    }
+
     /// Whether a value has a place.
     pub(super) fn takes(&self, value: f64) -> bool {
-        value.is_finite() && (self.scale == Scale::Linear || value > 0.0)
+        value.is_finite() && (self.scale != Scale::Log || value > 0.0)
     }
 
     /// The axis over some values that it takes.
@@ -41,8 +48,8 @@ impl Axis {
         let (from, to) = match self.scale {
             Scale::Log => (least / 1.15, most * 1.15),
             // Zero is part of the picture where it is not far away.
-            Scale::Linear if least >= 0.0 && least < 0.6 * most => (0.0, most * 1.04),
-            Scale::Linear => {
+            _ if least >= 0.0 && least < 0.6 * most => (0.0, most * 1.04),
+            _ => {
                 let room = ((most - least) * 0.06).max(most.abs() * 0.01).max(f64::MIN_POSITIVE);
                 (least - room, most + room)
             }
@@ -70,7 +77,7 @@ impl Span {
     pub(super) fn place(self, value: f64) -> f64 {
         match self.scale {
             Scale::Log => (value / self.from).ln() / (self.to / self.from).ln(),
-            Scale::Linear => (value - self.from) / (self.to - self.from),
+            Scale::Linear | Scale::Whole => (value - self.from) / (self.to - self.from),
         }
     }
 
@@ -78,7 +85,7 @@ impl Span {
     pub(super) fn labels(self, most: usize) -> Vec<f64> {
         match self.scale {
             Scale::Log => self.log_labels(most).unwrap_or_else(|| self.linear_labels(most)),
-            Scale::Linear => self.linear_labels(most),
+            Scale::Linear | Scale::Whole => self.linear_labels(most),
         }
     }
 
@@ -105,7 +112,11 @@ impl Span {
         #[expect(clippy::cast_possible_truncation, reason = "exponents are small")]
         let decade = (range / most as f64).log10().floor() as i32;
         let steps = (0..3).flat_map(|more| STEPS.map(|step| step * 10_f64.powi(decade + more)));
-        let step = steps.into_iter().find(|step| range / step < most as f64).unwrap_or(range);
+        let least = if self.scale == Scale::Whole { 1.0 } else { 0.0 };
+        let fits = |step: &f64| *step >= least && range / step < most as f64;
+        // Two and a half is no step of what is counted.
+        let may = |step: &f64| self.scale != Scale::Whole || step.fract() == 0.0;
+        let step = steps.into_iter().find(|step| fits(step) && may(step)).unwrap_or(range);
         #[expect(clippy::cast_possible_truncation, reason = "a few labels")]
         let (first, last) = ((self.from / step).ceil() as i64, (self.to / step).floor() as i64);
         (first..=last).map(|nth| nth as f64 * step).collect()
@@ -142,11 +153,16 @@ mod tests {
         let linear = Axis::linear("");
         assert_eq!(labels(&linear, 3.0, 95.0), ["0", "20", "40", "60", "80"]);
         assert_eq!(labels(&linear, 990.0, 1010.0), ["980", "990", "1k", "1.01k", "1.02k"]);
+        assert_eq!(labels(&linear, 1.0, 2.0), ["0", "0.5", "1", "1.5", "2"]);
+        let whole = Axis::whole("");
+        assert_eq!(labels(&whole, 1.0, 2.0), ["0", "1", "2"]);
+        assert_eq!(labels(&whole, 1.0, 12.0), ["0", "5", "10"]);
+        assert_eq!(labels(&whole, 1.0, 64.0), ["0", "20", "40", "60"]);
     }
 
     #[test]
     fn places_run_from_one_end_to_the_other() {
-        for axis in [Axis::log(""), Axis::linear("")] {
+        for axis in [Axis::log(""), Axis::linear(""), Axis::whole("")] {
             let span = axis.over([10.0, 1000.0].into_iter());
             let places: Vec<f64> = [10.0, 100.0, 1000.0].map(|value| span.place(value)).into();
             assert!(places.is_sorted() && places[0] >= 0.0 && places[2] <= 1.0, "{places:?}");

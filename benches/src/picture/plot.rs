@@ -73,7 +73,7 @@ impl Plot {
         let all = || self.shown().flat_map(|line| self.points(line));
         let (x, y) = (self.x.over(all().map(|point| point.0)), self.y.over(all().map(|point| point.1)));
         let widest = y.labels(6).into_iter().map(|label| short(label).chars().count()).max().unwrap_or(0);
-        let field = Field { x, y, left: TEXT * 1.9 + widest as f64 * LETTER };
+        let field = Field { x, y, left: TEXT * 2.2 + widest as f64 * LETTER };
         let markup = html! {
             (self.axes(&field))
             @for (line, colour) in self.key() { (self.line(line, colour, &field)) }

@@ -128,7 +128,7 @@ fn shared(record: &Record) -> Vec<Picture> {
             command: format!("bucketmask concurrent --only {first}"),
             source: String::new(),
             body: Body::Lines(Plot {
-                x: Axis::linear("threads"),
+                x: Axis::whole("threads"),
                 y: Axis::linear("M operations/s"),
                 lines: lines(record, threads, |_| false),
             }),
@@ -136,7 +136,11 @@ fn shared(record: &Record) -> Vec<Picture> {
     };
     vec![
         of("shared-reads", "Reads of a shared map of 65 536 entries, all threads together", "get/65536"),
-        of("shared-mix", "The same, two of a hundred operations writing", "read-heavy/65536"),
+        of(
+            "shared-mix",
+            "Reads of a shared map beside two writes in a hundred operations, all threads together",
+            "read-heavy/presized",
+        ),
     ]
 }
 
@@ -195,6 +199,8 @@ mod tests {
         assert!(pictures[1].is_empty());
         let rows = [("concurrent", "get/65536/threads=2", "papaya", "time", 1, 10.0)];
         assert_eq!(plot(&shared(&record(&rows))[0]).lines[1].points, [(2.0, 100.0)]);
+        let rows = [("concurrent", "read-heavy/presized/threads=2", OURS, "time", 1, 20.0)];
+        assert_eq!(plot(&shared(&record(&rows))[1]).lines[0].points, [(2.0, 50.0)]);
     }
 
     #[test]
