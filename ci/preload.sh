@@ -104,7 +104,7 @@ run() {
     mkdir -p "$folder"
     local settings=(LANG=C.UTF-8)
     [ "$3" = plain ] || settings+=(LD_PRELOAD="$library" BUCKETMASK_REPORT=exit BUCKETMASK_REPORT_FILE="$work/$1.report")
-    if ! /usr/bin/time -f '%e %M' -o "$folder/cost" env "${settings[@]}" ci/programs/run.sh "$1" "$folder" "$2" >"$folder/log" 2>&1; then
+    if ! /usr/bin/time -f '%e %M' -o "$folder/cost" env --default-signal=INT,QUIT "${settings[@]}" ci/programs/run.sh "$1" "$folder" "$2" >"$folder/log" 2>&1; then
         echo "$1 failed, $3:" >&2
         tail -n 40 "$folder/log" >&2
         return 1
