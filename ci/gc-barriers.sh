@@ -63,19 +63,4 @@ row() {
     done
 } >"$found"
 
-awk -v block="$found" '
-    /^<!-- barriers: end -->/ {inside = 0}
-    !inside {print}
-    /^<!-- barriers: begin/ {inside = 1; while ((getline line <block) > 0) print line}
-' $page >"$found.page"
-
-if [ "${1:-}" = --update ]; then
-    cat "$found.page" >$page
-elif ! cmp -s ci/instructions.rustc <(rustc -V); then
-    echo "$(rustc -V) is not $(cat ci/instructions.rustc): nothing to compare $page with"
-else
-    diff -u $page "$found.page" || {
-        echo "$page: what barriers compile to has changed; ci/gc-barriers.sh --update writes it anew"
-        exit 1
-    }
-fi
+keep_block "barriers" $page "$found" "what barriers compile to has" "${1:-}"

@@ -19,19 +19,4 @@ x86_64-*) objdump -d -C --no-show-raw-insn -M intel "$program" | sed -E "s/call 
     ;;
 esac
 
-awk -v block="$found" '
-    /^<!-- hit path: end -->/ {inside = 0}
-    !inside {print}
-    /^<!-- hit path: begin/ {inside = 1; while ((getline line <block) > 0) print line}
-' $page >"$found.page"
-
-if [ "${1:-}" = --update ]; then
-    cat "$found.page" >$page
-elif ! cmp -s ci/instructions.rustc <(rustc -V); then
-    echo "$(rustc -V) is not $(cat ci/instructions.rustc): nothing to compare $page with"
-else
-    diff -u $page "$found.page" || {
-        echo "$page: the hit path has changed; ci/hit-path.sh --update writes it anew"
-        exit 1
-    }
-fi
+keep_block "hit path" $page "$found" "the hit path has" "${1:-}"

@@ -37,3 +37,24 @@ component() {
     command -v "$1" >/dev/null && "$1" --version >/dev/null 2>&1 && return
     rustup component add "${1#cargo-}"
 }
+
+# keep_block NAME PAGE FILE WHAT [--update]: what stands in PAGE between <!-- NAME: begin ... --> and <!-- NAME: end --> is FILE's text:
+# written there with --update, else compared, where the compiler is the one of ci/instructions.rustc. WHAT changed, if it did.
+keep_block() {
+    local name=$1 page=$2 file=$3 what=$4
+    awk -v block="$file" -v name="$name" '
+        index($0, "<!-- " name ": end -->") == 1 {inside = 0}
+        !inside {print}
+        index($0, "<!-- " name ": begin") == 1 {inside = 1; while ((getline line <block) > 0) print line}
+    ' "$page" >"$file.page"
+    if [ "${5:-}" = --update ]; then
+        cat "$file.page" >"$page"
+    elif ! cmp -s ci/instructions.rustc <(rustc -V); then
+        echo "$(rustc -V) is not $(cat ci/instructions.rustc): nothing to compare $page with"
+    else
+        diff -u "$page" "$file.page" || {
+            echo "$page: $what changed; $0 --update writes it anew" >&2
+            return 1
+        }
+    fi
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 struct Bomb(&'static str);
 
 // SAFETY: it holds no pointer.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "traced by hand, so that tracing can panic")]
 unsafe impl<'gc> Collect<'gc> for Bomb {
     fn trace<T: Trace<'gc>>(&self, _: &mut T) {
         assert!(self.0 != "mark", "no tracing today");
@@ -20,18 +20,32 @@ impl Drop for Bomb {
     }
 }
 
+/// What the root holds.
+#[derive(Collect)]
+#[collect(no_drop)]
+enum Bombs<'gc> {
+    One(Gc<'gc, Bomb>),
+    Slice(Gc<'gc, [Bomb]>),
+}
+
 const PART: &str = "BUCKETMASK_TEST_PART";
 
 #[test]
 fn a_panic_in_the_collector_says_where_it_was() {
     if let Ok(part) = std::env::var(PART) {
         bucketmask_alloc::frames::install_panic_context();
-        let bomb = if part == "mark" { "mark" } else { "sweep" };
-        let mut arena = Arena::<Rootable![Option<Gc<'_, Bomb>>]>::new(|mc| {
+        let (bomb, in_slice) = part.strip_suffix(" of a slice").map_or((&*part, false), |part| (part, true));
+        let bomb = if bomb == "mark" { "mark" } else { "sweep" };
+        let mut arena = Arena::<Rootable![Option<Bombs<'_>>]>::new(|mc| {
             for _ in 0..40 {
                 Gc::new(mc, Bomb(""));
+                Gc::new_slice(mc, [Bomb(""), Bomb("")]);
             }
-            Some(Gc::new(mc, Bomb(bomb)))
+            Some(if in_slice {
+                Bombs::Slice(Gc::new_slice(mc, [Bomb(""), Bomb(bomb)]))
+            } else {
+                Bombs::One(Gc::new(mc, Bomb(bomb)))
+            })
         });
         if bomb == "sweep" {
             arena.mutate_root(|_, root| *root = None);
@@ -39,7 +53,16 @@ fn a_panic_in_the_collector_says_where_it_was() {
         arena.finish_cycle();
         return;
     }
-    for (part, operation) in [("mark", "trace"), ("sweep", "drop")] {
+    // The forty-first of its type; slices of two have 21 slots on their first page.
+    let parts = [
+        ("mark", ", slot 4"),
+        ("sweep", ", slot 4"),
+        ("mark of a slice", ", slot 19, bucket 0"),
+        ("sweep of a slice", ", slot 19, bucket 0"),
+    ];
+    for (part, slot) in parts {
+        let phase = part.split(' ').next().unwrap();
+        let operation = if phase == "mark" { "trace" } else { "drop" };
         let child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -57,9 +80,9 @@ fn a_panic_in_the_collector_says_where_it_was() {
             .unwrap_or_else(|| panic!("{told}"));
         for wanted in [
             "\"a_panic_in_the_collector_says_where_it_was\"",
-            &format!("heap phase {part}, in `{operation}` of 0x"),
+            &format!("heap phase {phase}, in `{operation}` of 0x"),
             "page 0x",
-            ", slot 4",
+            slot,
             ", bucket 0",
         ] {
             assert!(line.contains(wanted), "{wanted}: {told}");

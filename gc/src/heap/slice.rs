@@ -112,6 +112,7 @@ unsafe fn each_slot(first: *const u8, todo: &mut u64, mut each: impl FnMut(*cons
 
 unsafe fn trace<'gc, T: Collect<'gc> + 'gc>(first: *const u8, todo: u64, marker: &mut Marker) {
     let trace_one = |object: *const u8, marker: &mut Marker| {
+        checked::touch("trace", object);
         // SAFETY: a live slice, which no program code holds mutably during a cycle.
         let table = unsafe { Place::of(object) }.table();
         if table.trace_part.is_some() {
@@ -158,6 +159,7 @@ unsafe fn visit<'gc, T: Collect<'gc>>(object: *const u8, reached: &mut Reached) 
 
 unsafe fn drop_run<T>(first: *mut u8, left: &mut u64, _remains: &mut Remains) {
     let drop_one = |object: *const u8| {
+        checked::touch("drop", object);
         let object = object.cast_mut();
         // SAFETY: a slice that nobody will use again; its bit is clear, so its elements are dropped once.
         unsafe {
