@@ -10,6 +10,7 @@ use crate::class::{self, ClassIdx};
 use crate::heap::{Front, Heap, front};
 use crate::large;
 use crate::occupancy::{self, PageOccupancy};
+use crate::parked;
 use crate::region::REGION;
 use crate::registry::{own_front, own_heap, with_heap};
 use crate::report::{self, PinningBlock, Report, request};
@@ -65,7 +66,7 @@ impl BucketAlloc {
     }
 
     /// Sets how long memory is of no use before it is given to the kernel; `None`: only by
-    /// [`purge`](Self::purge). 500 ms unless set here or by `BUCKETMASK_PURGE` (milliseconds, or `off`).
+    /// [`purge`](Self::purge), and what dropped ranges have waiting for the next one goes at once. 500 ms unless set here or by `BUCKETMASK_PURGE` (milliseconds, or `off`).
     ///
     /// What is given was of no use for one to two delays, measured in milliseconds, at least one. A thread
     /// named `bucketmask-purge`, with a small stack and all signals blocked, does it; it is made when there
@@ -75,6 +76,10 @@ impl BucketAlloc {
         REGION.get();
         let milliseconds = delay.map_or(0, |delay| delay.as_millis().clamp(1, u32::MAX.into()));
         purger::set_delay(milliseconds as u32);
+        if milliseconds == 0 {
+            // Nobody would come for them.
+            parked::give_all_back();
+        }
     }
 
     /// The masks themselves: which slots of which page are live. As exact as

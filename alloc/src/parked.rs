@@ -94,12 +94,13 @@ pub(crate) fn park(range: Parked) -> bool {
     }
     purger::stir();
     purger::tend();
-    if !purger::looks_by_itself() {
-        return false;
-    }
     loop {
         let oldest = {
             let mut waiting = PARKED.lock();
+            // Under the lock: who turns looking off gives all back afterwards, and finds this one.
+            if !purger::looks_by_itself() {
+                return false;
+            }
             if waiting.all[MOST - 1].is_none() && waiting.bytes() + bytes <= MOST_BYTES {
                 let count = waiting.all.iter().flatten().count();
                 waiting.all[count] = Some(range);

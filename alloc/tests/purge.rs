@@ -259,7 +259,10 @@ fn few_dropped_ranges_wait_and_none_where_nobody_looks() {
         assert_eq!(Range::reserve_warm(MIB).map(|range| byte_at(&range, MIB)), Some(8));
         assert!(BucketAlloc.purge() >= 47 * MIB);
         assert!(resident() < before + MIB && Range::reserve_warm(MIB).is_none());
+        drop(filled_range(1));
+        assert!(resident() > before + 15 * MIB, "it waits");
         BucketAlloc.set_purge_delay(None);
+        assert!(resident() < before + MIB, "nobody would come for it");
         drop(filled_range(1));
         assert!(resident() < before + MIB && Range::reserve_warm(MIB).is_none(), "it went at once");
     });
