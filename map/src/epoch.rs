@@ -120,15 +120,23 @@ fn token() -> usize {
 }
 
 impl Record {
+    /// The record of the lowest number that is nobody's, since only low numbers have a lane; a new one where there is none.
     fn claim() -> &'static Self {
-        let mut record = RECORDS.load(Ordering::Acquire);
-        // SAFETY: records are never freed.
-        while let Some(free) = unsafe { record.as_ref() } {
+        let all = || {
+            // Acquire: pairs with the release of who put the record there, for what it was made of.
+            let first = RECORDS.load(Ordering::Acquire).cast_const();
+            // SAFETY: null, or a record, which is never freed.
+            let at = |record: *const Self| unsafe { record.as_ref() };
+            core::iter::successors(at(first), move |record| at(record.next))
+        };
+        // Who is beaten to it looks again: each time another thread has a record more.
+        while let Some(free) =
+            all().filter(|record| record.state_if_free().is_some()).min_by_key(|record| record.index)
+        {
             if free.take() {
                 *free.thread.lock() = Some(std::thread::current());
                 return free;
             }
-            record = free.next.cast_mut();
         }
         let made = Box::leak(Box::new(Self {
             announced: AtomicU64::new(0),
@@ -148,12 +156,15 @@ impl Record {
         made
     }
 
-    /// Takes it if it is nobody's, or was that of a thread that is ending and has no guard any more.
-    fn take(&self) -> bool {
+    /// Its state, if it is nobody's, or was that of a thread that is ending and has no guard any more.
+    fn state_if_free(&self) -> Option<usize> {
         let state = self.state.load(Ordering::Relaxed);
-        if state == OWNED || state != FREE && self.announced.load(Ordering::Relaxed) != 0 {
-            return false;
-        }
+        (state == FREE || state != OWNED && self.announced.load(Ordering::Relaxed) == 0).then_some(state)
+    }
+
+    /// Takes it if it is free.
+    fn take(&self) -> bool {
+        let Some(state) = self.state_if_free() else { return false };
         // Acquire: pairs with the release in `give_back` and `keep_while_guarded`.
         if self.state.compare_exchange(state, OWNED, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
@@ -481,6 +492,18 @@ mod tests {
                 "nothing holds the epoch, and it does not move"
             );
         }
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_taken() {
+        let records: Vec<&Record> = (0..8).map(|_| Record::claim()).collect();
+        let lowest = records.iter().map(|record| record.index).min();
+        for record in records {
+            record.give_back();
+        }
+        let next = Record::claim();
+        assert!(Some(next.index) <= lowest, "{} of {lowest:?}", next.index);
+        next.give_back();
     }
 
     #[test]

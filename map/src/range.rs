@@ -149,7 +149,8 @@ impl<K: Eq + Hash, V, S: BuildHasher, A: Allocator, L: Layout> HashMap<K, V, S, 
     /// Where room is made, this takes time in proportion to the map, as `reserve` does.
     ///
     /// # Panics
-    /// If the table would be larger than the address space.
+    /// If the table would be larger than the address space. If `Hash` or `Eq` panics, the entries on their way are dropped, as those of a
+    /// drained iterator are; what was moved is here, what is outside the range stays there.
     pub fn merge_range<S2: BuildHasher, A2: Allocator, L2: Layout>(
         &mut self,
         other: &mut HashMap<K, V, S2, A2, L2>,

@@ -24,8 +24,9 @@ pub(crate) struct Core<K, V, R: Rules> {
     pub(crate) table: AtomicPtr<Table<K, V>>,
     /// Where writers begin: behind `table` only while a table that has ended is still mirrored. Ordered as `table`.
     pub(crate) oldest: AtomicPtr<Table<K, V>>,
-    /// Whether a thread copies, or begins or ends a migration. Claimed with acquire, given back with release.
-    pub(crate) copying: AtomicBool,
+    /// Whether a thread copies, or begins or ends a migration. Claimed with acquire, given back with release. Padded: it changes with
+    /// each bucket that is moved, and readers load what lies beside it.
+    pub(crate) copying: Padded<AtomicBool>,
     /// What some threads write alone.
     pub(crate) lanes: [Lane<K, V>; SHARDS],
     /// Entries inserted less entries removed by others, by shard. Counts only; with those of the lanes their sum is exact while nobody
@@ -60,7 +61,7 @@ impl<K, V, R: Rules> Core<K, V, R> {
         Self {
             table: AtomicPtr::new(table),
             oldest: AtomicPtr::new(table),
-            copying: AtomicBool::new(false),
+            copying: Padded(AtomicBool::new(false)),
             lanes: core::array::from_fn(|_| Lane::new()),
             counts: core::array::from_fn(|_| Padded(AtomicIsize::new(0))),
             garbage: Garbage::new(),

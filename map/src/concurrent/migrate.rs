@@ -61,7 +61,7 @@ struct Copying<'c, K, V, R: Rules>(&'c Core<K, V, R>);
 impl<K, V, R: Rules> Drop for Copying<'_, K, V, R> {
     fn drop(&mut self) {
         // Release: pairs with the acquire of the next claim.
-        self.0.copying.store(false, Ordering::Release);
+        self.0.copying.0.store(false, Ordering::Release);
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn homes_for(len: usize) -> usize {
 impl<K, V, R: Rules> Core<K, V, R> {
     /// The right to copy; `None` while another thread has it.
     fn claim(&self) -> Option<Copying<'_, K, V, R>> {
-        let free = !self.copying.load(Ordering::Relaxed) && !self.copying.swap(true, Ordering::Acquire);
+        let free = !self.copying.0.load(Ordering::Relaxed) && !self.copying.0.swap(true, Ordering::Acquire);
         free.then(|| Copying(self))
     }
 
