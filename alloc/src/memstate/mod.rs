@@ -174,7 +174,8 @@ fn of_page(page: &PageMeta, address: usize) -> MemState {
     if slot >= page.slots() {
         return MemState::EMPTY;
     }
-    // Acquire: as a report reads them, the source of a slot before where it goes.
+    // Acquire, in the order in which a report reads them: pairs with the release of who sets a slot's bit where it goes, before it is
+    // cleared where it was, so that a slot on its way is seen in one of the two.
     let has = |line: &crate::page::MaskLine| {
         let word = line.0[slot / 64].load(core::sync::atomic::Ordering::Acquire);
         BucketMask::from_word(word).contains((slot % 64) as u32)
@@ -195,6 +196,7 @@ fn of_page(page: &PageMeta, address: usize) -> MemState {
 }
 
 fn is_in_window(page: &PageMeta, slot: usize) -> bool {
+    // Acquire: pairs with the release in `Heap::own`, for the window that is looked into.
     let owner = page.header.owner.load(core::sync::atomic::Ordering::Acquire);
     // SAFETY: a slab page's owner word is 0 or a window's address; heaps live for ever.
     let window = unsafe { (owner as *const Window).as_ref() };

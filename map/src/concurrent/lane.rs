@@ -148,12 +148,14 @@ impl<K, V> Lane<K, V> {
         // Acquire: pairs with the release in `put`.
         let pushed = self.pushed.load(Ordering::Acquire);
         (taken..pushed).for_each(|nth| each(self.recent[nth % ROOM].load(Ordering::Relaxed)));
+        // Release: pairs with the acquire in `len`.
         self.taken.store(pushed, Ordering::Release);
     }
 
     /// How many lie in it.
     pub(crate) fn len(&self) -> usize {
-        // The lower one first: then the difference is not negative.
+        // The lower one first, with acquire, which pairs with the release in `take`: who took them had seen them put in, so what is
+        // loaded next is no less and the difference not negative. What was counted elsewhere before is seen, too.
         let taken = self.taken.load(Ordering::Acquire);
         self.pushed.load(Ordering::Acquire) - taken
     }
