@@ -42,6 +42,7 @@ component() {
 # written there with --update, else compared, where the compiler is the one of ci/instructions.rustc. WHAT changed, if it did.
 keep_block() {
     local name=$1 page=$2 file=$3 what=$4
+    grep -q "^<!-- $name: begin" "$page" && grep -q "^<!-- $name: end -->" "$page" || { echo "$page has no block $name" >&2 && return 1; }
     awk -v block="$file" -v name="$name" '
         index($0, "<!-- " name ": end -->") == 1 {inside = 0}
         !inside {print}

@@ -12,6 +12,7 @@ mod context;
 
 use core::ffi::{CStr, c_int, c_void};
 use core::fmt;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 use object::NativeEndian;
@@ -31,6 +32,14 @@ const RUNTIME: [&str; 6] = [
     "std::panic::",
     "std::panicking::",
     "std::thread::",
+];
+/// The standard library's files that hold these: where a binary has line tables alone, names of functions lack their modules.
+const RUNTIME_FILES: [&str; 5] = [
+    "/library/core/src/ops/function.rs",
+    "/library/core/src/panic/",
+    "/library/std/src/panic.rs",
+    "/library/std/src/panicking.rs",
+    "/library/std/src/thread/",
 ];
 
 /// Where a thread was: return addresses, not resolved yet. Capturing walks the stack, in microseconds; resolving reads debug information
@@ -61,6 +70,23 @@ impl Stack {
     /// The frames, innermost first, without the runtime's, and without the first ones whose functions all begin with one of `skipped`.
     #[must_use]
     pub fn resolve(&self, skipped: &[&str]) -> Vec<Frame> {
+        let mut frames = self.without_runtime();
+        drop_first(&mut frames, |call| !call.begins_with_any(skipped));
+        frames
+    }
+
+    /// The same from a line of the program on, which had this captured by what it called. Where the binary has no lines, or the stack
+    /// does not have that one, without the first functions that all begin with one of `skipped`.
+    #[must_use]
+    pub fn resolve_from(&self, place: &Location<'_>, skipped: &[&str]) -> Vec<Frame> {
+        let mut frames = self.without_runtime();
+        if !drop_first(&mut frames, |call| call.is_at(place)) {
+            drop_first(&mut frames, |call| !call.begins_with_any(skipped));
+        }
+        frames
+    }
+
+    fn without_runtime(&self) -> Vec<Frame> {
         let modules = modules();
         let mut frames: Vec<Frame> = self.frames.iter().map(|frame| Frame::of(frame, &modules)).collect();
         if let Some(end) = frames.iter().position(|frame| frame.is_of("__rust_begin_short_backtrace")) {
@@ -69,19 +95,25 @@ impl Stack {
         // A frame without a name may be anybody's; one whose functions are all the runtime's goes.
         frames.retain_mut(|frame| {
             let nameless = frame.calls.is_empty();
-            frame.calls.retain(|call| !call.begins_with_any(&RUNTIME));
+            frame.calls.retain(|call| !call.is_the_runtimes());
             nameless || !frame.calls.is_empty()
         });
-        let skips = |call: &Call| call.begins_with_any(skipped);
-        let first = frames.iter().position(|frame| frame.calls.is_empty() || !frame.calls.iter().all(skips));
-        frames.drain(..first.unwrap_or(0));
-        if let Some(frame) = frames.first_mut() {
-            // Those that were compiled into the first function that is wanted.
-            let inlined = frame.calls.iter().take_while(|call| skips(call)).count();
-            frame.calls.drain(..inlined);
-        }
         frames
     }
+}
+
+/// Drops what lies before the first wanted call, or before a frame without names; all or nothing. Whether there was a wanted one.
+fn drop_first(frames: &mut Vec<Frame>, wanted: impl Fn(&Call) -> bool) -> bool {
+    let is_first = |frame: &Frame| frame.calls.is_empty() || frame.calls.iter().any(&wanted);
+    let Some(first) = frames.iter().position(is_first) else { return false };
+    let Some(inlined) = frames[first].calls.iter().position(wanted) else {
+        frames.drain(..first);
+        return false;
+    };
+    frames.drain(..first);
+    // Those that were compiled into the function of the wanted call.
+    frames[0].calls.drain(..inlined);
+    true
 }
 
 /// All frames, one or two lines each.
@@ -115,6 +147,19 @@ pub struct InModule {
 }
 
 impl Call {
+    fn is_the_runtimes(&self) -> bool {
+        let in_file = |file: &Path| {
+            let file = file.to_string_lossy();
+            file.starts_with("/rustc/") && RUNTIME_FILES.iter().any(|part| file.contains(part))
+        };
+        self.begins_with_any(&RUNTIME) || self.line.as_ref().is_some_and(|(file, _)| in_file(file))
+    }
+
+    fn is_at(&self, place: &Location<'_>) -> bool {
+        // The line table has whole paths where the compiler was given one below its folder.
+        self.line.as_ref().is_some_and(|(file, line)| *line == place.line() && file.ends_with(place.file()))
+    }
+
     fn begins_with_any(&self, starts: &[&str]) -> bool {
         // A method of a trait is named `<type as trait>::method`.
         let function = self.function.trim_start_matches('<');
@@ -306,5 +351,28 @@ impl fmt::Display for Place {
             "page {page:#x} of node {}, slots of {slot_size} bytes, slot {slot}, bucket {bucket}",
             node.0
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_is_told_by_names_and_where_they_lack_modules_by_files() {
+        let is_the_runtimes = |function: &str, file: &str| {
+            Call { function: function.into(), line: Some((file.into(), 1)) }.is_the_runtimes()
+        };
+        assert!(is_the_runtimes("std::panicking::catch_unwind", "/anywhere/panicking.rs"));
+        assert!(is_the_runtimes(
+            "do_call<program::work::{closure_env#0}, ()>",
+            "/rustc/0/library/std/src/panicking.rs"
+        ));
+        assert!(!is_the_runtimes("do_call", "/program/library/std/src/panicking.rs"), "a program's own");
+        assert!(
+            !is_the_runtimes("sort<u64>", "/rustc/0/library/core/src/slice/mod.rs"),
+            "what a program called"
+        );
+        assert!(!Call { function: "do_call".into(), line: None }.is_the_runtimes());
     }
 }

@@ -175,6 +175,21 @@ fn what_a_caller_does_not_want_is_left_out() {
     assert_eq!(fewer.first().map(|frame| frame.address), frames.get(1).map(|frame| frame.address));
 }
 
+fn a_stack_begins_at_the_line_that_is_wanted() {
+    #[track_caller]
+    #[inline(never)]
+    fn noted() -> (Stack, &'static std::panic::Location<'static>) {
+        (Stack::capture(), std::panic::Location::caller())
+    }
+    let (stack, place) = noted();
+    assert!(stack.resolve(&[])[0].to_string().contains("noted"), "{stack}");
+    let frames = stack.resolve_from(place, &[]);
+    assert!(frames[0].calls[0].function.ends_with("a_stack_begins_at_the_line_that_is_wanted"), "{stack}");
+    // A line that is not in the stack leaves it as it is.
+    let elsewhere = std::panic::Location::caller();
+    assert_eq!(stack.resolve_from(elsewhere, &[]), stack.resolve(&[]));
+}
+
 fn an_address_of_a_page_has_a_slot_and_a_bucket() {
     let page = lend(current_node(), PageRequest { bytes: 8192, slot_size: 32, leaf: true }).expect("a page");
     let base = page.base().addr().get();
@@ -198,6 +213,7 @@ fn main() {
         ("a_foreign_frame_is_told_like_ours", a_foreign_frame_is_told_like_ours),
         ("an_address_in_no_module_is_unknown", an_address_in_no_module_is_unknown),
         ("what_a_caller_does_not_want_is_left_out", what_a_caller_does_not_want_is_left_out),
+        ("a_stack_begins_at_the_line_that_is_wanted", a_stack_begins_at_the_line_that_is_wanted),
         ("an_address_of_a_page_has_a_slot_and_a_bucket", an_address_of_a_page_has_a_slot_and_a_bucket),
     ]);
 }

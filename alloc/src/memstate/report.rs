@@ -92,9 +92,11 @@ impl Report {
     }
 }
 
-fn tell_stack(f: &mut fmt::Formatter<'_>, stack: &Stack) -> fmt::Result {
+/// From the line of the program on that did what is told.
+fn tell_stack(f: &mut fmt::Formatter<'_>, stack: &Stack, place: Option<&Location<'_>>) -> fmt::Result {
     let own = ["bucketmask_alloc::memstate::", "bucketmask_gc::"];
-    for (number, frame) in stack.resolve(&own).iter().enumerate() {
+    let frames = place.map_or_else(|| stack.resolve(&own), |place| stack.resolve_from(place, &own));
+    for (number, frame) in frames.iter().enumerate() {
         writeln!(f, "    {number:3}: {}", frame.to_string().replace('\n', "\n    "))?;
     }
     Ok(())
@@ -118,7 +120,7 @@ impl fmt::Display for Report {
             Some(here) => writeln!(f, "  this side: {here}")?,
             None => writeln!(f, "  this side: the collector")?,
         }
-        tell_stack(f, &self.stack)?;
+        tell_stack(f, &self.stack, self.here)?;
         let made = made_by(*address).map(|place| (Deed::Made, place));
         let last = last_deed(*address).filter(|&deed| Some(deed) != made);
         if made.is_none() && last.is_none() {
@@ -136,7 +138,7 @@ impl fmt::Display for Report {
             match stack_of(place) {
                 Some(stack) => {
                     writeln!(f, "    when that was done first:")?;
-                    tell_stack(f, &stack)?;
+                    tell_stack(f, &stack, Some(place))?;
                 }
                 None => writeln!(f, "    stack not known")?,
             }
