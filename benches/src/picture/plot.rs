@@ -1,16 +1,24 @@
 //! Lines over two axes. Pure functions. Invariant: a point without a place on an axis is left out, and so is a line without points.
 
-use maud::{Markup, html};
+use maud::PreEscaped;
+use plotters::prelude::{
+    BLACK, ChartBuilder, Circle, DashedLineSeries, IntoDrawingArea, LineSeries, RGBColor, SVGBackend,
+    ShapeStyle,
+};
 
 use super::axis::{Axis, Span, short};
-use super::{Drawn, GRID, LETTER, TEXT, WIDTH, rule, text, tone};
+use super::{COLOURS, Drawn, FONT, GRID, INK, LETTER, TEXT, WIDTH, tone};
 
-/// Height of the field.
-const FIELD: f64 = 330.0;
+/// Height of field, labels and the axis's name.
+const HEIGHT: f64 = 405.0;
 /// Above the field, and to its right.
 const MARGIN: f64 = 14.0;
 /// Below the field: the labels and the axis's name.
 const BELOW: f64 = TEXT * 2.9;
+/// Labels of an axis at most.
+const LABELS: usize = 6;
+/// A line with more points is a curve, and needs no marks.
+const MARKED: usize = 24;
 
 /// One line.
 #[derive(Clone, Debug)]
@@ -34,25 +42,8 @@ pub struct Plot {
     pub lines: Vec<Line>,
 }
 
-/// The field in a picture: where values lie.
-struct Field {
-    x: Span,
-    y: Span,
-    left: f64,
-}
-
-impl Field {
-    fn across(&self, value: f64) -> f64 {
-        self.left + self.x.place(value) * (WIDTH - MARGIN - self.left)
-    }
-
-    fn down(&self, value: f64) -> f64 {
-        MARGIN + (1.0 - self.y.place(value)) * FIELD
-    }
-}
-
 impl Plot {
-    fn points<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = (f64, f64)> + 'a {
+    fn points<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = (f64, f64)> + Clone + 'a {
         line.points.iter().copied().filter(|&(x, y)| self.x.takes(x) && self.y.takes(y))
     }
 
@@ -72,51 +63,84 @@ impl Plot {
     pub(super) fn draw(&self) -> Drawn {
         let all = || self.shown().flat_map(|line| self.points(line));
         let (x, y) = (self.x.over(all().map(|point| point.0)), self.y.over(all().map(|point| point.1)));
-        let widest = y.labels(6).into_iter().map(|label| short(label).chars().count()).max().unwrap_or(0);
-        let field = Field { x, y, left: TEXT * 2.2 + widest as f64 * LETTER };
-        let markup = html! {
-            (self.axes(&field))
-            @for (line, colour) in self.key() { (self.line(line, colour, &field)) }
+        let mut svg = String::new();
+        // Nothing else fails than a picture without lines, which nobody draws, or without room.
+        let drawn = self.draw_on(&mut svg, x, y).map_or_else(|_| String::new(), |()| styled(&svg));
+        Drawn { markup: PreEscaped(drawn), height: HEIGHT }
+    }
+
+    fn draw_on(&self, svg: &mut String, x: Span, y: Span) -> Result<(), Box<dyn std::error::Error>> {
+        let widest = |axis: &Span| {
+            let letters = axis.labels(LABELS).into_iter().map(|label| short(label).chars().count()).max();
+            letters.unwrap_or(0) as f64 * LETTER
         };
-        Drawn { markup, height: MARGIN + FIELD + BELOW }
-    }
-
-    fn axes(&self, field: &Field) -> Markup {
-        let (left, right, bottom) = (field.left, WIDTH - MARGIN, MARGIN + FIELD);
-        let middle = MARGIN + FIELD / 2.0;
-        html! {
-            @for label in field.y.labels(6) {
-                @let at = field.down(label);
-                (rule(&format!("M{left:.1} {at:.1}H{right:.1}"), GRID, 1.0, false))
-                (text(left - 8.0, at + TEXT * 0.35, "end", TEXT, &short(label)))
+        let left = TEXT * 2.2 + widest(&y);
+        // A label stands around its place, which may be the field's end.
+        let right = MARGIN.max(widest(&x) / 2.0);
+        let ink = rgb(INK.1);
+        let text = (FONT, TEXT, &ink);
+        let area = SVGBackend::with_string(svg, (pixels(WIDTH), pixels(HEIGHT))).into_drawing_area();
+        let mut chart = ChartBuilder::on(&area)
+            .margin(pixels(MARGIN))
+            .margin_right(pixels(right))
+            .x_label_area_size(pixels(BELOW - MARGIN))
+            .y_label_area_size(pixels(left - MARGIN))
+            .build_cartesian_2d(x, y)?;
+        chart
+            .configure_mesh()
+            .axis_style(ink)
+            .bold_line_style(rgb(GRID.1))
+            .max_light_lines(0)
+            .label_style(text)
+            .axis_desc_style(text)
+            .x_labels(LABELS)
+            .y_labels(LABELS)
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .draw()?;
+        for (line, colour) in self.key() {
+            let style = ShapeStyle { color: rgb(colour.1).into(), filled: true, stroke_width: 3 };
+            let points = || self.points(line);
+            if line.dashed {
+                chart.draw_series(DashedLineSeries::new(points(), 7, 6, style))?;
+                continue;
             }
-            @for label in field.x.labels(6) {
-                @let at = field.across(label);
-                (rule(&format!("M{at:.1} {MARGIN:.1}V{bottom:.1}"), GRID, 1.0, false))
-                (text(at, bottom + TEXT * 1.2, "middle", TEXT, &short(label)))
-            }
-            (rule(&format!("M{left:.1} {MARGIN:.1}V{bottom:.1}H{right:.1}"), super::INK, 1.5, false))
-            (text(f64::midpoint(left, right), bottom + TEXT * 2.4, "middle", TEXT, &self.x.label))
-            g transform=(format!("rotate(-90 {TEXT:.1} {middle:.1})")) {
-                (text(TEXT, middle, "middle", TEXT, &self.y.label))
-            }
-        }
-    }
-
-    fn line(&self, line: &Line, colour: (&str, &str), field: &Field) -> Markup {
-        let places: Vec<(f64, f64)> =
-            self.points(line).map(|(x, y)| (field.across(x), field.down(y))).collect();
-        let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-        html! {
-            (rule(&format!("M{}", path.join("L")), colour, 3.0, line.dashed))
-            // Many points are a curve, and need no marks.
-            @if places.len() <= 24 && !line.dashed {
-                @for (x, y) in &places {
-                    circle class=(format!("f-{}", colour.0)) fill=(colour.1) cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r="4.5" {}
-                }
+            chart.draw_series(LineSeries::new(points(), style))?;
+            if points().count() <= MARKED {
+                chart.draw_series(points().map(|point| Circle::new(point, 4, style)))?;
             }
         }
+        area.present()?;
+        Ok(())
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes of a picture")]
+fn pixels(size: f64) -> u32 {
+    size.round() as u32
+}
+
+/// A colour of the light scheme.
+fn rgb(colour: &str) -> RGBColor {
+    let part = |at: usize| colour.get(at..at + 2).and_then(|part| u8::from_str_radix(part, 16).ok());
+    match (part(1), part(3), part(5)) {
+        (Some(red), Some(green), Some(blue)) => RGBColor(red, green, blue),
+        _ => BLACK,
+    }
+}
+
+/// What plotters drew, without its outermost element, each colour with the class that follows the reader's scheme.
+fn styled(svg: &str) -> String {
+    let inside = svg.split_once("<svg").and_then(|(_, rest)| Some(rest.split_once('>')?.1));
+    let mut drawn =
+        inside.and_then(|rest| rest.rsplit_once("</svg>")).map_or("", |(drawn, _)| drawn).replace('\n', "");
+    for (class, light, _) in COLOURS {
+        for (kind, attribute) in [('f', "fill"), ('s', "stroke")] {
+            let plain = format!("{attribute}=\"{}\"", light.to_uppercase());
+            drawn = drawn.replace(&plain, &format!("class=\"{kind}-{class}\" {attribute}=\"{light}\""));
+        }
+    }
+    drawn
 }
 
 #[cfg(test)]
@@ -147,7 +171,7 @@ mod tests {
         let (x, y) = (numbers("cx"), numbers("cy"));
         assert!(x.is_sorted() && x.iter().all(|x| (0.0..WIDTH).contains(x)), "{x:?}");
         assert!(
-            y.is_sorted() && y.iter().all(|y| (MARGIN..MARGIN + FIELD).contains(y)),
+            y.is_sorted() && y.iter().all(|y| (MARGIN..HEIGHT - BELOW).contains(y)),
             "higher values lie higher: {y:?}"
         );
         assert!(drawn.contains("percent") && drawn.contains(">100<"), "{drawn}");

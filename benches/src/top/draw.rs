@@ -5,12 +5,12 @@
 use std::fmt::Write;
 
 use super::heat::{Heat, Row};
+use crate::picture::{self, Body, Picture};
 
 /// From few to all.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
-/// The same as colours of the 256, and of the web.
-const COLOURS: [(u8, &str); 5] =
-    [(236, "#f2f2f2"), (24, "#c6dbef"), (37, "#6baed6"), (214, "#fd8d3c"), (196, "#d7301f")];
+/// The same as colours of the 256.
+const COLOURS: [u8; 5] = [236, 24, 37, 214, 196];
 
 fn warmth(pages: usize, of: usize) -> usize {
     if pages == 0 { 0 } else { 1 + (pages * 4 / of.max(1)).min(3) }
@@ -32,7 +32,7 @@ pub(super) fn text(heat: &Heat, colours: bool) -> String {
             let at = warmth(pages, all);
             let cell = if pages == 0 { "     ".to_owned() } else { format!("{}{pages:>4}", SHADES[at]) };
             let _ = if colours {
-                write!(out, "\x1b[48;5;{}m{cell}\x1b[0m", COLOURS[at].0)
+                write!(out, "\x1b[48;5;{}m{cell}\x1b[0m", COLOURS[at])
             } else {
                 write!(out, "{cell}")
             };
@@ -45,42 +45,23 @@ pub(super) fn text(heat: &Heat, colours: bool) -> String {
 
 /// As SVG.
 pub(super) fn svg(heat: &Heat) -> String {
-    const LEFT: usize = 160;
-    const TOP: usize = 60;
-    const WIDTH: usize = 48;
-    const HEIGHT: usize = 18;
-    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
-    let (wide, high) = (LEFT + 10 * WIDTH + 80, TOP + heat.rows.len() * HEIGHT + 30);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide}\" height=\"{high}\" font-family=\"monospace\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"8\" y=\"18\">{}</text>\n",
-        escaped(&heat.title)
-    );
-    for tenth in 0..10 {
-        let _ = writeln!(
-            out,
-            "<text x=\"{}\" y=\"{}\">{}%</text>",
-            LEFT + tenth * WIDTH + 8,
-            TOP - 8,
-            tenth * 10
-        );
-    }
-    for (nth, row) in heat.rows.iter().enumerate() {
-        let (all, y) = (row.pages.iter().sum(), TOP + nth * HEIGHT);
-        let _ = writeln!(out, "<text x=\"8\" y=\"{}\">{}</text>", y + 13, escaped(&label(row)));
-        for (tenth, &pages) in row.pages.iter().enumerate() {
-            let (x, colour) = (LEFT + tenth * WIDTH, COLOURS[warmth(pages, all)].1);
-            let _ = writeln!(
-                out,
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{colour}\"><title>{pages} pages</title></rect>",
-                WIDTH - 2,
-                HEIGHT - 2
-            );
-        }
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{all}</text>", LEFT + 10 * WIDTH + 8, y + 13);
-    }
-    let _ = writeln!(out, "<text x=\"8\" y=\"{}\">{}</text>\n</svg>", high - 10, escaped(&heat.process));
-    out
+    let parts = |row: &Row| {
+        let all: usize = row.pages.iter().sum();
+        row.pages.iter().map(|&pages| (pages > 0).then(|| pages as f64 / all as f64)).collect()
+    };
+    let cells = picture::Heat {
+        label: "of a row's pages (%), by how full they are".into(),
+        columns: (0..10).map(|tenth| format!("{}%", 10 * tenth)).collect(),
+        rows: heat.rows.iter().map(|row| (label(row), parts(row))).collect(),
+    };
+    let picture = Picture {
+        name: "pages",
+        title: heat.title.clone(),
+        command: "bucketmask top".into(),
+        source: heat.process.clone(),
+        body: Body::Cells(cells),
+    };
+    picture.file()
 }
 
 #[cfg(test)]
@@ -109,10 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_has_a_cell_for_each_tenth() {
+    fn the_picture_has_a_cell_for_each_tenth_with_pages() {
         let svg = svg(&heat());
-        assert_eq!(svg.matches("<title>").count(), 20);
-        assert!(svg.contains("a &lt;report>") && svg.contains("fill=\"#d7301f\"><title>99 pages"), "{svg}");
-        assert!(svg.ends_with("</svg>\n"));
+        assert_eq!(svg.matches("fill-opacity=").count(), 4, "{svg}");
+        assert!(svg.contains("a &lt;report&gt;") && svg.contains(">99</text>"), "{svg}");
+        assert!(
+            svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("1 blocks 320"),
+            "{svg}"
+        );
     }
 }
