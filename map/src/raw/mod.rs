@@ -41,6 +41,8 @@ pub(crate) mod walk;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod lies;
+#[cfg(test)]
 mod scarce;
 #[cfg(test)]
 mod tests;
