@@ -6,14 +6,16 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 host=$(rustc -vV | sed -n 's/^host: //p')
 build=${CARGO_TARGET_DIR:-$root/target}
+# Lanes build once: what an incremental build would keep for the next fills twelve gigabytes and saves nothing.
+export CARGO_INCREMENTAL=0
 
-# step NAME COMMAND...: a heading, the command, and how long it took.
+# step NAME COMMAND...: a heading, the command, how long it took and how much is free on the build folder's disk.
 step() {
     local name=$1 start=$SECONDS
     shift
     printf '\n=== %s\n' "$name"
     "$@"
-    printf -- '--- %s: %s s\n' "$name" "$((SECONDS - start))"
+    printf -- '--- %s: %s s, %s free\n' "$name" "$((SECONDS - start))" "$(df -h --output=avail "$root" | tail -1 | tr -d ' ')"
 }
 
 # need COMMAND PACKAGE...: installs the packages where the command is missing.
