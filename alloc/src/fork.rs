@@ -2,7 +2,7 @@
 //! thread that it does not have.
 //!
 //! Owned by the region, which registers the handlers before it takes the first lock. Invariant: locks are taken in
-//! the order ranges, purge, parked ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, and nowhere in
+//! the order ranges, purge, parked ranges, topology, region, heaps, mimalloc's gate, spans by node, trace, what is wanted ahead, and nowhere in
 //! another order.
 #![allow(unsafe_code)]
 
@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use lock_api::RawMutex;
 
+use crate::ahead;
 use crate::events;
 use crate::node::INSTALLED;
 use crate::parked::PARKED;
@@ -44,11 +45,15 @@ extern "C" fn hold() {
         core::mem::forget(span.lock().lock());
     }
     recorder::lock();
+    core::mem::forget(ahead::WANTED.lock());
 }
 
 extern "C" fn release() {
     // SAFETY: held since `hold`.
-    unsafe { recorder::unlock() };
+    unsafe {
+        ahead::WANTED.raw().unlock();
+        recorder::unlock();
+    }
     for span in REGION.spans() {
         // SAFETY: held since `hold`, whose guard was forgotten; in the child by the only thread.
         unsafe { span.lock().raw().unlock() };
@@ -70,7 +75,10 @@ extern "C" fn release_in_child() {
     events::mem::forget();
     events::aggregator::forget();
     // SAFETY: held since `hold`; the child has one thread.
-    unsafe { recorder::forget() };
+    unsafe {
+        ahead::forget();
+        recorder::forget();
+    }
     release();
     registry::post_anew();
 }

@@ -20,6 +20,7 @@
 //! medium       runs of granules, over 32 KiB     purge               memory back to the kernel
 //!                                                holes               ... inside pages
 //!                                                purger, thread      ... and when
+//!                                                ahead               memory before it is touched
 //! list         pages with free slots
 //! span         one node's memory, as pages
 //! side         ... as chunks and granules        metas               ... the pages' metadata
@@ -45,6 +46,7 @@
 pub mod mask;
 pub mod raw;
 
+mod ahead;
 mod class;
 #[doc(hidden)]
 pub mod events;

@@ -11,8 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::lock::FutexMutex;
 use crate::node::NodeId;
 use crate::purge::Found;
-use crate::region::REGION;
-use crate::{purger, sys};
+use crate::purger;
 
 /// Ranges that wait at most.
 const MOST: usize = 4;
@@ -29,6 +28,8 @@ pub(crate) struct Parked {
     pub(crate) node: NodeId,
     /// Start and end of what is open, in bytes from the base; both 0 where there is no such part.
     pub(crate) parts: [(usize, usize); PARTS],
+    /// Whether the kernel was asked for huge pages somewhere in it.
+    pub(crate) huge: bool,
     /// Whether a look has found it here.
     seen: bool,
 }
@@ -46,10 +47,16 @@ pub(crate) struct Waiting {
 
 impl Parked {
     /// A range with these open parts; none where they are too many.
-    pub(crate) fn new(base: usize, chunks: usize, node: NodeId, open: &[(usize, usize)]) -> Option<Self> {
+    pub(crate) fn new(
+        base: usize,
+        chunks: usize,
+        node: NodeId,
+        open: &[(usize, usize)],
+        huge: bool,
+    ) -> Option<Self> {
         let mut parts = [(0, 0); PARTS];
         parts.get_mut(..open.len())?.copy_from_slice(open);
-        Some(Self { base, chunks, node, parts, seen: false })
+        Some(Self { base, chunks, node, parts, huge, seen: false })
     }
 
     /// Bytes that are open.
@@ -59,15 +66,8 @@ impl Parked {
 
     /// Gives memory and chunks back. `false`: the kernel keeps memory that is locked, so the addresses stay taken.
     pub(crate) fn give_back(&self) -> bool {
-        let is_open = |part: &&(usize, usize)| part.0 < part.1;
-        let closed = self.parts.iter().filter(is_open).all(|&(start, end)| {
-            // SAFETY: inside a range that nobody uses any more.
-            unsafe { sys::close((self.base + start) as *mut u8, end - start) }
-        });
-        if closed {
-            REGION.span(self.node).give_chunks(self.base, self.chunks);
-        }
-        closed
+        let open = self.parts.into_iter().filter(|part| part.0 < part.1);
+        crate::range::give_back(self.base, self.chunks, self.node, open, self.huge)
     }
 }
 

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::lock::{wait_at_most, wake_one};
 use crate::purge::{self, Found};
 use crate::report::request;
-use crate::{registry, sys, thread};
+use crate::{ahead, registry, sys, thread};
 
 /// No thread, and nothing to purge.
 const QUIET: u32 = 0;
@@ -30,6 +30,8 @@ const OFF: u32 = 4;
 const SHARED: u32 = 5;
 
 static WORD: AtomicU32 = AtomicU32::new(QUIET);
+/// Counts the calls to the thread, which sleeps on it; wraps around.
+static CALLS: AtomicU32 = AtomicU32::new(0);
 /// Whether the thread exists, in this process.
 static RUNS: AtomicBool = AtomicBool::new(false);
 /// Milliseconds that memory goes unused before it is given back; 0 while nobody decided.
@@ -63,8 +65,15 @@ fn tell(word: u32) {
     // Relaxed: what there is to purge is found by the masks, which have an order of their own.
     let told = WORD.compare_exchange(word, then, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     if told && word == ASLEEP {
-        wake_one(&WORD);
+        call();
     }
+}
+
+/// Has the thread, if there is one, look what there is to do ahead.
+pub(crate) fn call() {
+    // Relaxed: what there is to do is found under locks.
+    CALLS.fetch_add(1, Ordering::Relaxed);
+    wake_one(&CALLS);
 }
 
 /// Makes the thread if one is wanted, or does its work where there is none to be had. Called where the
@@ -166,7 +175,7 @@ pub(crate) fn set_delay(milliseconds: u32) {
         _ => WANTED,
     };
     WORD.store(word, Ordering::Relaxed);
-    wake_one(&WORD);
+    call();
 }
 
 /// In a child after a fork: the thread was left behind. It is made anew when there is something to purge.
@@ -183,8 +192,10 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     // Looks without news. The first look waits a delay.
     let mut calm = 0;
     loop {
+        let calls = CALLS.load(Ordering::Relaxed);
         if WORD.load(Ordering::Relaxed) == OFF {
-            wait_at_most(&WORD, OFF, None);
+            while ahead::work_on_a_piece() {}
+            wait_at_most(&CALLS, calls, None);
             continue;
         }
         sleep(calm);
@@ -202,15 +213,30 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     }
 }
 
-/// Sleeps a delay, or longer where the last `calm` looks found nothing new, unless told.
+/// Sleeps a delay, or longer where the last `calm` looks found nothing new, unless told; meanwhile does what is wanted ahead.
 fn sleep(calm: u32) {
     let delay = DELAY.load(Ordering::Relaxed);
     if calm >= CALM {
         let longest = delay.saturating_mul((1u32 << (calm - CALM + 1).min(31)).min(LONGEST_SLEEP));
-        wait_at_most(&WORD, ASLEEP, Some(longest));
-        if WORD.load(Ordering::Relaxed) == ASLEEP {
+        if sleep_while(longest, || WORD.load(Ordering::Relaxed) == ASLEEP) {
             return;
         }
     }
-    thread::sleep(delay);
+    sleep_while(delay, || true);
+}
+
+/// Sleeps so long, while `may_sleep`, but for what is wanted ahead. Whether the time is over.
+fn sleep_while(milliseconds: u32, may_sleep: impl Fn() -> bool) -> bool {
+    let start = thread::milliseconds();
+    loop {
+        // Before the look: a call after it ends the wait.
+        let calls = CALLS.load(Ordering::Relaxed);
+        while ahead::work_on_a_piece() {}
+        let slept = thread::milliseconds().saturating_sub(start);
+        let left = u64::from(milliseconds).saturating_sub(slept) as u32;
+        if left == 0 || !may_sleep() {
+            return left == 0;
+        }
+        wait_at_most(&CALLS, calls, Some(left));
+    }
 }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 
 use crate::lock::FutexMutex;
@@ -14,7 +14,7 @@ use crate::node::{NodeId, current_node};
 use crate::parked::{self, Parked};
 use crate::region::REGION;
 use crate::side::CHUNK;
-use crate::sys;
+use crate::{ahead, sys};
 
 /// Reserved address space, opened in steps. Dropping it gives all of it back, what is open after a delay
 /// (see [`reserve_warm`](Self::reserve_warm)), at once where there is no purge by itself.
@@ -27,6 +27,8 @@ pub struct Range {
     chunks: usize,
     node: NodeId,
     opened: AtomicUsize,
+    /// Whether the kernel was asked for huge pages somewhere in it.
+    huge: AtomicBool,
 }
 
 /// Chunks that live ranges hold, over all nodes.
@@ -37,9 +39,9 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Mappings that one range may come to: what is open lies apart from what is not. A process may have so many in all
+/// Mappings that one range may come to: what is open lies apart from what is not, and what may have huge pages from what may not. A process may have so many in all
 /// (`vm.max_map_count`), and dies in its next malloc beyond; ranges leave it half.
-const MAPPINGS: usize = 8;
+const MAPPINGS: usize = 12;
 /// Mappings where the kernel does not say: Linux's default.
 const USUAL_MAPPINGS: usize = 65530;
 
@@ -110,7 +112,7 @@ impl Range {
     /// Room of at least `room` bytes (rounded up to 4 MiB) on this thread's node, nothing of it open.
     ///
     /// `None` if the region has no such room left, there is no region, or so many ranges are alive that the process would
-    /// run out of mappings (4095 with Linux's default of `vm.max_map_count`): use another way to grow.
+    /// run out of mappings (2730 with Linux's default of `vm.max_map_count`): use another way to grow.
     pub fn reserve(room: usize) -> Option<Self> {
         let chunks = room.div_ceil(CHUNK).max(1);
         if LIVE.lock().len() >= most_ranges() {
@@ -135,9 +137,11 @@ impl Range {
     ///
     /// A dropped range waits so for one to two delays of the purge, a few of them at a time with 64 MiB open.
     pub fn reserve_warm(room: usize) -> Option<Self> {
-        let Parked { base, chunks, node, parts, .. } = parked::take(current_node(), room)?;
+        let Parked { base, chunks, node, parts, huge, .. } = parked::take(current_node(), room)?;
         let parts = parts.into_iter().filter(|part| part.0 < part.1).collect();
-        Self::at(base, chunks, node, parts)
+        let range = Self::at(base, chunks, node, parts)?;
+        range.huge.store(huge, Ordering::Relaxed);
+        Some(range)
     }
 
     /// The range of these chunks, which are taken, with these parts open.
@@ -147,7 +151,7 @@ impl Range {
         LIVE.lock().insert(base, live);
         note_open(opened);
         let base = NonNull::new(base as *mut u8)?;
-        Some(Self { base, chunks, node, opened: AtomicUsize::new(opened) })
+        Some(Self { base, chunks, node, opened: AtomicUsize::new(opened), huge: AtomicBool::new(false) })
     }
 
     /// Room of `least` bytes, or more: for who grows by steps and is sorry to move, so that one in need gets far more
@@ -168,6 +172,7 @@ impl Range {
     pub fn prefer_huge_pages(&self, offset: usize, len: usize) {
         let Some((start, end)) = self.checked(offset, len) else { return };
         let (start, end) = (start & !(sys::OS_PAGE - 1), end.next_multiple_of(sys::OS_PAGE));
+        self.huge.store(true, Ordering::Relaxed);
         // SAFETY: inside the range, which is ours alone.
         unsafe { sys::advise_huge(self.base.as_ptr().add(start), end - start) };
     }
@@ -180,6 +185,20 @@ impl Range {
         let (start, end) = (start.next_multiple_of(sys::OS_PAGE), end & !(sys::OS_PAGE - 1));
         // SAFETY: inside the range, which is ours alone.
         start < end && unsafe { sys::populate(self.base.as_ptr().add(start), end - start) }
+    }
+
+    /// As [`populate`](Self::populate), but by a thread of the allocator's own: from the end down, in huge pages wherever what is asked
+    /// for covers one wholly. Returns at once. `false` where there is no such thread, or it is asked too much: what is touched before the
+    /// thread comes to it, or where it doesn't, is brought by its first touch.
+    ///
+    /// Ask for what is open and will be written soon: it takes memory from then on, as does the rest of a huge page that lies across its start, if
+    /// that is open.
+    pub fn populate_soon(&self, offset: usize, len: usize) -> bool {
+        let Some((start, end)) = self.checked(offset, len) else { return false };
+        let (start, end) = (start.next_multiple_of(sys::OS_PAGE), end & !(sys::OS_PAGE - 1));
+        let base = self.base.as_ptr() as usize;
+        self.huge.store(true, Ordering::Relaxed);
+        start < end && ahead::ask(base, base + start, base + end)
     }
 
     /// First address of the room, aligned to 4 MiB.
@@ -231,6 +250,9 @@ impl Range {
     pub fn close(&self, offset: usize, len: usize) {
         let Some((start, end)) = self.checked(offset, len) else { return };
         let (start, end) = (start.next_multiple_of(sys::OS_PAGE), end & !(sys::OS_PAGE - 1));
+        if start < end {
+            ahead::withdraw(self.base.as_ptr() as usize);
+        }
         // SAFETY: inside the range, which is ours alone; the caller gives its content up.
         if start < end && unsafe { sys::close(self.base.as_ptr().add(start), end - start) } {
             self.note(|live| live.cut(start, end));
@@ -265,23 +287,38 @@ impl Range {
 impl Drop for Range {
     fn drop(&mut self) {
         let base = self.base.as_ptr() as usize;
+        ahead::withdraw(base);
         let parts = LIVE.lock().remove(&base).map(|live| live.parts).unwrap_or_default();
         OPEN.fetch_sub(self.opened(), Ordering::Relaxed);
-        let parked = Parked::new(base, self.chunks, self.node, &parts);
-        if parked.is_some_and(parked::park) {
-            return;
-        }
-        let closed = parts.iter().all(|&(start, end)| {
-            // SAFETY: inside the range, which nobody uses any more.
-            unsafe { sys::close(self.base.as_ptr().add(start), end - start) }
-        });
-        if closed {
-            REGION.span(self.node).give_chunks(base, self.chunks);
+        let huge = *self.huge.get_mut();
+        let parked = Parked::new(base, self.chunks, self.node, &parts, huge);
+        if !parked.is_some_and(parked::park) && give_back(base, self.chunks, self.node, parts, huge) {
             release(self.chunks);
         }
-        // Locked memory can't be given back: its addresses stay taken rather than be handed out
-        // with old content.
     }
+}
+
+/// Gives memory and chunks of a range back that nobody uses any more, of which these parts are open. `false`: memory that is locked can't
+/// be given back, so its addresses stay taken rather than be handed out with old content.
+pub(crate) fn give_back(
+    base: usize,
+    chunks: usize,
+    node: NodeId,
+    parts: impl IntoIterator<Item = (usize, usize)>,
+    huge: bool,
+) -> bool {
+    // SAFETY: inside the range.
+    let closed =
+        parts.into_iter().all(|(start, end)| unsafe { sys::close((base + start) as *mut u8, end - start) });
+    if closed {
+        if huge {
+            // Who has these addresses next may want to stay small.
+            // SAFETY: the range.
+            unsafe { sys::advise_small(base as *mut u8, chunks * CHUNK) };
+        }
+        REGION.span(node).give_chunks(base, chunks);
+    }
+    closed
 }
 
 /// So many chunks are no range's any more.

@@ -142,6 +142,22 @@ pub(crate) unsafe fn populate(_base: *mut u8, _bytes: usize) -> bool {
     false
 }
 
+/// Has the kernel copy opened memory, in small pages so far, to a huge one. Content stays; who touches it meanwhile waits. `false` where
+/// it can't (Linux before 6.1) or has none.
+///
+/// # Safety
+/// As [`open`].
+#[cfg(not(bucketmask_portable))]
+pub(crate) unsafe fn collapse(base: *mut u8, bytes: usize) -> bool {
+    // SAFETY: by this function's contract.
+    keeping_errno(|| unsafe { libc::madvise(base.cast(), bytes, libc::MADV_COLLAPSE) == 0 })
+}
+
+#[cfg(bucketmask_portable)]
+pub(crate) unsafe fn collapse(_base: *mut u8, _bytes: usize) -> bool {
+    false
+}
+
 /// Takes that back: the kernel makes no huge pages there any more.
 ///
 /// # Safety

@@ -143,6 +143,8 @@ impl<T, L: Layout> Bare<T, L> {
         }
         assert!(self.buckets == 0 || !self.passed(self.buckets - 1).any(), "the last bucket overflows");
         assert!(self.buckets == 0 || self.upper.max(self.lower) <= self.buckets);
-        assert!(self.trigger == 0 || !self.is_migrating(), "a migration would stand still");
+        let held = self.care.held_until;
+        assert!(self.trigger <= held || !self.is_migrating(), "a migration would stand still");
+        assert!(held == 0 || self.is_migrating() && !self.care.shrinking, "nothing waits for memory");
     }
 }

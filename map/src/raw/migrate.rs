@@ -62,6 +62,7 @@ impl<T, L: Layout> Bare<T, L> {
         self.care.shrinking = false;
         self.care.frontier = self.lower;
         self.care.touched = [self.buckets; 2];
+        self.care.held_until = 0;
         // A home of the size that is left.
         self.care.crowded = None;
         self.trigger = 0;
@@ -74,6 +75,7 @@ impl<T, L: Layout> Bare<T, L> {
         self.care.target = homes;
         self.care.shrinking = true;
         self.care.frontier = 0;
+        self.care.held_until = 0;
         // A home of the size that is left, and perhaps among the buckets that are given up.
         self.care.crowded = None;
         self.trigger = 0;
@@ -336,6 +338,7 @@ impl<T, L: Layout> Bare<T, L> {
         if is_last {
             (self.upper, self.lower, self.watermark) = (self.care.target, self.care.target, 0);
             self.care.target = 0;
+            self.care.held_until = 0;
             self.care.closing = self.care.shrinking;
         } else if self.care.shrinking {
             self.watermark = first_hash(homes.end, self.upper);

@@ -23,6 +23,12 @@ const _: () = assert!(ROOMY_FILL < FILL && FILL < SLOTS && FULL < FLAT);
 /// Entries that an insert or a removal moves while the table grows or shrinks, but for one home's more: the part that waits
 /// is full in the meantime, and a migration should end before its trails have grown long.
 pub(crate) const BATCH: usize = 16;
+/// Inserts that a growth of a table of `len` entries waits for once another thread was asked to put memory behind the new part: some
+/// hundred microseconds, which it takes to wake and to get the first huge page, but little of the time that growth has.
+pub(crate) fn held(len: usize) -> usize {
+    (len / 64).min(4096)
+}
+
 /// Buckets that one step looks through for entries to move, at most, where trails are short.
 pub(crate) const STEP_BUCKETS: usize = 256;
 /// Homes whose passes one step of a repair makes exact.
@@ -124,9 +130,10 @@ mod tests {
         for homes in (5..41).map(|shift| 1usize << shift) {
             let (begin, end) = (limit(homes), limit(next_in_range(homes)));
             let inserts = end - begin;
+            let inserts = inserts - held(begin);
             assert!(inserts * BATCH >= end + homes, "{homes}: {inserts} for {end}");
-            // And before its full part has overflowed everywhere: 6 % more.
-            assert!(begin / BATCH <= begin / 16, "{homes}: {begin} to move");
+            // And before its full part has overflowed everywhere: 8 % more.
+            assert!(begin / BATCH + held(begin) <= begin / 12, "{homes}: {begin} to move");
         }
     }
 }

@@ -19,6 +19,9 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Bytes of a range from which on it is large.
 const LARGE: usize = 1 << 28;
 
+/// Bytes of new memory of a zone that another thread is asked to put behind: waking it takes as long as the touches of a few pages.
+const WORTH_ASKING: usize = 256 << 10;
+
 /// What a table wants memory for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -174,6 +177,21 @@ impl Storage {
             let had = if had == 0 { 0 } else { had.next_multiple_of(OS_PAGE) };
             wants <= had || range.open(start + had, wants - had)
         })
+    }
+
+    /// Has memory put behind buckets `from..to`, which are open and about to be filled, from the last one down, while other work goes
+    /// on. Where that is not to be had, or is not worth it, first touches bring it: false.
+    pub(crate) fn fill_soon<T, L: Layout>(&self, from: usize, to: usize) -> bool {
+        let Source::Range(range) = &self.source else { return false };
+        let entry = Block::new::<T>();
+        let had = L::Geometry::extents(entry, &self.plan, from);
+        let wants = L::Geometry::extents(entry, &self.plan, to);
+        let parts = || {
+            had.iter().zip(wants).map(|(&(start, had), (_, wants))| (start + had, wants.saturating_sub(had)))
+        };
+        // The heads first, which are least and are read first.
+        parts().any(|(_, len)| len >= WORTH_ASKING)
+            && parts().fold(false, |any, (start, len)| range.populate_soon(start, len) || any)
     }
 
     /// Gives the memory of buckets `from..to`, the last that are open, back to the system; only a range can. They are

@@ -5,6 +5,7 @@
 
 use super::RawTable;
 use super::layout::{Blocks, Inline, Layout, Split, Tiny};
+use super::policy::held;
 use super::table::Bare;
 use crate::hash::finalise;
 use crate::pages::Pages;
@@ -107,7 +108,11 @@ fn growth_ends_in_time<L: Layout>() {
         match (began, table.is_migrating()) {
             (None, true) => began = Some(table.len),
             (Some(len), false) => {
-                assert!(table.len - len <= len / 8 + 2, "growth from {len} ended at {}", table.len);
+                assert!(
+                    table.len - len <= len / 8 + held(len) + 2,
+                    "growth from {len} ended at {}",
+                    table.len
+                );
                 (began, grown) = (None, grown + 1);
             }
             _ => {}

@@ -12,7 +12,7 @@
 
 use super::group::Head;
 use super::layout::{Geometry, Layout};
-use super::policy::{homes_for, homes_shrunk, limit, low_water, next_in_block, next_in_range, spill};
+use super::policy::{held, homes_for, homes_shrunk, limit, low_water, next_in_block, next_in_range, spill};
 use super::storage::{Purpose, Storage, TryReserveError, is_elastic};
 use super::table::{Bare, RawTable};
 use crate::probes;
@@ -30,6 +30,8 @@ pub(crate) struct Care {
     pub(crate) frontier: usize,
     /// While growing: heads and slots of buckets from these on have been touched, so that there is memory behind them.
     pub(crate) touched: [usize; 2],
+    /// Length from which on inserts move entries: until then another thread has a start with the memory that they will go to.
+    pub(crate) held_until: usize,
     /// Whether there are empty buckets at the end to give back, after shrinking.
     pub(crate) closing: bool,
     /// Buckets whose passes a repair has still to make exact: all below this one.
@@ -62,6 +64,7 @@ impl Care {
             shrinking: false,
             frontier: 0,
             touched: [0; 2],
+            held_until: 0,
             closing: false,
             unswept: 0,
             stale: 0,
@@ -233,9 +236,14 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             probes::split(0, self.upper, homes);
             return self.rebuild(homes, hash);
         }
+        let had = self.buckets;
         self.make_room(buckets)?;
         self.begin(homes);
-        self.step(hash)
+        // Not what a user reserves beyond the next steps of growth: that may never be filled.
+        if homes / 2 <= self.upper && self.storage.fill_soon::<T, L>(had, buckets) {
+            self.care.held_until = self.len + held(self.len);
+        }
+        if self.len < self.care.held_until { Ok(()) } else { self.step(hash) }
     }
 
     /// Begins to shrink: in place, or a small table into a block of its own.
@@ -363,7 +371,7 @@ impl<T, L: Layout> Bare<T, L> {
     pub(crate) fn set_trigger(&mut self) {
         let rests = self.buckets > 0 && self.is_resting();
         let is_calm = rests && self.care.crowded.is_none();
-        self.trigger = if is_calm { limit(self.upper) } else { 0 };
+        self.trigger = if is_calm { limit(self.upper) } else { self.care.held_until };
         self.low = if !self.storage.is_range() {
             0
         } else if !rests {
