@@ -66,9 +66,9 @@ fn what_was_written_stays() {
         // SAFETY: open memory of a range that is ours.
         let write = |at: usize| unsafe { range.base().as_ptr().add(at).write(mark(at)) };
         if round % 2 == 0 {
-            places.clone().for_each(write)
+            places.clone().for_each(write);
         } else {
-            places.clone().rev().for_each(write)
+            places.clone().rev().for_each(write);
         }
         // SAFETY: as above.
         assert!(places.clone().all(|at| unsafe { range.base().as_ptr().add(at).read() } == mark(at)));
