@@ -16,8 +16,8 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 
-/// Buckets of the longest run that is lifted.
-const RUN: usize = 24;
+/// Buckets of the longest run that is lifted: the homes of a step and a trail that is not tedious.
+const RUN: usize = 72;
 
 /// An entry that is to leave: its hash, and where it lies.
 struct Leaving<T> {

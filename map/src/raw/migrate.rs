@@ -40,6 +40,10 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
+/// Buckets of a trail from which on a step of growth takes as many homes as the trail has buckets. Shorter ones are gone over again by the next
+/// steps, which costs little, as only what has strayed is left there; a step that took them all at once would be the slowest in a thousand.
+const TEDIOUS: usize = 8 * LONG_TRAIL;
+
 /// An entry about to be placed anew.
 #[derive(Clone, Copy)]
 pub(crate) struct Move {
@@ -117,7 +121,7 @@ impl<T, L: Layout> Bare<T, L> {
             low -= 1;
             found += self.population(low);
         }
-        if trail > LONG_TRAIL {
+        if trail > TEDIOUS {
             low = low.min(frontier.saturating_sub(trail));
         }
         (low..frontier, last)
