@@ -370,7 +370,28 @@ where
     /// If the table would be larger than the address space.
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        match self.cell(&key) {
+        let hash = hash_of(&self.build, &key);
+        match self.table.cell_at_home(hash, |(held, _)| text::is_key(held, &key)) {
+            Some(cell) => Self::put_into(cell, key, value),
+            None => self.insert_beyond(hash, key, value),
+        }
+    }
+
+    /// As `insert`, where the home bucket does not tell. Takes the key, whose address would otherwise have to be one for all inserts: a key of two
+    /// halves was written to the stack in two and read back in one, which stalls.
+    #[cold]
+    #[inline(never)]
+    fn insert_beyond(&mut self, hash: u64, key: K, value: V) -> Option<V> {
+        let build = &self.build;
+        let cell =
+            self.table.cell(hash, |(held, _)| text::is_key(held, &key), |(held, _)| hash_of(build, held));
+        Self::put_into(cell, key, value)
+    }
+
+    /// Puts an entry where its place is; what was under its key.
+    #[inline(always)]
+    fn put_into(cell: Cell<'_, (K, V), A, L>, key: K, value: V) -> Option<V> {
+        match cell {
             Ok(mut occupied) => Some(mem::replace(&mut occupied.get_mut().1, value)),
             Err(vacant) => {
                 vacant.insert((key, value));

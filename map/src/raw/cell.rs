@@ -5,8 +5,10 @@
 
 #![allow(unsafe_code)]
 
+use super::group::Tag;
 use super::layout::Layout;
 use super::table::{Bare, RawTable, Spot};
+use crate::hash::tag_byte;
 use crate::probes;
 use allocator_api2::alloc::Allocator;
 
@@ -78,6 +80,25 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             Some(spot) => Ok(Occupied { table: self, spot, hash }),
             None if self.is_ready() => Err(Vacant { table: self, hash, home }),
             None => Err(self.vacant(hash, rehash)),
+        }
+    }
+
+    /// As `cell`, where the home bucket alone tells and the table has nothing to do. Nothing here is a call, so that what `eq` compares with may
+    /// stay in registers. `None`: ask `cell`.
+    #[inline(always)]
+    pub(crate) fn cell_at_home(
+        &mut self,
+        hash: u64,
+        mut eq: impl FnMut(&T) -> bool,
+    ) -> Option<Cell<'_, T, A, L>> {
+        let home = self.home(hash);
+        // SAFETY: a home is an open bucket, or the one empty head of a table without memory, which is not ready.
+        unsafe {
+            if let Some(slot) = self.search(home, Tag::of(hash), &mut eq) {
+                return Some(Ok(Occupied { table: self, spot: Spot { bucket: home, slot }, hash }));
+            }
+            let tells = !self.passes(home).has(tag_byte(hash)) && self.is_ready();
+            tells.then_some(Err(Vacant { table: self, hash, home }))
         }
     }
 

@@ -227,7 +227,12 @@ impl<T, L: Layout> Bare<T, L> {
     /// # Safety
     /// `bucket` is open, or the one empty head of a table without memory.
     #[inline(always)]
-    unsafe fn search(&self, bucket: usize, tag: Tag, eq: &mut impl FnMut(&T) -> bool) -> Option<usize> {
+    pub(crate) unsafe fn search(
+        &self,
+        bucket: usize,
+        tag: Tag,
+        eq: &mut impl FnMut(&T) -> bool,
+    ) -> Option<usize> {
         // SAFETY: the caller's promise. A tophash that is not 0 means a live entry.
         unsafe {
             let mut matches = Head::load(L::Geometry::head(&self.zones, bucket)).matches(tag);
