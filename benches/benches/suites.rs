@@ -64,11 +64,11 @@ fn chosen<'a>(filters: &'a [String], suite: &str) -> Option<Vec<&'a str>> {
 
 pub(crate) fn main() -> ExitCode {
     let options = Options::parse();
-    if let Some(folder) = &options.json {
-        if let Err(error) = std::fs::create_dir_all(folder) {
-            eprintln!("{}: {error}", folder.display());
-            return ExitCode::FAILURE;
-        }
+    if let Some(folder) = &options.json
+        && let Err(error) = std::fs::create_dir_all(folder)
+    {
+        eprintln!("{}: {error}", folder.display());
+        return ExitCode::FAILURE;
     }
     let (mut ran, mut failed) = (0, Vec::new());
     // A terminal's Ctrl-C reaches the suite too, which then tells what it finished; nothing else is started.
