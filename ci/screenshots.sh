@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The report's page as a browser shows it, on a desk and on a phone: nothing may be wider than its place, and the pictures that are
 # taken may not be empty. The page gets no script; a copy of it gets the one that measures. Usage: ci/screenshots.sh [FOLDER], where
-# FOLDER has a report.html; without one, a hurried report is made. The pictures lie in the build folder. Needs root for Debian's chromium.
+# FOLDER has a report.html; without one, a hurried report is made. The pictures lie in the build folder. Where there is no chromium,
+# Debian's is installed, which takes root or sudo.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 work=$build/screenshots
@@ -29,8 +30,26 @@ const pictures = document.querySelectorAll("svg").length;
 parent.postMessage(JSON.stringify({ width: innerWidth, pictures, wide }), "*");
 </script>'
 
+# Root has no sandbox in chromium, and a container's /dev/shm may be too small for it.
+flags=(--headless --disable-gpu --disable-dev-shm-usage --hide-scrollbars --no-first-run --user-data-dir="$work/profile")
+[ "$(id -u)" != 0 ] || flags+=(--no-sandbox)
+
 browser() {
-    timeout 60 chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/profile" "$@" 2>"$work/log"
+    timeout 60 chromium "${flags[@]}" "$@" 2>"$work/log" || {
+        local code=$?
+        printf 'chromium %s ended with %s%s; its last words:\n' "${flags[*]}" "$code" "$([ "$code" != 124 ] || echo ', after a minute')" >&2
+        tail -n 5 "$work/log" >&2
+        grep -qi 'sandbox' "$work/log" && echo 'where the kernel lets nobody make a sandbox, run this as root, who goes without' >&2
+        return 1
+    }
+}
+
+# A page with nothing in it, before what could fail for its contents.
+starts() {
+    rm -rf "$work/profile"
+    browser --version
+    printf '<!DOCTYPE html><p>it runs</p>' >"$work/first.html"
+    browser --dump-dom "file://$work/first.html" | grep -o 'it runs'
 }
 
 # framed FILE WIDTH: a page that shows FILE in a frame of that width: a browser's own window is never as narrow as a phone.
@@ -44,7 +63,7 @@ framed() {
 measure() {
     { cat "$1" && printf '%s' "$probe"; } >"$work/probed.html"
     browser --window-size="$2,$height" --virtual-time-budget=5000 --dump-dom "$(framed "$work/probed.html" "$2")" |
-        grep -o '{"width".*}'
+        grep -o '{"width".*}' || { echo "chromium told nothing of $1 at $2" >&2 && return 1; }
 }
 
 # judge ANSWER WIDTH: fails where anything is too wide, or the browser had another width than wanted.
@@ -86,11 +105,13 @@ mkdir -p "$work"
 need chromium chromium fonts-dejavu-core
 need python3 python3
 folder=${1:-}
+step "chromium" starts
 if [ -z "$folder" ]; then
     folder=$work/report
     cargo build --release
     "$build/release/bucketmask" report --quick --out "$folder" >/dev/null
 fi
+[ -s "$folder/report.html" ] || { echo "$folder has no report.html" >&2 && exit 1; }
 page=$(cd "$folder" && pwd)/report.html
 for width in "${widths[@]}"; do step "$width wide" shot "$page" "$width"; done
 step "what overflows is refused" refuses "$page"

@@ -1,5 +1,5 @@
-//! Stacks of real binaries: this very program as it was built, without its debug information, without any symbols, and with a C frame in
-//! between. What a stripped one prints is given to `addr2line`, with the binary of before.
+//! Stacks of real binaries, and what panics in them tell: this very program as it was built, without its debug information, without any
+//! symbols, and with a C frame in between. What a stripped one prints is given to `addr2line`, with the binary of before.
 //!
 //! `strip -S` and `strip -s` are what `strip = "debuginfo"` and `strip = true` have rustc do. Needs binutils and a C compiler.
 //! Invariant: what is expected of a frame is the line that [`deepest`] notes itself.
@@ -10,7 +10,7 @@ use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bucketmask_alloc::frames::{Frame, Place, Stack};
+use bucketmask_alloc::frames::{Frame, Place, Stack, enter, install_panic_context, touch};
 use bucketmask_alloc::{PageRequest, current_node, give_back, lend};
 use tempfile::TempDir;
 
@@ -19,9 +19,21 @@ const LINE: u32 = line!() + 5;
 
 /// Prints the stack that it is called on, from here.
 #[inline(never)]
-extern "C" fn deepest() {
+extern "C-unwind" fn deepest() {
     print!("{}", std::hint::black_box(Stack::capture()));
 }
+
+/// The line of the panic in [`panicking`], below.
+const PANIC: u32 = line!() + 5;
+
+/// Panics where a collector would: in a phase, at an operation on what lies in a page, or in none.
+#[inline(never)]
+extern "C-unwind" fn panicking() {
+    panic!("out of sorts");
+}
+
+/// An address that no module and no page has.
+const NOWHERE: usize = 0x10;
 
 /// A caller of [`deepest`] that stays on the stack.
 #[inline(never)]
@@ -52,18 +64,49 @@ fn said_by(command: &mut Command) -> String {
 
 /// The stack that a program prints which is a copy of this one.
 fn stack_of(program: &Path, foreign: Option<&Path>) -> String {
+    said_by(&mut child(program, "stack", foreign))
+}
+
+/// What such a program says of a panic: the line of its context, and the stack below.
+fn context_of(program: &Path, part: &str, foreign: Option<&Path>) -> (String, String) {
+    let output = child(program, part, foreign).output().expect("a child");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("out of sorts"), "{told}");
+    let start = told.find("bucketmask: thread ").unwrap_or_else(|| panic!("no context: {told}"));
+    let (line, stack) = told[start..].split_once('\n').expect("a stack below");
+    (line.to_owned(), stack.to_owned())
+}
+
+fn child(program: &Path, part: &str, foreign: Option<&Path>) -> Command {
     let mut command = Command::new(program);
-    command.env("BUCKETMASK_FRAMES_PART", "stack");
+    command.env("BUCKETMASK_FRAMES_PART", part);
     if let Some(library) = foreign {
         command.env("BUCKETMASK_FRAMES_FOREIGN", library);
     }
-    said_by(&mut command)
+    command
 }
 
 /// What the child does.
-fn part() {
+fn part(name: &str) {
+    if name == "stack" {
+        return calling(deepest);
+    }
+    install_panic_context();
+    let page = lend(current_node(), PageRequest { bytes: 8192, slot_size: 32, leaf: true }).expect("a page");
+    let address = if name == "nowhere" { NOWHERE } else { page.base().addr().get() + 70 * 32 };
+    let panics = move || {
+        let _phase = enter("sweep");
+        touch("drop", address);
+        calling(panicking);
+    };
+    let thread = std::thread::Builder::new().name("of the test".into()).spawn(panics).expect("a thread");
+    assert!(thread.join().is_ok(), "it panicked, as it should");
+}
+
+/// Calls a function by itself, or through the library that the environment names.
+fn calling(back: extern "C-unwind" fn()) {
     match std::env::var_os("BUCKETMASK_FRAMES_FOREIGN") {
-        None => caller(|| deepest()),
+        None => caller(|| back()),
         Some(library) => caller(|| {
             let library = CString::new(library.into_encoded_bytes()).expect("a path");
             // SAFETY: a library that the test made, whose one function calls the function that it is given.
@@ -71,9 +114,9 @@ fn part() {
                 let library = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
                 let function = libc::dlsym(library, c"foreign_call".as_ptr());
                 assert!(!function.is_null(), "the library has the function");
-                let function: unsafe extern "C" fn(extern "C" fn()) =
+                let function: unsafe extern "C-unwind" fn(extern "C-unwind" fn()) =
                     std::mem::transmute::<*mut c_void, _>(function);
-                function(deepest);
+                function(back);
             }
         }),
     }
@@ -108,7 +151,7 @@ fn a_program_as_built_has_functions_and_lines() {
     let first = lines.next().expect("a frame");
     assert!(first.starts_with("  0: ") && first.ends_with("deepest"), "{stack}");
     assert!(lines.next().is_some_and(|line| line.ends_with(&here())), "{stack}");
-    assert!(stack.contains("frames::caller") && stack.contains("frames::part"), "{stack}");
+    assert!(stack.contains("frames::caller") && stack.contains("frames::calling"), "{stack}");
     for runtime in ["capture", "backtrace::", "rust_begin_short", "lang_start", "libc.so"] {
         assert!(!stack.contains(runtime), "{runtime} in {stack}");
     }
@@ -132,24 +175,31 @@ fn a_stripped_program_has_what_addr2line_resolves() {
     assert!(first.starts_with(&start) && first.ends_with(&build_id(&program)), "{stack}");
     let found = resolved(&stack, &program, &std::env::current_exe().expect("this program has a path"));
     assert!(found[0].ends_with("deepest") && found[1].contains(&here()), "{found:?}");
-    assert!(found.iter().any(|line| line.contains("frames::part")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("frames::calling")), "{found:?}");
 }
 
-/// A C library, unstripped and stripped, between two frames of ours.
-fn a_foreign_frame_is_told_like_ours() {
-    let (folder, program) = copy(None);
-    let folder = folder.path();
+/// A C library whose function calls the one it is given, as built and stripped.
+fn foreign(folder: &Path) -> (PathBuf, PathBuf) {
     let (source, library, stripped) =
         (folder.join("foreign.c"), folder.join("libforeign.so"), folder.join("libstripped.so"));
     std::fs::write(&source, "void foreign_call(void (*back)(void))\n{\n    back();\n    back = 0;\n}\n")
         .expect("a file");
     let mut cc = Command::new("cc");
-    cc.args(["-g", "-O0", "-shared", "-fPIC", "-Wl,--build-id", "-o"]).arg(&library).arg(&source);
+    cc.args(["-g", "-O0", "-fexceptions", "-shared", "-fPIC", "-Wl,--build-id", "-o"])
+        .arg(&library)
+        .arg(&source);
     said_by(&mut cc);
+    said_by(Command::new("strip").arg("-s").arg("-o").arg(&stripped).arg(&library));
+    (library, stripped)
+}
+
+/// A C library, unstripped and stripped, between two frames of ours.
+fn a_foreign_frame_is_told_like_ours() {
+    let (folder, program) = copy(None);
+    let (library, stripped) = foreign(folder.path());
     let stack = stack_of(&program, Some(&library));
     assert!(stack.contains("1: foreign_call\n") && stack.contains("foreign.c:3\n"), "{stack}");
     assert!(stack.contains("frames::caller"), "what called the foreign one: {stack}");
-    said_by(Command::new("strip").arg("-s").arg("-o").arg(&stripped).arg(&library));
     let stack = stack_of(&program, Some(&stripped));
     assert!(stack.contains(&build_id(&library)) && !build_id(&library).contains("no"), "{stack}");
     assert!(!stack.contains("foreign.c:"), "{stack}");
@@ -157,10 +207,63 @@ fn a_foreign_frame_is_told_like_ours() {
     assert!(found.len() == 2 && found[0] == "foreign_call" && found[1].ends_with("foreign.c:3"), "{found:?}");
 }
 
+/// The line is the thread's own knowledge, so stripping takes nothing from it; the stack below is as good as the binary.
+fn a_panic_tells_its_context_in_every_binary() {
+    let unstripped = std::env::current_exe().expect("this program has a path");
+    for strip in [None, Some("-S"), Some("-s")] {
+        let (_folder, program) = copy(strip);
+        let (line, stack) = context_of(&program, "panic", None);
+        for part in ["\"of the test\", heap phase sweep, in `drop` of 0x", ", page 0x"] {
+            assert!(line.contains(part), "{strip:?}, {part}: {line}");
+        }
+        assert!(line.ends_with("slots of 32 bytes, slot 70, bucket 1"), "{strip:?}: {line}");
+        let here = format!("frames.rs:{PANIC}");
+        if strip == Some("-s") {
+            let start = format!("{}+0x", program.display());
+            assert!(stack.contains(&start) && !stack.contains("panicking"), "{stack}");
+            let found = resolved(&stack, &program, &unstripped);
+            let at = found.iter().position(|name| name.ends_with("frames::panicking"));
+            assert!(at.is_some_and(|at| found[at + 1].contains(&here)), "{found:?}");
+            continue;
+        }
+        let first = stack.lines().next().expect("a frame");
+        assert!(first.starts_with("    0: ") && first.contains("panicking"), "{strip:?}: {stack}");
+        assert_eq!(stack.contains(&here), strip.is_none(), "{strip:?}: {stack}");
+        assert_eq!(first.ends_with(&build_id(&program)), strip.is_some(), "{strip:?}: {stack}");
+    }
+}
+
+fn a_panic_below_a_foreign_frame_tells_its_context() {
+    for strip in [None, Some("-s")] {
+        let (folder, program) = copy(strip);
+        let (library, stripped) = foreign(folder.path());
+        for module in [&library, &stripped] {
+            let (line, stack) = context_of(&program, "panic", Some(module));
+            assert!(line.contains("heap phase sweep, in `drop` of 0x"), "{line}");
+            assert!(line.ends_with("slot 70, bucket 1"), "{line}");
+            if *module == library {
+                assert!(stack.contains("foreign_call") && stack.contains("foreign.c:3"), "{stack}");
+            } else {
+                let found = resolved(&stack, &stripped, &library);
+                assert!(found.len() == 2 && found[1].ends_with("foreign.c:3"), "{stack}{found:?}");
+            }
+        }
+    }
+}
+
+fn a_panic_at_an_address_of_no_page_says_the_address_alone() {
+    for strip in [None, Some("-s")] {
+        let (_folder, program) = copy(strip);
+        let (line, stack) = context_of(&program, "nowhere", None);
+        assert!(line.ends_with("\"of the test\", heap phase sweep, in `drop` of 0x10"), "{line}");
+        assert!(stack.starts_with("    0: "), "{stack}");
+    }
+}
+
 fn an_address_in_no_module_is_unknown() {
     let frame = Frame::at(0x10);
     assert_eq!((frame.to_string().as_str(), frame.module), ("unknown 0x10", None));
-    let known = Frame::at(deepest as extern "C" fn() as usize);
+    let known = Frame::at(deepest as extern "C-unwind" fn() as usize);
     assert!(known.to_string().contains("deepest"), "{known}");
     assert!(known.module.is_some_and(|module| module.path == std::env::current_exe().expect("a path")));
 }
@@ -203,14 +306,20 @@ fn an_address_of_a_page_has_a_slot_and_a_bucket() {
 }
 
 fn main() {
-    if std::env::var_os("BUCKETMASK_FRAMES_PART").is_some() {
-        return part();
+    if let Ok(name) = std::env::var("BUCKETMASK_FRAMES_PART") {
+        return part(&name);
     }
     common::run(&[
         ("a_program_as_built_has_functions_and_lines", a_program_as_built_has_functions_and_lines),
         ("without_debug_information_there_are_functions", without_debug_information_there_are_functions),
         ("a_stripped_program_has_what_addr2line_resolves", a_stripped_program_has_what_addr2line_resolves),
         ("a_foreign_frame_is_told_like_ours", a_foreign_frame_is_told_like_ours),
+        ("a_panic_tells_its_context_in_every_binary", a_panic_tells_its_context_in_every_binary),
+        ("a_panic_below_a_foreign_frame_tells_its_context", a_panic_below_a_foreign_frame_tells_its_context),
+        (
+            "a_panic_at_an_address_of_no_page_says_the_address_alone",
+            a_panic_at_an_address_of_no_page_says_the_address_alone,
+        ),
         ("an_address_in_no_module_is_unknown", an_address_in_no_module_is_unknown),
         ("what_a_caller_does_not_want_is_left_out", what_a_caller_does_not_want_is_left_out),
         ("a_stack_begins_at_the_line_that_is_wanted", a_stack_begins_at_the_line_that_is_wanted),

@@ -1,9 +1,10 @@
 //! `cargo bench`: the binary's suites as Cargo's user expects them.
 //!
 //! `cargo bench` runs all, short; `cargo bench -- map` one; `cargo bench -- alloc/pair map/hit` cases of two, by parts of their names.
-//! `--full` runs them as long as a record takes. What each prints is its own. Invariant: a filter that fits nothing is an error,
+//! `--full` runs them as long as a record takes, `--json FOLDER` keeps their records. What each prints is its own. Invariant: a filter that fits nothing is an error,
 //! and so is a suite that failed; the others still run. Ctrl-C ends the suite under way, which writes what it finished, and all others.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,9 @@ struct Options {
     /// As long as a record takes, in place of some seconds
     #[arg(long)]
     full: bool,
+    /// A folder that gets the record of each suite, what an interrupted one finished too
+    #[arg(long, value_name = "FOLDER")]
+    json: Option<PathBuf>,
     /// Cargo says so
     #[arg(long, hide = true)]
     bench: bool,
@@ -58,8 +62,14 @@ fn chosen<'a>(filters: &'a [String], suite: &str) -> Option<Vec<&'a str>> {
     if whole { Some(Vec::new()) } else { Some(cases).filter(|cases| !cases.is_empty()) }
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(folder) = &options.json
+        && let Err(error) = std::fs::create_dir_all(folder)
+    {
+        eprintln!("{}: {error}", folder.display());
+        return ExitCode::FAILURE;
+    }
     let (mut ran, mut failed) = (0, Vec::new());
     // A terminal's Ctrl-C reaches the suite too, which then tells what it finished; nothing else is started.
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -78,6 +88,9 @@ fn main() -> ExitCode {
         }
         if has_cases && !cases.is_empty() {
             command.args(["--only", &cases.join(",")]);
+        }
+        if let Some(folder) = &options.json {
+            command.arg("--json").arg(folder.join(suite).with_extension("jsonl"));
         }
         ran += 1;
         eprintln!("bench {suite}");

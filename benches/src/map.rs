@@ -61,9 +61,9 @@ pub(crate) fn shown_sizes() -> impl Iterator<Item = String> {
     Plan::new(&MapArgs::default()).sizes.into_iter().map(|size| size.to_string())
 }
 
-/// How many single inserts into a growing map took at least how many nanoseconds, each insert's least time of some rounds: ours, the
+/// How many single inserts into a growing map took how many nanoseconds, each insert's least time of some rounds: ours, the
 /// yardstick, and the loop around nothing.
-pub(crate) fn insert_times(inserts: u64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+pub(crate) fn insert_times(inserts: u64) -> Vec<(&'static str, Vec<crate::picture::Bucket>)> {
     worst::spread(inserts)
 }
 

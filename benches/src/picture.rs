@@ -5,11 +5,14 @@
 use maud::{Markup, PreEscaped, html};
 
 mod axis;
+mod bars;
+mod field;
 mod heat;
 mod plot;
 pub mod recorded;
 
 pub use axis::{Axis, Scale};
+pub use bars::{Bars, Bucket};
 pub use heat::Heat;
 pub use plot::{Line, Plot};
 
@@ -63,6 +66,8 @@ pub fn style() -> String {
 pub enum Body {
     /// Lines over two axes.
     Lines(Plot),
+    /// Bars over buckets.
+    Bars(Bars),
     /// Cells in rows and columns.
     Cells(Heat),
 }
@@ -93,6 +98,7 @@ impl Picture {
     pub fn is_empty(&self) -> bool {
         match &self.body {
             Body::Lines(plot) => plot.is_empty(),
+            Body::Bars(bars) => bars.is_empty(),
             Body::Cells(heat) => heat.is_empty(),
         }
     }
@@ -103,6 +109,7 @@ impl Picture {
             Body::Lines(plot) => {
                 plot.key().map(|(line, (class, _))| (line.name.as_str(), class, line.dashed)).collect()
             }
+            Body::Bars(bars) => bars.key().map(|(name, class)| (name, class, false)).collect(),
             Body::Cells(_) => Vec::new(),
         }
     }
@@ -110,6 +117,7 @@ impl Picture {
     fn drawn(&self) -> Drawn {
         match &self.body {
             Body::Lines(plot) => plot.draw(),
+            Body::Bars(bars) => bars.draw(),
             Body::Cells(heat) => heat.draw(),
         }
     }

@@ -14,6 +14,7 @@ use super::table::{Job, Table, sides};
 use super::{SUITE, YARDSTICK};
 use crate::error::Error;
 use crate::interrupt;
+use crate::picture::Bucket;
 use crate::progress::Progress;
 use crate::record::{Figure, Metric, OURS, Record};
 use crate::rounds;
@@ -103,11 +104,11 @@ fn nothing(times: &mut Times) {
 
 /// Rounds of [`spread`].
 const FEW_ROUNDS: u32 = 3;
-/// Steps of a decade of [`spread`].
-const STEPS: f64 = 10.0;
+/// Buckets of a decade of [`spread`].
+const STEPS: f64 = 6.0;
 
-/// Nanoseconds, ascending, and how many inserts took that or longer, of ours, the yardstick and the loop around nothing.
-pub(super) fn spread(inserts: u64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+/// How many inserts took how many nanoseconds, in ascending buckets: of ours, the yardstick and the loop around nothing.
+pub(super) fn spread(inserts: u64) -> Vec<(&'static str, Vec<Bucket>)> {
     let wanted = |name: &str| name == OURS || name == YARDSTICK;
     let mut sides: Vec<(&str, Round)> =
         sides::<Words, Rounds>().into_iter().filter(|(name, _)| wanted(name)).collect();
@@ -119,21 +120,17 @@ pub(super) fn spread(inserts: u64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
             sides[idx].1(&mut times[idx]);
         }
     }
-    let longer = |times: Times| {
+    let in_buckets = |times: Times| {
         let mut counts = BTreeMap::<i32, f64>::new();
         for ticks in times.least {
             let step = (f64::from(ticks.max(1)) * scale).max(1.0).log10() * STEPS;
             *counts.entry(step as i32).or_default() += 1.0;
         }
-        let mut left = inserts as f64;
-        let mut points = Vec::with_capacity(counts.len());
-        for (step, count) in counts {
-            points.push((10_f64.powf(f64::from(step) / STEPS), left));
-            left -= count;
-        }
-        points
+        let edge = |step: i32| 10_f64.powf(f64::from(step) / STEPS);
+        let bucket = |(step, count)| Bucket { from: edge(step), to: edge(step + 1), count };
+        counts.into_iter().map(bucket).collect()
     };
-    sides.into_iter().zip(times).map(|((name, _), times)| (name, longer(times))).collect()
+    sides.into_iter().zip(times).map(|((name, _), times)| (name, in_buckets(times))).collect()
 }
 
 /// Measures all sides.
@@ -225,10 +222,14 @@ mod tests {
     fn every_insert_takes_some_time_and_few_take_long() {
         let found = spread(20_000);
         assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), [OURS, YARDSTICK, NOTHING]);
-        for (name, points) in found {
-            assert!((points[0].1 - 20_000.0).abs() < 0.5, "{name}: all inserts at the left end: {points:?}");
-            assert!(points.is_sorted_by(|a, b| a.0 < b.0 && a.1 > b.1), "{name}: {points:?}");
-            assert!(points.last().is_some_and(|last| last.1 >= 1.0), "{name}: {points:?}");
+        for (name, buckets) in found {
+            let all: f64 = buckets.iter().map(|bucket| bucket.count).sum();
+            assert!((all - 20_000.0).abs() < 0.5, "{name}: each insert in one bucket: {buckets:?}");
+            assert!(buckets.is_sorted_by(|a, b| a.to <= b.from * 1.000_001), "{name}: {buckets:?}");
+            assert!(
+                buckets.iter().all(|bucket| bucket.from >= 1.0 && bucket.count >= 1.0),
+                "{name}: {buckets:?}"
+            );
         }
     }
 }

@@ -1,22 +1,11 @@
 //! Lines over two axes. Pure functions. Invariant: a point without a place on an axis is left out, and so is a line without points.
 
-use maud::PreEscaped;
-use plotters::prelude::{
-    BLACK, ChartBuilder, Circle, DashedLineSeries, IntoDrawingArea, LineSeries, RGBColor, SVGBackend,
-    ShapeStyle,
-};
+use plotters::prelude::{Circle, DashedLineSeries, LineSeries, ShapeStyle};
 
-use super::axis::{Axis, Span, short};
-use super::{COLOURS, Drawn, FONT, GRID, INK, LETTER, TEXT, WIDTH, tone};
+use super::axis::Axis;
+use super::field::{Chart, drawn_on, rgb};
+use super::{Drawn, tone};
 
-/// Height of field, labels and the axis's name.
-const HEIGHT: f64 = 405.0;
-/// Above the field, and to its right.
-const MARGIN: f64 = 14.0;
-/// Below the field: the labels and the axis's name.
-const BELOW: f64 = TEXT * 2.9;
-/// Labels of an axis at most.
-const LABELS: usize = 6;
 /// A line with more points is a curve, and needs no marks.
 const MARKED: usize = 24;
 
@@ -63,41 +52,10 @@ impl Plot {
     pub(super) fn draw(&self) -> Drawn {
         let all = || self.shown().flat_map(|line| self.points(line));
         let (x, y) = (self.x.over(all().map(|point| point.0)), self.y.over(all().map(|point| point.1)));
-        let mut svg = String::new();
-        // Nothing else fails than a picture without lines, which nobody draws, or without room.
-        let drawn = self.draw_on(&mut svg, x, y).map_or_else(|_| String::new(), |()| styled(&svg));
-        Drawn { markup: PreEscaped(drawn), height: HEIGHT }
+        drawn_on((&self.x, x), (&self.y, y), |chart| self.draw_lines(chart))
     }
 
-    fn draw_on(&self, svg: &mut String, x: Span, y: Span) -> Result<(), Box<dyn std::error::Error>> {
-        let widest = |axis: &Span| {
-            let letters = axis.labels(LABELS).into_iter().map(|label| short(label).chars().count()).max();
-            letters.unwrap_or(0) as f64 * LETTER
-        };
-        let left = TEXT * 2.2 + widest(&y);
-        // A label stands around its place, which may be the field's end.
-        let right = MARGIN.max(widest(&x) / 2.0);
-        let ink = rgb(INK.1);
-        let text = (FONT, TEXT, &ink);
-        let area = SVGBackend::with_string(svg, (pixels(WIDTH), pixels(HEIGHT))).into_drawing_area();
-        let mut chart = ChartBuilder::on(&area)
-            .margin(pixels(MARGIN))
-            .margin_right(pixels(right))
-            .x_label_area_size(pixels(BELOW - MARGIN))
-            .y_label_area_size(pixels(left - MARGIN))
-            .build_cartesian_2d(x, y)?;
-        chart
-            .configure_mesh()
-            .axis_style(ink)
-            .bold_line_style(rgb(GRID.1))
-            .max_light_lines(0)
-            .label_style(text)
-            .axis_desc_style(text)
-            .x_labels(LABELS)
-            .y_labels(LABELS)
-            .x_desc(&self.x.label)
-            .y_desc(&self.y.label)
-            .draw()?;
+    fn draw_lines(&self, chart: &mut Chart<'_, '_>) -> Result<(), Box<dyn std::error::Error>> {
         for (line, colour) in self.key() {
             let style = ShapeStyle { color: rgb(colour.1).into(), filled: true, stroke_width: 3 };
             let points = || self.points(line);
@@ -110,41 +68,14 @@ impl Plot {
                 chart.draw_series(points().map(|point| Circle::new(point, 4, style)))?;
             }
         }
-        area.present()?;
         Ok(())
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes of a picture")]
-fn pixels(size: f64) -> u32 {
-    size.round() as u32
-}
-
-/// A colour of the light scheme.
-fn rgb(colour: &str) -> RGBColor {
-    let part = |at: usize| colour.get(at..at + 2).and_then(|part| u8::from_str_radix(part, 16).ok());
-    match (part(1), part(3), part(5)) {
-        (Some(red), Some(green), Some(blue)) => RGBColor(red, green, blue),
-        _ => BLACK,
-    }
-}
-
-/// What plotters drew, without its outermost element, each colour with the class that follows the reader's scheme.
-fn styled(svg: &str) -> String {
-    let inside = svg.split_once("<svg").and_then(|(_, rest)| Some(rest.split_once('>')?.1));
-    let mut drawn =
-        inside.and_then(|rest| rest.rsplit_once("</svg>")).map_or("", |(drawn, _)| drawn).replace('\n', "");
-    for (class, light, _) in COLOURS {
-        for (kind, attribute) in [('f', "fill"), ('s', "stroke")] {
-            let plain = format!("{attribute}=\"{}\"", light.to_uppercase());
-            drawn = drawn.replace(&plain, &format!("class=\"{kind}-{class}\" {attribute}=\"{light}\""));
-        }
-    }
-    drawn
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::WIDTH;
+    use super::super::field::{BELOW, HEIGHT, MARGIN};
     use super::*;
 
     fn plot(points: Vec<(f64, f64)>) -> Plot {

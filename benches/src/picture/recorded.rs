@@ -162,7 +162,7 @@ mod tests {
     fn plot(picture: &Picture) -> &Plot {
         match &picture.body {
             Body::Lines(plot) => plot,
-            Body::Cells(_) => panic!("{picture:?}"),
+            Body::Bars(_) | Body::Cells(_) => panic!("{picture:?}"),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::results::{Results, Walked};
 use crate::format::bytes;
 use crate::fragmentation::{Kind, Row};
-use crate::picture::{Axis, Body, Heat, Line, Picture, Plot};
+use crate::picture::{Axis, Bars, Body, Heat, Line, Picture, Plot};
 use crate::protocol::{Cycle, Side, Step};
 
 /// The command that makes them again.
@@ -33,7 +33,8 @@ pub(super) fn of(results: &Results) -> Vec<Picture> {
         "How full pages are, by node and slot size: live slots of a hundred",
         occupancy(results),
     );
-    add("inserts", "Single inserts while a map grows: how many take how long, or longer", inserts(results));
+    add("inserts", "Single inserts while a map grows: how many take how long", inserts(results));
+    add("insert-tail", "Single inserts while a map grows: how many take so long, or longer", tail(results));
     all.retain(|picture| !picture.is_empty());
     all
 }
@@ -149,7 +150,22 @@ fn occupancy(results: &Results) -> Body {
 }
 
 fn inserts(results: &Results) -> Body {
-    let lines = results.inserts.iter().map(|(name, counts)| line(*name, counts.iter().copied())).collect();
+    let sides = results.inserts.iter().map(|(name, buckets)| ((*name).to_owned(), buckets.clone())).collect();
+    Body::Bars(Bars { x: "ns an insert".into(), y: "inserts".into(), sides })
+}
+
+/// The same, each count with all that took longer: a tail is read off at the height of its share.
+fn tail(results: &Results) -> Body {
+    let lines = results.inserts.iter().map(|(name, buckets)| {
+        let mut longer = 0.0;
+        let mut points: Vec<(f64, f64)> = Vec::with_capacity(buckets.len());
+        for bucket in buckets.iter().rev() {
+            longer += bucket.count;
+            points.push((bucket.from, longer));
+        }
+        line(*name, points.into_iter().rev())
+    });
+    let lines = lines.collect();
     Body::Lines(Plot { x: Axis::log("ns an insert"), y: Axis::log("inserts, that or longer"), lines })
 }
 
@@ -162,9 +178,28 @@ mod tests {
     fn every_picture_has_something_to_show() {
         let pictures = of(&made_up());
         let names: Vec<&str> = pictures.iter().map(|picture| picture.name).collect();
-        let wanted = ["live", "collections", "resident", "slots", "fragmentation", "occupancy", "inserts"];
+        let wanted = [
+            "live",
+            "collections",
+            "resident",
+            "slots",
+            "fragmentation",
+            "occupancy",
+            "inserts",
+            "insert-tail",
+        ];
         assert_eq!(names, wanted);
         let file = pictures[5].file();
         assert!(file.contains("node 0 64 B") && file.contains(">39<"), "600 of 1536 slots: {file}");
+    }
+
+    #[test]
+    fn inserts_are_counted_in_buckets_and_from_the_long_end() {
+        let results = made_up();
+        let Body::Bars(bars) = inserts(&results) else { panic!("a histogram") };
+        assert_eq!(bars.sides.len(), 1);
+        assert_eq!(bars.sides[0].1.iter().map(|bucket| bucket.count).collect::<Vec<_>>(), [897.0, 3.0]);
+        let Body::Lines(plot) = tail(&results) else { panic!("lines") };
+        assert_eq!(plot.lines[0].points, [(20.0, 900.0), (40.0, 3.0)]);
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::input::bytes_of;
+use crate::picture::Bucket;
 use crate::protocol::{Account, Cycle, Side, Step};
 use crate::record::{Metric, OURS, Record};
 use crate::sample::Samples;
@@ -115,8 +116,8 @@ pub(super) struct Results {
     pub(super) rounds: u32,
     /// The parts, growing.
     pub(super) parts: Vec<Part>,
-    /// Nanoseconds, and how many single inserts into a growing map took that or longer, by map.
-    pub(super) inserts: Vec<(&'static str, Vec<(f64, f64)>)>,
+    /// How many single inserts into a growing map took how many nanoseconds, by map.
+    pub(super) inserts: Vec<(&'static str, Vec<Bucket>)>,
 }
 
 impl Results {
@@ -296,7 +297,12 @@ pub(super) mod tests {
             input: "made <up>".into(),
             rounds: 2,
             parts: vec![part("third"), part("whole")],
-            inserts: vec![(OURS, vec![(20.0, 900.0), (40.0, 3.0)])],
+            inserts: vec![(
+                OURS,
+                [(20.0, 897.0), (40.0, 3.0)]
+                    .map(|(from, count)| Bucket { from, to: 2.0 * from, count })
+                    .into(),
+            )],
         }
     }
 
