@@ -16,6 +16,7 @@ use crate::targets as judging;
 
 mod case;
 mod cases;
+mod even;
 mod guards;
 mod latency;
 mod memory;
@@ -25,6 +26,7 @@ mod targets;
 mod transports;
 
 use case::{Case, Size};
+pub(crate) use even::EVEN;
 pub(crate) use targets::{judge, targets_of};
 
 /// The suite's name in figures.
@@ -44,6 +46,7 @@ fn size(args: &ConcurrentArgs) -> Size {
 
 fn all_cases(size: &Size, installed: &'static Installed) -> Vec<Case> {
     let mut all = cases::all(size);
+    all.extend(even::all(size));
     all.extend(latency::all(size));
     all.extend(guards::all(size));
     all.extend(sharing::all(size));

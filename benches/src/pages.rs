@@ -13,6 +13,7 @@ use crate::record::write_file;
 mod alloc;
 mod cell;
 mod concurrent;
+mod even;
 mod frag;
 mod gc;
 mod map;
@@ -65,6 +66,7 @@ fn table(name: &str, shelf: &Shelf, page: &Path) -> Result<String, Error> {
         "frag" => frag::table,
         "concurrent" => concurrent::table,
         "concurrent-scaling" => scaling::table,
+        "concurrent-even" => even::table,
         "gc" => gc::table,
         "map" => map::times,
         "map-targets" => map::targets,

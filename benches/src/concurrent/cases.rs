@@ -53,7 +53,7 @@ pub(super) fn together(threads: usize, ops: u64, work: impl Fn(usize) -> u64 + S
     (end - start).as_nanos() as f64 / (ops * threads as u64) as f64
 }
 
-fn random(seed: u64, thread: usize) -> fastrand::Rng {
+pub(super) fn random(seed: u64, thread: usize) -> fastrand::Rng {
     fastrand::Rng::with_seed(seed * 64 + thread as u64)
 }
 
@@ -106,7 +106,7 @@ fn case(name: String, n: u64, sides: Vec<(&'static str, Work)>, size: &Size) -> 
 }
 
 /// One, two and all processors; with --quick two.
-fn thread_counts(size: &Size) -> Vec<usize> {
+pub(super) fn thread_counts(size: &Size) -> Vec<usize> {
     if size.quick {
         return vec![2];
     }

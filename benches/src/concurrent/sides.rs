@@ -256,6 +256,35 @@ impl<L: Lock> Side for Behind<L> {
     }
 }
 
+/// A lock around our own map for one thread.
+pub(super) struct LockedOurs(RwLock<bucketmask_map::HashMap<u64, u64, FixedState>>);
+
+impl Side for LockedOurs {
+    const NAME: &'static str = "rwlock-bucketmask";
+
+    fn with_capacity(capacity: usize) -> Self {
+        Self(RwLock::new(bucketmask_map::HashMap::with_capacity_and_hasher(capacity, hasher())))
+    }
+
+    fn get(&self, key: u64) -> Option<u64> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    }
+
+    fn insert(&self, key: u64, value: u64) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
+    }
+
+    fn remove(&self, key: u64) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    fn raise(&self, key: u64) {
+        if let Some(value) = self.0.write().unwrap_or_else(PoisonError::into_inner).get_mut(&key) {
+            *value += 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
