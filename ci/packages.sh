@@ -27,6 +27,8 @@ print(package["manifest_path"])' "$package")
         name=$(dirname "$manifest")
         [ -e "$name/LICENSE-MIT" ] && [ -e "$name/LICENSE-APACHE" ] || { echo "$package: no licence texts" >&2 && return 1; }
     done
+    # Cargo keeps what it unpacked of an earlier packing of the same version, and would build the next crate on that.
+    rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/bucketmask-*
     # shellcheck disable=SC2046 # two words a package
     cargo package --allow-dirty --target-dir "$work/target" $(named)
     ls -l "$work"/target/package/*.crate | awk '{ printf "%s %d KiB\n", $NF, $5 / 1024 }'
