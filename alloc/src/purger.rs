@@ -71,8 +71,8 @@ fn tell(word: u32) {
 
 /// Has the thread, if there is one, look what there is to do ahead.
 pub(crate) fn call() {
-    // Relaxed: what there is to do is found under locks.
-    CALLS.fetch_add(1, Ordering::Relaxed);
+    // Release pairs with the acquires in `run` and `sleep_while`: who sees the call sees what it is about.
+    CALLS.fetch_add(1, Ordering::Release);
     wake_one(&CALLS);
 }
 
@@ -192,7 +192,8 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     // Looks without news. The first look waits a delay.
     let mut calm = 0;
     loop {
-        let calls = CALLS.load(Ordering::Relaxed);
+        // Acquire pairs with the release in `call`, before all looks: a call that they miss ends the wait.
+        let calls = CALLS.load(Ordering::Acquire);
         if WORD.load(Ordering::Relaxed) == OFF {
             while ahead::work_on_a_piece() {}
             wait_at_most(&CALLS, calls, None);
@@ -229,8 +230,8 @@ fn sleep(calm: u32) {
 fn sleep_while(milliseconds: u32, may_sleep: impl Fn() -> bool) -> bool {
     let start = thread::milliseconds();
     loop {
-        // Before the look: a call after it ends the wait.
-        let calls = CALLS.load(Ordering::Relaxed);
+        // Acquire pairs with the release in `call`, before all looks: a call that they miss ends the wait.
+        let calls = CALLS.load(Ordering::Acquire);
         while ahead::work_on_a_piece() {}
         let slept = thread::milliseconds().saturating_sub(start);
         let left = u64::from(milliseconds).saturating_sub(slept) as u32;
