@@ -72,11 +72,11 @@ def middle(values):
 
 def ask(scenario, kind, arguments):
     new = [run(arguments.new, scenario, NEW_OPTIONS) for _ in range(arguments.rounds)]
-    old = [run(arguments.old, scenario, OLD_OPTIONS) for _ in range(max(1, arguments.rounds // 2))] if kind == "race" else []
+    old = [run(arguments.old, scenario, OLD_OPTIONS) for _ in range(max(1, arguments.rounds // 2))] if kind in ("race", "chance") else []
     plain = run(arguments.plain, scenario, "")
     found = [one for one in new if one["code"] == 66]
     wrong = [one["code"] for one in new if one["code"] not in (0, 66)]
-    expected = {"race": bool(found), "sound": not found, "unseen": True}[kind] and not wrong
+    expected = {"race": len(found) == len(new), "chance": bool(found), "sound": not found, "unseen": True}[kind] and not wrong
     return {
         "scenario": scenario,
         "kind": kind,
@@ -116,7 +116,7 @@ def main():
     arguments = parser.parse_args()
     listed = subprocess.run([arguments.plain], capture_output=True, text=True, check=True).stdout.split("\n")
     scenarios = [ask(*line.split(), arguments) for line in listed if line]
-    races = [one for one in scenarios if one["kind"] == "race"]
+    races = [one for one in scenarios if one["kind"] in ("race", "chance")]
     summary = {
         "races": len(races),
         "races_found": sum(one["as_expected"] for one in races),
