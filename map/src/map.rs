@@ -377,14 +377,14 @@ where
         }
     }
 
-    /// As `insert`, where the home bucket does not tell. Takes the key, whose address would otherwise have to be one for all inserts: a key of two
+    /// As `insert`, where the home bucket did not tell. Takes the key, whose address would otherwise have to be one for all inserts: a key of two
     /// halves was written to the stack in two and read back in one, which stalls.
     #[cold]
     #[inline(never)]
     fn insert_beyond(&mut self, hash: u64, key: K, value: V) -> Option<V> {
         let build = &self.build;
-        let cell =
-            self.table.cell(hash, |(held, _)| text::is_key(held, &key), |(held, _)| hash_of(build, held));
+        let is_key = |(held, _): &(K, V)| text::is_key(held, &key);
+        let cell = self.table.cell_beyond(hash, is_key, |(held, _)| hash_of(build, held));
         Self::put_into(cell, key, value)
     }
 

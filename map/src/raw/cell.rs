@@ -84,7 +84,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     }
 
     /// As `cell`, where the home bucket alone tells and the table has nothing to do. Nothing here is a call, so that what `eq` compares with may
-    /// stay in registers. `None`: ask `cell`.
+    /// stay in registers. `None`: ask [`cell_beyond`](Self::cell_beyond).
     #[inline(always)]
     pub(crate) fn cell_at_home(
         &mut self,
@@ -99,6 +99,26 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             }
             let tells = !self.passes(home).has(tag_byte(hash)) && self.is_ready();
             tells.then_some(Err(Vacant { table: self, hash, home }))
+        }
+    }
+
+    /// As `cell`, where [`cell_at_home`](Self::cell_at_home) did not tell: the home bucket has no such entry.
+    #[inline(always)]
+    pub(crate) fn cell_beyond(
+        &mut self,
+        hash: u64,
+        eq: impl FnMut(&T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) -> Cell<'_, T, A, L> {
+        let home = self.home(hash);
+        // SAFETY: a home is an open bucket, or the one empty head of a table without memory; a bucket that was passed is not the last.
+        let spot = unsafe {
+            let was_passed = self.passes(home).has(tag_byte(hash));
+            was_passed.then(|| self.find_after(home, hash, eq)).flatten()
+        };
+        match spot {
+            Some(spot) => Ok(Occupied { table: self, spot, hash }),
+            None => Err(self.vacant(hash, rehash)),
         }
     }
 

@@ -201,7 +201,7 @@ impl<T, L: Layout> Bare<T, L> {
     /// Entries of this hash's class may have passed `bucket`.
     #[cold]
     #[inline(never)]
-    unsafe fn find_after(
+    pub(super) unsafe fn find_after(
         &self,
         mut bucket: usize,
         hash: u64,
