@@ -130,51 +130,60 @@ unsafe impl Orders for Careless {
     const LOAD: Ordering = Ordering::Relaxed;
 }
 
-/// The shipped ring, with orders of choice.
-fn over_a_ring<O: Orders>() {
-    let ring = Ring::<[u64; 2], 8, O>::new();
-    let (mut producer, mut consumer) = (ring.producer().expect("one"), ring.consumer().expect("one"));
+/// Sends what `make` makes of so many numbers, in order, and looks at it at the other end. Either end may be full or empty for a while.
+fn carry<T: Send>(
+    numbers: u64,
+    make: impl Fn(u64) -> T + Send,
+    mut push: impl FnMut(T) -> Result<(), T> + Send,
+    mut pop: impl FnMut() -> Option<T> + Send,
+    look: impl Fn(u64, T) + Send,
+) {
     let send = move || {
-        for number in 0..200 {
-            while producer.push([number, !number]).is_err() {
+        for number in 0..numbers {
+            let mut unsent = make(number);
+            while let Err(back) = push(unsent) {
+                unsent = back;
                 thread::yield_now();
             }
         }
     };
     let receive = move || {
-        let mut left = 200;
-        while left > 0 {
-            match consumer.pop() {
-                Some([number, check]) => left -= u64::from(black_box(number) == !check),
-                None => thread::yield_now(),
-            }
+        for number in 0..numbers {
+            let received = loop {
+                match pop() {
+                    Some(received) => break received,
+                    None => thread::yield_now(),
+                }
+            };
+            look(number, received);
         }
     };
     together(send, receive);
 }
 
+/// Two words that tell whether they belong together.
+fn pair(number: u64) -> [u64; 2] {
+    [number, !number]
+}
+
+/// A pair is what was sent; where nothing orders its words it may be anything.
+fn look_at_pair<O: Orders>(number: u64, found: [u64; 2]) {
+    let found = black_box(found);
+    assert!(O::LOAD == Ordering::Relaxed || found == pair(number), "{found:?} for {number}");
+}
+
+/// The shipped ring, with orders of choice.
+fn over_a_ring<O: Orders>() {
+    let ring = Ring::<[u64; 2], 8, O>::new();
+    let (mut producer, mut consumer) = (ring.producer().expect("one"), ring.consumer().expect("one"));
+    carry(200, pair, move |pair| producer.push(pair), move || consumer.pop(), look_at_pair::<O>);
+}
+
 /// The shipped channel likewise.
 fn over_a_channel<O: Orders>() {
     let channel = Channel::<[u64; 2], 8, O>::new();
-    let send = || {
-        let sender = channel.sender();
-        for number in 0..200 {
-            while sender.send([number, !number]).is_err() {
-                thread::yield_now();
-            }
-        }
-    };
-    let receive = || {
-        let mut receiver = channel.receiver().expect("one");
-        let mut left = 200;
-        while left > 0 {
-            match receiver.receive() {
-                Some([number, check]) => left -= u64::from(black_box(number) == !check),
-                None => thread::yield_now(),
-            }
-        }
-    };
-    together(send, receive);
+    let (sender, mut receiver) = (channel.sender(), channel.receiver().expect("one"));
+    carry(200, pair, move |pair| sender.send(pair), move || receiver.receive(), look_at_pair::<O>);
 }
 
 /// A block is given away, and written to afterwards.
@@ -201,27 +210,9 @@ fn block_used_by_two() {
 fn freed_by_another() {
     let ring = Ring::<Box<[u8; 48]>, 64>::new();
     let (mut producer, mut consumer) = (ring.producer().expect("one"), ring.consumer().expect("one"));
-    let make = move || {
-        for number in 0..2000u32 {
-            let mut block = Box::new([number as u8; 48]);
-            while let Err(back) = producer.push(block) {
-                block = back;
-                thread::yield_now();
-            }
-        }
-    };
-    let free = move || {
-        for number in 0..2000u32 {
-            let block = loop {
-                match consumer.pop() {
-                    Some(block) => break block,
-                    None => thread::yield_now(),
-                }
-            };
-            assert_eq!(block[47], number as u8);
-        }
-    };
-    together(make, free);
+    let make = |number| Box::new([number as u8; 48]);
+    let free = |number, block: Box<[u8; 48]>| assert_eq!(block[47], number as u8);
+    carry(2000, make, move |block| producer.push(block), move || consumer.pop(), free);
 }
 
 type Numbers = Arena<Rootable![GcMap<'_, u64, Gc<'_, u64>>]>;
