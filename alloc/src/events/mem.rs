@@ -243,6 +243,7 @@ mod tests {
         a_second_of_events(&TRANSPORT);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_million_events_a_second_on_one_core_arrive_or_are_counted() {
         static TRANSPORT: Transport<WORDS, ROOM, RINGS> = Transport::new();
