@@ -11,12 +11,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::lock::FutexMutex;
 use crate::node::NodeId;
 use crate::purge::Found;
-use crate::purger;
+use crate::{purger, sys};
 
 /// Ranges that wait at most.
 const MOST: usize = 4;
-/// Bytes that they have open at most, all together.
-const MOST_BYTES: usize = 64 << 20;
+/// Bytes that they have open at most, all together, and what part of the memory that may be.
+const MOST_BYTES: usize = 256 << 20;
+const PART_OF_MEMORY: usize = 64;
 /// Open parts of a range that may wait: heads, masks and the like lie apart.
 pub(crate) const PARTS: usize = 8;
 
@@ -64,10 +65,10 @@ impl Parked {
         self.parts.iter().map(|(start, end)| end - start).sum()
     }
 
-    /// Gives memory and chunks back. `false`: the kernel keeps memory that is locked, so the addresses stay taken.
-    pub(crate) fn give_back(&self) -> bool {
+    /// Gives memory and chunks back.
+    fn give_back(&self) {
         let open = self.parts.into_iter().filter(|part| part.0 < part.1);
-        crate::range::give_back(self.base, self.chunks, self.node, open, self.huge)
+        crate::range::give_back(self.base, self.chunks, self.node, open, self.huge);
     }
 }
 
@@ -88,8 +89,8 @@ impl Waiting {
 /// Lets a range wait. `false` where nobody would ever give it back, or it is too large: then it is the caller's as before. Others
 /// that are too many are given back now.
 pub(crate) fn park(range: Parked) -> bool {
-    let bytes = range.bytes();
-    if bytes == 0 || bytes > MOST_BYTES {
+    let (bytes, most) = (range.bytes(), most_bytes());
+    if bytes == 0 || bytes > most {
         return false;
     }
     purger::stir();
@@ -101,7 +102,7 @@ pub(crate) fn park(range: Parked) -> bool {
             if !purger::looks_by_itself() {
                 return false;
             }
-            if waiting.all[MOST - 1].is_none() && waiting.bytes() + bytes <= MOST_BYTES {
+            if waiting.all[MOST - 1].is_none() && waiting.bytes() + bytes <= most {
                 let count = waiting.all.iter().flatten().count();
                 waiting.all[count] = Some(range);
                 COUNT.store(count + 1, Ordering::Relaxed);
@@ -110,8 +111,21 @@ pub(crate) fn park(range: Parked) -> bool {
             waiting.remove(0)
         };
         let Some(oldest) = oldest else { return false };
-        forget(&oldest);
+        oldest.give_back();
     }
+}
+
+/// Bytes that may wait here.
+fn most_bytes() -> usize {
+    /// 0 while nobody asked. Relaxed: whoever asks finds the same number, or nearly so.
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let known = MOST.load(Ordering::Relaxed);
+    if known > 0 {
+        return known;
+    }
+    let most = sys::memory().map_or(MOST_BYTES, |memory| (memory / PART_OF_MEMORY).clamp(1, MOST_BYTES));
+    MOST.store(most, Ordering::Relaxed);
+    most
 }
 
 /// Takes the last range of a node that has room for `room` bytes.
@@ -132,7 +146,7 @@ pub(crate) fn give_all_back() -> bool {
     let mut any = false;
     loop {
         let Some(range) = PARKED.lock().remove(0) else { return any };
-        forget(&range);
+        range.give_back();
         any = true;
     }
 }
@@ -151,16 +165,9 @@ pub(crate) fn look(by_hand: bool) -> Found {
             idx.and_then(|idx| waiting.remove(idx))
         };
         let Some(range) = due else { return found };
-        forget(&range);
+        range.give_back();
         found.given += range.bytes();
         found.is_news = true;
-    }
-}
-
-/// Gives a range back that was counted among those held.
-fn forget(range: &Parked) {
-    if range.give_back() {
-        crate::range::release(range.chunks);
     }
 }
 

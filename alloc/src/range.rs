@@ -135,7 +135,8 @@ impl Range {
     /// A range that was dropped lately, of at least `room` bytes on this thread's node, whose memory the kernel has not got back:
     /// what is open of it ([`open_parts`](Self::open_parts)) holds what its last owner left there. `None`: there is none.
     ///
-    /// A dropped range waits so for one to two delays of the purge, a few of them at a time with 64 MiB open.
+    /// A dropped range waits so for one to two delays of the purge, four of them at most with 256 MiB open together, or a 64th of the
+    /// machine's memory (or the container's) if that is less.
     pub fn reserve_warm(room: usize) -> Option<Self> {
         let Parked { base, chunks, node, parts, huge, .. } = parked::take(current_node(), room)?;
         let parts = parts.into_iter().filter(|part| part.0 < part.1).collect();
@@ -292,37 +293,33 @@ impl Drop for Range {
         OPEN.fetch_sub(self.opened(), Ordering::Relaxed);
         let huge = *self.huge.get_mut();
         let parked = Parked::new(base, self.chunks, self.node, &parts, huge);
-        if !parked.is_some_and(parked::park) && give_back(base, self.chunks, self.node, parts, huge) {
-            release(self.chunks);
+        if !parked.is_some_and(parked::park) {
+            give_back(base, self.chunks, self.node, parts, huge);
         }
     }
 }
 
-/// Gives memory and chunks of a range back that nobody uses any more, of which these parts are open. `false`: memory that is locked can't
-/// be given back, so its addresses stay taken rather than be handed out with old content.
+/// Gives memory and chunks of a range back that nobody uses any more, of which these parts are open. Memory that is locked can't be given
+/// back: its addresses stay taken rather than be handed out with old content.
 pub(crate) fn give_back(
     base: usize,
     chunks: usize,
     node: NodeId,
     parts: impl IntoIterator<Item = (usize, usize)>,
     huge: bool,
-) -> bool {
+) {
     // SAFETY: inside the range.
     let closed =
         parts.into_iter().all(|(start, end)| unsafe { sys::close((base + start) as *mut u8, end - start) });
-    if closed {
-        if huge {
-            // Who has these addresses next may want to stay small.
-            // SAFETY: the range.
-            unsafe { sys::advise_small(base as *mut u8, chunks * CHUNK) };
-        }
-        REGION.span(node).give_chunks(base, chunks);
+    if !closed {
+        return;
     }
-    closed
-}
-
-/// So many chunks are no range's any more.
-pub(crate) fn release(chunks: usize) {
+    if huge {
+        // Who has these addresses next may want to stay small.
+        // SAFETY: the range.
+        unsafe { sys::advise_small(base as *mut u8, chunks * CHUNK) };
+    }
+    REGION.span(node).give_chunks(base, chunks);
     HELD.fetch_sub(chunks, Ordering::Relaxed);
 }
 

@@ -67,10 +67,24 @@ pub(crate) fn address_space_left() -> Option<usize> {
 
 /// Bytes that the process has mapped: the first number of `/proc/self/statm`, in OS pages.
 fn mapped_bytes() -> Option<usize> {
+    number_in(c"/proc/self", c"statm")?.checked_mul(OS_PAGE)
+}
+
+/// The number that a file of the system's begins with.
+fn number_in(folder: &CStr, name: &CStr) -> Option<usize> {
     let mut text = [0; 128];
-    let told = File::open(c"/proc/self")?.read_all(c"statm", &mut text)?;
+    let told = File::open(folder)?.read_all(name, &mut text)?;
     let digits = told.split(|byte| !byte.is_ascii_digit()).next()?;
-    core::str::from_utf8(digits).ok()?.parse::<usize>().ok()?.checked_mul(OS_PAGE)
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Bytes of memory of the machine, or what a container lets its processes have of them.
+pub(crate) fn memory() -> Option<usize> {
+    // SAFETY: asks for a number.
+    let pages = keeping_errno(|| unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) });
+    let machine = usize::try_from(pages).ok().map(|pages| pages.saturating_mul(OS_PAGE));
+    let container = number_in(c"/sys/fs/cgroup", c"memory.max");
+    machine.into_iter().chain(container).min()
 }
 
 /// Bytes that a file which this process writes may have, where that is limited.

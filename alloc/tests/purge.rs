@@ -268,6 +268,41 @@ fn few_dropped_ranges_wait_and_none_where_nobody_looks() {
     });
 }
 
+/// What ranges may have open while they wait, as `Range::reserve_warm` says.
+fn waiting_bytes() -> usize {
+    // SAFETY: asks for a number.
+    let machine = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) } as usize * 4096;
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let memory = container.and_then(|told| told.trim().parse().ok()).unwrap_or(machine).min(machine);
+    (256 * MIB).min(memory / 64)
+}
+
+#[test]
+fn dropped_ranges_wait_within_a_bound_of_bytes() {
+    in_child("dropped_ranges_wait_within_a_bound_of_bytes", Some("60000"), || {
+        drop(Block::new(100_000));
+        let most = waiting_bytes() & !4095;
+        let with_open = |bytes| {
+            let range = Range::reserve(bytes).unwrap();
+            assert!(range.open(0, bytes));
+            (range.base(), range)
+        };
+        drop(with_open(most + 4096));
+        assert!(Range::reserve_warm(1).is_none(), "it is too large");
+        let (large, range) = with_open(most - 8 * 4096);
+        drop(range);
+        drop(with_open(4096));
+        let both =
+            [Range::reserve_warm(1), Range::reserve_warm(1)].map(|range| range.map(|range| range.base()));
+        assert_eq!(both[1], Some(large), "both may wait");
+        drop(with_open(most - 8 * 4096));
+        let (last, range) = with_open(16 * 4096);
+        drop(range);
+        let left = [Range::reserve_warm(1), Range::reserve_warm(1)];
+        assert_eq!(left.each_ref().map(|range| range.as_ref().map(Range::base)), [Some(last), None]);
+    });
+}
+
 /// Holes in pages of slots need a barrier on all threads, which the portable build does without.
 #[cfg(not(bucketmask_portable))]
 mod holes {
