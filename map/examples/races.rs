@@ -306,16 +306,27 @@ impl Drop for Marked {
 
 fn freed_before_its_time() {
     let map = ConcurrentMap::<u64, Marked, _, Hasty>::with_rules(64, std::hash::RandomState::new());
-    let write = || (0..2000).for_each(|step| _ = map.insert(step % 4, Marked(step)));
-    let read = || {
-        for step in 0..100 {
-            let guard = map.pin();
-            if let Some(value) = guard.get(&(step % 4)) {
-                // Meanwhile it is replaced, and so are others until it is freed.
-                (0..10).for_each(|_| thread::yield_now());
-                black_box(value.0);
-            }
+    map.insert(0, Marked(0));
+    // Relaxed: the threads meet, and nothing is ordered by it.
+    let (seen, freed) = (AtomicBool::new(false), AtomicBool::new(false));
+    let wait_for = |told: &AtomicBool| {
+        while !told.load(Ordering::Relaxed) {
+            thread::yield_now();
         }
+    };
+    let write = || {
+        wait_for(&seen);
+        (0..2000).for_each(|step| _ = map.insert(0, Marked(step)));
+        map.collect_garbage();
+        freed.store(true, Ordering::Relaxed);
+    };
+    let read = || {
+        let guard = map.pin();
+        let value = guard.get(&0).expect("inserted above");
+        seen.store(true, Ordering::Relaxed);
+        wait_for(&freed);
+        // SAFETY: a reference that the guard should keep alive. Volatile, so that it is read now.
+        black_box(unsafe { std::ptr::from_ref(&value.0).read_volatile() });
     };
     together(write, read);
 }
@@ -439,7 +450,7 @@ const SCENARIOS: &[(&str, &str, fn())] = &[
     ("block-used-by-two", "race", block_used_by_two),
     ("arena-used-by-two", "race", arena_used_by_two),
     ("concurrent-map-table-relaxed", "race", churn::<Loose>),
-    ("concurrent-map-freed-early", "chance", freed_before_its_time),
+    ("concurrent-map-freed-early", "race", freed_before_its_time),
     ("map-read-and-read", "sound", read_and_read),
     ("iterate-while-collecting", "sound", iterate_while_collecting),
     ("published-release", "sound", published_release),
