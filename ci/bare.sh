@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A fresh clone in a bare Debian with Rust and a C compiler and nothing else: the README's commands, as written. Needs root,
+# A fresh clone in a bare Debian with Rust, a C compiler, make and nothing else: the README's commands, as written. Needs root,
 # some GiB of disk and the network; not part of the usual run. Usage: ci/bare.sh [FOLDER]
 # The toolchain is this machine's, copied: a bare Debian has none that is new enough. What is committed is what is tested.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -10,7 +10,7 @@ need debootstrap debootstrap
 
 system() {
     [ ! -e "$folder/etc/debian_version" ] || return 0
-    debootstrap --variant=minbase --include=gcc,libc6-dev,ca-certificates "$suite" "$folder"
+    debootstrap --variant=minbase --include=gcc,libc6-dev,make,ca-certificates "$suite" "$folder"
 }
 
 # Rust, the certificates and name service of this machine, and the cargo configuration that names its registry, if any.
