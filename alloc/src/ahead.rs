@@ -16,6 +16,10 @@ static DONE: AtomicU32 = AtomicU32::new(0);
 /// Whether anything was ever asked for. A hint, so that who closes memory in a program that never asks need not lock.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
+/// Whether the kernel brings memory when it is asked to, as far as is known. One that ever refused is asked no more: each refusal would leave
+/// a mapping of its own. Orders nothing.
+static ABLE: AtomicBool = AtomicBool::new(!cfg!(bucketmask_portable));
+
 /// What is put behind at a time: a huge page, or as much in small ones.
 const PIECE: usize = 2 << 20;
 /// Requests that wait at most.
@@ -73,7 +77,7 @@ impl Wanted {
 
 /// Asks for memory behind `[start, end)`, open memory of the range at `range`, in whole OS pages. `false`: first touches bring it.
 pub(crate) fn ask(range: usize, start: usize, end: usize) -> bool {
-    if cfg!(bucketmask_portable) || start >= end {
+    if !ABLE.load(Ordering::Relaxed) || start >= end {
         return false;
     }
     // Whoever asks is in the middle of nothing of the allocator's.
@@ -112,14 +116,23 @@ pub(crate) fn work_on_a_piece() -> bool {
     let Some((Request { start, end, .. }, is_last)) = WANTED.lock().take_piece() else { return false };
     // SAFETY: open memory of a live range, whose owner withdraws the request first when it is to be so no more.
     unsafe {
-        if end - start == PIECE {
+        let is_huge = end - start == PIECE;
+        if is_huge {
             sys::advise_huge(start as *mut u8, PIECE);
         }
-        // Where there is no memory, first touches find out.
-        sys::populate(start as *mut u8, end - start);
-        // The page that old and new share, in small ones until now.
+        let is_brought = sys::populate(start as *mut u8, end - start);
+        // Where there is no memory, or the kernel can't, first touches bring it: small ones, since one that brings a huge page would
+        // be the pause that this is to save.
+        if !is_brought {
+            ABLE.store(false, Ordering::Relaxed);
+            if is_huge {
+                sys::advise_small(start as *mut u8, PIECE);
+            }
+        }
+        // The page that old and new share, in small ones until now. With its neighbours' advice it is one mapping with them.
         let shared = start & !(PIECE - 1);
-        if is_last && start != shared && end >= shared + PIECE {
+        if is_brought && is_last && start != shared && end >= shared + PIECE {
+            sys::advise_huge(shared as *mut u8, PIECE);
             sys::collapse(shared as *mut u8, PIECE);
         }
     }

@@ -41,7 +41,7 @@ static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Mappings that one range may come to: what is open lies apart from what is not, and what may have huge pages from what may not. A process may have so many in all
 /// (`vm.max_map_count`), and dies in its next malloc beyond; ranges leave it half.
-const MAPPINGS: usize = 12;
+const MAPPINGS: usize = 16;
 /// Mappings where the kernel does not say: Linux's default.
 const USUAL_MAPPINGS: usize = 65530;
 
@@ -112,7 +112,7 @@ impl Range {
     /// Room of at least `room` bytes (rounded up to 4 MiB) on this thread's node, nothing of it open.
     ///
     /// `None` if the region has no such room left, there is no region, or so many ranges are alive that the process would
-    /// run out of mappings (2730 with Linux's default of `vm.max_map_count`): use another way to grow.
+    /// run out of mappings (2047 with Linux's default of `vm.max_map_count`): use another way to grow.
     pub fn reserve(room: usize) -> Option<Self> {
         let chunks = room.div_ceil(CHUNK).max(1);
         if LIVE.lock().len() >= most_ranges() {

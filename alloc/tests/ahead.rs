@@ -13,6 +13,8 @@ use libtest_mimic::{Arguments, Trial};
 
 const MIB: usize = 1 << 20;
 const OS_PAGE: usize = 4096;
+/// Bytes of a range that is too large to wait for the next owner.
+const LARGE: usize = 320 * MIB;
 
 /// OS pages of `[offset, offset + len)` of the memory at `base` that are there.
 fn resident(base: NonNull<u8>, offset: usize, len: usize) -> usize {
@@ -91,14 +93,99 @@ fn nothing_comes_to_what_was_closed() {
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(resident(range.base(), 0, 20 * MIB), 0);
     for _ in 0..30 {
-        // Too large to wait for the next owner.
-        let range = Range::reserve(80 * MIB).expect("address space");
+        let range = Range::reserve(LARGE).expect("address space");
         let base = range.base();
-        assert!(range.open(0, 80 * MIB) && range.populate_soon(0, 80 * MIB));
+        assert!(range.open(0, LARGE) && range.populate_soon(0, LARGE));
         std::thread::sleep(Duration::from_micros(random.below(800) as u64));
         drop(range);
-        assert_eq!(resident(base, 0, 80 * MIB), 0, "memory came to a range that is no more");
+        assert_eq!(resident(base, 0, LARGE), 0, "memory came to a range that is no more");
     }
+}
+
+/// Lines of the kernel's list of mappings that lie in `[start, end)`, with what is told of each.
+fn mappings(start: usize, end: usize) -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/self/smaps").expect("the list");
+    let mut all: Vec<(usize, String)> = Vec::new();
+    for line in text.lines() {
+        let first = line.split_once('-').and_then(|(first, _)| usize::from_str_radix(first, 16).ok());
+        match first {
+            Some(first) => all.push((first, line.to_owned())),
+            None => all.last_mut().expect("a mapping first").1.extend(["\n", line]),
+        }
+    }
+    all.retain(|&(first, _)| (start..end).contains(&first));
+    all.into_iter().map(|(_, told)| told).collect()
+}
+
+/// A table that grows asks for part after part, each behind the last: what is on huge pages stays one mapping.
+fn what_grows_by_parts_is_one_mapping() {
+    let range = open_range();
+    let ends = [5, 7, 10, 13, 17, 20].map(|end| end * MIB - 5 * OS_PAGE);
+    let mut begin = 3 * MIB + OS_PAGE;
+    for end in ends {
+        assert!(range.populate_soon(begin, end - begin));
+        comes_to(&range, begin, end - begin, (end - begin) / OS_PAGE);
+        begin = end;
+    }
+    // The thread collapses the last page after it brought it.
+    std::thread::sleep(Duration::from_millis(50));
+    let base = range.base().as_ptr() as usize;
+    let told = mappings(base, base + 20 * MIB);
+    let huge = told
+        .iter()
+        .filter(|told| told.lines().any(|line| line.starts_with("VmFlags") && line.contains(" hg")))
+        .count();
+    assert!(huge <= 1, "{huge} of {}: {told:#?}", told.len());
+}
+
+/// Kernels before 5.14 do not bring memory on request: then no touch is to bring a huge page either, which would take its time.
+fn without_the_kernels_help_pages_stay_small() {
+    let child = std::process::Command::new(std::env::current_exe().expect("a path"))
+        .env(WITHOUT_HELP, "1")
+        .output()
+        .expect("a child");
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+}
+
+/// Names the process that does without.
+const WITHOUT_HELP: &str = "BUCKETMASK_AHEAD_WITHOUT_HELP";
+
+/// From here on the kernel answers requests to bring memory, or to collapse pages, of all threads to come as an old one does.
+fn refuse_help() {
+    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (is, end) = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_RET | libc::BPF_K);
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let advices = [libc::MADV_POPULATE_WRITE, libc::MADV_COLLAPSE].map(|advice| advice as u32);
+    // The call's number lies first in what the kernel shows, its third argument at byte 32.
+    let mut program = [
+        step(load, 0, 0, 0),
+        step(is, 0, 3, libc::SYS_madvise as u32),
+        step(load, 0, 0, 32),
+        step(is, 2, 0, advices[0]),
+        step(is, 1, 0, advices[1]),
+        step(end, 0, 0, libc::SECCOMP_RET_ALLOW),
+        step(end, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the program lives over the call, which copies it.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter, 0, 0), 0);
+    }
+}
+
+/// The process without help: its thread is made after the refusal, and heeds it.
+fn without_help() {
+    refuse_help();
+    let range = open_range();
+    // Until the thread has found out, it takes requests.
+    range.populate_soon(0, 20 * MIB);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!range.populate_soon(0, 20 * MIB), "it has");
+    assert_eq!(resident(range.base(), 0, 20 * MIB), 0, "nobody brings it");
+    // SAFETY: open memory of a range that is ours.
+    unsafe { range.base().as_ptr().add(9 * MIB).write(1) };
+    assert_eq!(resident(range.base(), 0, 20 * MIB), 1, "one small page");
 }
 
 /// Threads that make, fill and drop ranges, so that addresses go from one to the next all the time.
@@ -157,6 +244,9 @@ fn a_child_of_a_fork_goes_on() {
 }
 
 fn main() {
+    if std::env::var_os(WITHOUT_HELP).is_some() {
+        return without_help();
+    }
     let trial = |name, work: fn()| {
         Trial::test(name, move || {
             work();
@@ -173,9 +263,13 @@ fn main() {
             trial("it_comes_without_a_touch", it_comes_without_a_touch),
             trial("what_was_written_stays", what_was_written_stays),
             trial("nothing_comes_to_what_was_closed", nothing_comes_to_what_was_closed),
+            trial("without_the_kernels_help_pages_stay_small", without_the_kernels_help_pages_stay_small),
+            trial("what_grows_by_parts_is_one_mapping", what_grows_by_parts_is_one_mapping),
             trial("who_comes_next_finds_zeros", who_comes_next_finds_zeros),
             trial("a_child_of_a_fork_goes_on", a_child_of_a_fork_goes_on),
         ]
     };
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    // One at a time: what one gave back the next may have, and some ask what lies there.
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    libtest_mimic::run(&arguments, trials).exit();
 }
