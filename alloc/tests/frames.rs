@@ -7,8 +7,9 @@
 mod common;
 
 use std::ffi::{CString, c_void};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use bucketmask_alloc::frames::{Frame, Place, Stack, enter, install_panic_context, touch};
 use bucketmask_alloc::{PageRequest, current_node, give_back, lend};
@@ -92,6 +93,12 @@ fn part(name: &str) {
         return calling(deepest);
     }
     install_panic_context();
+    if name == "unheard" {
+        // Until nobody reads what this process says.
+        let _ = std::io::stdin().read(&mut [0]);
+        assert!(std::panic::catch_unwind(|| calling(panicking)).is_err(), "it panicked, as it should");
+        return;
+    }
     let page = lend(current_node(), PageRequest { bytes: 8192, slot_size: 32, leaf: true }).expect("a page");
     let address = if name == "nowhere" { NOWHERE } else { page.base().addr().get() + 70 * 32 };
     let panics = move || {
@@ -260,6 +267,16 @@ fn a_panic_at_an_address_of_no_page_says_the_address_alone() {
     }
 }
 
+/// A program that catches its panics goes on where standard error is closed.
+fn a_panic_that_nobody_hears_ends_nothing() {
+    let mut child = child(&std::env::current_exe().expect("a path"), "unheard", None);
+    let mut child = child.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child");
+    drop(child.stderr.take());
+    drop(child.stdin.take());
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+}
+
 fn an_address_in_no_module_is_unknown() {
     let frame = Frame::at(0x10);
     assert_eq!((frame.to_string().as_str(), frame.module), ("unknown 0x10", None));
@@ -320,6 +337,7 @@ fn main() {
             "a_panic_at_an_address_of_no_page_says_the_address_alone",
             a_panic_at_an_address_of_no_page_says_the_address_alone,
         ),
+        ("a_panic_that_nobody_hears_ends_nothing", a_panic_that_nobody_hears_ends_nothing),
         ("an_address_in_no_module_is_unknown", an_address_in_no_module_is_unknown),
         ("what_a_caller_does_not_want_is_left_out", what_a_caller_does_not_want_is_left_out),
         ("a_stack_begins_at_the_line_that_is_wanted", a_stack_begins_at_the_line_that_is_wanted),

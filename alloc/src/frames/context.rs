@@ -6,6 +6,7 @@
 use core::cell::Cell;
 use core::fmt::{self, Write as _};
 use core::marker::PhantomData;
+use std::io::Write as _;
 use std::panic::{set_hook, take_hook};
 
 use super::{Place, Stack};
@@ -107,7 +108,8 @@ pub fn install_panic_context() {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{number:5}: {frame}");
         }
-        eprint!("{text}");
+        // Where nobody reads standard error any more, nobody is told; a panic here would end the process.
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }));
 }
 
