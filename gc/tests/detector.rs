@@ -20,7 +20,9 @@ fn headline(name: &str) -> &'static [&'static str] {
         "pointer/beyond-its-slot" => &["read beyond the end of a slot"],
         "pointer/into-the-middle" => &["read through a pointer into the middle"],
         "pointer/write-after-sweep" => &["a swept object was written to"],
-        "write/by-hand/no-barrier" => &["missed write barrier, found when the callback ended"],
+        "write/by-hand/no-barrier" | "write/reached-twice/no-barrier" => {
+            &["missed write barrier, found when the callback ended"]
+        }
         "write/raw/no-barrier" => &["missed write barrier, found by the next write"],
         _ => &["a reachable object is not marked"],
     }

@@ -44,7 +44,7 @@ const fn misuse(name: &'static str, run: fn(bool)) -> Case {
 }
 
 /// All of them.
-pub const CASES: [Case; 26] = [
+pub const CASES: [Case; 27] = [
     switch("barrier/backward/removed", "gc: backward barrier removed", field_write),
     switch("barrier/backward/misplaced", "gc: backward barrier on the neighbour", field_write),
     switch("barrier/backward/inverted", "gc: backward barrier decides the other way round", field_write),
@@ -69,7 +69,8 @@ pub const CASES: [Case; 26] = [
     misuse("pointer/beyond-its-slot", beyond_the_slot),
     misuse("pointer/into-the-middle", into_the_middle),
     misuse("pointer/write-after-sweep", write_after_sweep),
-    misuse("write/by-hand/no-barrier", write_by_hand),
+    misuse("write/by-hand/no-barrier", |broken| write_by_hand(broken, false)),
+    misuse("write/reached-twice/no-barrier", |broken| write_by_hand(broken, true)),
     misuse("write/raw/no-barrier", raw_write),
 ];
 
@@ -338,8 +339,12 @@ fn write_after_sweep(broken: bool) {
     settle(&mut arena);
 }
 
-fn write_by_hand(broken: bool) {
+/// The node may be one that another leads to as well.
+fn write_by_hand(broken: bool, reached_twice: bool) {
     let mut arena = nodes(20);
+    if reached_twice {
+        arena.mutate(|mc, nodes| unlock!(Gc::write(mc, nodes[9]), Node, next).set(Some(nodes[4])));
+    }
     arena.finish_cycle();
     arena.mutate(|mc, nodes| {
         // SAFETY: if broken, no barrier follows.

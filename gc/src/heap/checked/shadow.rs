@@ -60,9 +60,11 @@ impl Shadow {
         }
     }
 
-    /// Takes an object up, without a list. False: it was there.
+    /// Takes an object up, without a list. False: it was there, and has the list that it had.
     pub(super) fn meet(&mut self, object: usize) -> bool {
-        self.parts.insert(object, None).is_none()
+        let known = self.parts.len();
+        self.parts.entry(object).or_insert(None);
+        self.parts.len() > known
     }
 
     /// Whether an object was met.
