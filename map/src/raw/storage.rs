@@ -25,9 +25,9 @@ const WORTH_ASKING: usize = 256 << 10;
 /// What a table wants memory for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To start with.
+    /// To start with, or since the user reserves it: some of it may never be filled.
     Start,
-    /// To grow: a range is worth more then.
+    /// To grow as entries come: a range is worth more then, and all of it will be filled.
     Growth,
 }
 

@@ -122,6 +122,23 @@ fn growth_ends_in_time<L: Layout>() {
     table.check(hash);
 }
 
+#[test]
+#[cfg(not(bucketmask_portable))]
+fn only_what_entries_fill_is_asked_for_ahead() {
+    let hash = |key: &u64| finalise(*key);
+    let mut table = Table::<Split>::new_in(Pages);
+    let mut asked = 0;
+    for key in 0..400_000 {
+        insert(&mut table, key, hash);
+        asked += usize::from(table.care.held_until > 0);
+    }
+    assert!(asked > 0, "growth of its own asks, and waits a little");
+    table.finish(&hash).expect("memory");
+    table.reserve(table.capacity() - table.len + 1, hash).expect("memory");
+    assert!(table.is_migrating() && table.care.held_until == 0, "it may never be filled");
+    table.check(hash);
+}
+
 fn removals_at_every_watermark<L: Layout>() {
     let hash = |key: &u64| finalise(*key);
     let mut table = allocate::<L>(40, 2);

@@ -132,11 +132,11 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         }
         self.work(hash)?;
         if self.len >= limit(self.homes()) {
-            self.grow_to(self.next_homes_up(), hash)?;
+            self.grow_to(self.next_homes_up(), Purpose::Growth, hash)?;
             self.care.sparse_from = usize::MAX;
         } else if let Some(home) = self.care.crowded.take() {
             if let Some(homes) = self.early_homes(home, hash) {
-                self.grow_to(homes, hash)?;
+                self.grow_to(homes, Purpose::Growth, hash)?;
                 self.care.sparse_from = self.len / 2;
             }
         }
@@ -198,7 +198,7 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         if self.buckets == 0 {
             return self.first_memory(len);
         }
-        let grown = self.grow_to(homes_for(len).max(self.next_homes_up()), &hash);
+        let grown = self.grow_to(homes_for(len).max(self.next_homes_up()), Purpose::Start, &hash);
         self.set_trigger();
         grown
     }
@@ -223,7 +223,12 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     }
 
     /// Grows to `homes` home buckets: large tables in place, step by step; small ones by copying.
-    fn grow_to(&mut self, homes: usize, hash: &impl Fn(&T) -> u64) -> Result<(), TryReserveError> {
+    fn grow_to(
+        &mut self,
+        homes: usize,
+        purpose: Purpose,
+        hash: &impl Fn(&T) -> u64,
+    ) -> Result<(), TryReserveError> {
         // Only `reserve` comes here in mid-migration: growth begins with more steps left to it than it needs.
         self.finish(hash)?;
         if homes <= self.upper {
@@ -239,8 +244,9 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         let had = self.buckets;
         self.make_room(buckets)?;
         self.begin(homes);
-        // Not what a user reserves beyond the next steps of growth: that may never be filled.
-        if homes / 2 <= self.upper && self.storage.fill_soon::<T, L>(had, buckets) {
+        // Early growth may lead to far more homes than are soon filled.
+        let is_filled_soon = purpose == Purpose::Growth && homes / 2 <= self.upper;
+        if is_filled_soon && self.storage.fill_soon::<T, L>(had, buckets) {
             self.care.held_until = self.len + held(self.len);
         }
         if self.len < self.care.held_until { Ok(()) } else { self.step(hash) }
