@@ -22,6 +22,9 @@ use heat::Heat;
 /// How long a program may take to write its report.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a program may take to begin to heed the signal.
+const HANDLER_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Shows reports until the program ends, or once.
 ///
 /// # Errors
@@ -34,19 +37,44 @@ pub fn run(args: &TopArgs) -> Result<Outcome, Error> {
     };
     let mut outcome = Outcome::default();
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut is_first = true;
     loop {
-        let shown = next(&file, args.pid)?;
+        let shown = match next(&file, args.pid) {
+            Ok(shown) => shown,
+            // It ended while it was looked at.
+            Err(_) if !is_first && args.pid.is_some_and(|pid| !is_there(pid)) => return Ok(outcome),
+            Err(error) => return Err(error),
+        };
         let clear = if args.once || !colours { "" } else { "\x1b[2J\x1b[H" };
         outcome.note(output::print(&format!("{clear}{}", draw::text(&shown, colours))));
         if let Some(path) = &args.svg {
             outcome.note(write_file(path, &draw::svg(&shown)));
         }
-        let is_there = args.pid.is_none_or(|pid| Path::new(&format!("/proc/{pid}")).exists());
-        if args.once || !is_there || !outcome.problems.is_empty() {
+        if args.once || args.pid.is_some_and(|pid| !is_there(pid)) || !outcome.problems.is_empty() {
             return Ok(outcome);
         }
+        is_first = false;
         thread::sleep(Duration::from_millis(args.every));
     }
+}
+
+/// Whether there is such a process, and it has not ended.
+fn is_there(pid: i32) -> bool {
+    status(pid).is_some_and(|status| !status.lines().any(|line| line.starts_with("State:\tZ")))
+}
+
+/// What the kernel says of a process, if there is one.
+fn status(pid: i32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/status")).ok()
+}
+
+/// Whether the process has a handler for SIGUSR2, which would end it otherwise.
+fn has_handler(pid: i32) -> bool {
+    let caught = status(pid).and_then(|status| {
+        let digits = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+        u64::from_str_radix(&digits, 16).ok()
+    });
+    caught.is_some_and(|caught| caught >> (libc::SIGUSR2 - 1) & 1 == 1)
 }
 
 fn no_report(what: String) -> Error {
@@ -102,7 +130,15 @@ fn next(file: &Path, pid: Option<i32>) -> Result<Heat, Error> {
 
 #[expect(unsafe_code, reason = "sends a signal")]
 fn ask(pid: i32) -> Result<(), Error> {
-    // SAFETY: a signal to a process that handles it, as its environment says.
+    // A process that has only just begun may not have it yet.
+    let start = Instant::now();
+    while is_there(pid) && !has_handler(pid) {
+        if start.elapsed() > HANDLER_PATIENCE {
+            return Err(no_report(format!("process {pid} has no handler for SIGUSR2, which would end it")));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    // SAFETY: a signal to a process that handles it.
     if unsafe { libc::kill(pid, libc::SIGUSR2) } == 0 {
         return Ok(());
     }

@@ -405,19 +405,51 @@ fn numa_counts_the_frees_that_cross_fake_nodes_and_says_what_it_cannot_know() {
     assert!(stderr(&output).contains("can't be told"), "{}", stderr(&output));
 }
 
+/// A program that is to write reports to `file` when it gets the signal.
+fn reporting(program: &str, args: &[&str], file: &Path) -> std::process::Child {
+    Command::new(program)
+        .args(args)
+        .envs([("BUCKETMASK_REPORT", "SIGUSR2"), ("BUCKETMASK_REPORT_FILE", text(file))])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn top_ends_with_the_program_and_ends_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("report.txt");
+    let mut child =
+        reporting(env!("CARGO_BIN_EXE_bucketmask"), &["visibility", "--histories", "100000000"], &file);
+    let pid = child.id().to_string();
+    let watch = std::thread::spawn(move || bucketmask(&["top", "--pid", &pid, "--every", "50"]));
+    while fs::read_to_string(&file).map_or(0, |text| text.matches("process: resident").count()) < 3 {
+        assert!(!watch.is_finished(), "it watches as long as the program runs");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = watch.join().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+
+    // As its environment says it writes reports, but the signal would end it.
+    let mut deaf = reporting("sleep", &["60"], &file);
+    let refused = bucketmask(&["top", "--pid", &deaf.id().to_string(), "--once"]);
+    let ended = deaf.try_wait().unwrap();
+    deaf.kill().unwrap();
+    deaf.wait().unwrap();
+    assert_eq!((code(&refused), ended), (1, None), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("no handler for SIGUSR2"), "{}", stderr(&refused));
+}
+
 #[test]
 fn top_shows_a_running_program_once_and_as_a_picture() {
     let dir = tempfile::tempdir().unwrap();
     let (file, svg) = (dir.path().join("report.txt"), dir.path().join("pages.svg"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bucketmask"))
-        .args(["visibility", "--histories", "100000000"])
-        .envs([("BUCKETMASK_REPORT", "SIGUSR2"), ("BUCKETMASK_REPORT_FILE", text(&file))])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    // Long enough for it to have installed its handler, which it does when it first allocates.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    // Its handler is installed when it first allocates, for which this waits.
+    let mut child =
+        reporting(env!("CARGO_BIN_EXE_bucketmask"), &["visibility", "--histories", "100000000"], &file);
     let pid = child.id().to_string();
     let output = bucketmask(&["top", "--pid", &pid, "--once", "--svg", text(&svg)]);
     let picture = fs::read_to_string(&svg);

@@ -1,5 +1,5 @@
 //! The pictures of one report, made from its results. Pure functions, but for the timing of single inserts. Invariant: they show
-//! medians, and nothing that is not in the results.
+//! medians (of single inserts the least of the rounds, as their titles say), and nothing that is not in the results.
 
 use super::results::{Results, Walked};
 use crate::format::bytes;
@@ -33,8 +33,16 @@ pub(super) fn of(results: &Results) -> Vec<Picture> {
         "How full pages are, by node and slot size: live slots of a hundred",
         occupancy(results),
     );
-    add("inserts", "Single inserts while a map grows: how many take how long", inserts(results));
-    add("insert-tail", "Single inserts while a map grows: how many take so long, or longer", tail(results));
+    add(
+        "inserts",
+        "Single inserts while a map grows, each the least of a few rounds: how many take how long",
+        inserts(results),
+    );
+    add(
+        "insert-tail",
+        "Single inserts while a map grows, each the least of a few rounds: how many take so long, or longer",
+        tail(results),
+    );
     all.retain(|picture| !picture.is_empty());
     all
 }
