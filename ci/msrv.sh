@@ -1,38 +1,10 @@
 #!/usr/bin/env bash
 # The libraries with the oldest compiler they promise (rust-version in Cargo.toml), taken from Debian's packages: rustc-web
-# in bookworm, rustc in trixie. The packages are unpacked into the build folder, not installed, because they conflict with
-# a toolchain that is there already. Without such a package the lane fails: a promise that nobody checks is none.
+# in bookworm, rustc in trixie. Without such a package the lane fails: a promise that nobody checks is none.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. ci/debian-rust.sh
 
 promised=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-[ -n "$(apt-cache madison rustc 2>/dev/null)" ] || step "package lists" apt-get update -q
-
-compiler='' version=''
-for name in rustc-web rustc; do
-    version=$(apt-cache madison "$name" | awk -v want="$promised." 'index($3, want) == 1 {print $3; exit}')
-    [ -z "$version" ] || { compiler=$name && break; }
-done
-if [ -z "$compiler" ]; then
-    echo "no Debian package of rustc $promised is to be had here: looked for rustc-web and rustc" >&2
-    exit 1
-fi
-
-# What an installation would bring in, packages that are installed already aside.
-cargo=${compiler/rustc/cargo}
-std=libstd-${compiler/rustc/rust}-dev
-prefix=$build/msrv/$version
-if [ ! -x "$prefix/usr/bin/rustc" ]; then
-    mkdir -p "$prefix/packages"
-    wanted=$(apt-get install -s --no-install-recommends "$compiler=$version" "$cargo=$version" "$std=$version" |
-        sed -n 's/^Inst \([^ ]*\).* (\([^ ]*\) .*/\1=\2/p')
-    # shellcheck disable=SC2086 # one word a package
-    (cd "$prefix/packages" && apt-get download -q $wanted)
-    for package in "$prefix"/packages/*.deb; do dpkg-deb -x "$package" "$prefix"; done
-fi
-
-libraries=$(uname -m)-linux-gnu
-export LD_LIBRARY_PATH=$prefix/usr/lib/$libraries:$prefix/lib/$libraries
-export RUSTC=$prefix/usr/bin/rustc
-export CARGO_TARGET_DIR=$build/msrv/target
-"$RUSTC" -V
-"$prefix/usr/bin/cargo" check -p bucketmask-alloc -p bucketmask-gc -p bucketmask-map -p bucketmask-preload
+debian_rust "$promised."
+export CARGO_TARGET_DIR=$build/msrv
+"$rust/usr/bin/cargo" check -p bucketmask-alloc -p bucketmask-gc -p bucketmask-map -p bucketmask-preload
