@@ -155,7 +155,8 @@ fn refuse_help() {
     let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
     let (is, end) = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_RET | libc::BPF_K);
     let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    let advices = [libc::MADV_POPULATE_WRITE, libc::MADV_COLLAPSE].map(|advice| advice as u32);
+    let advices = [libc::MADV_POPULATE_WRITE, libc::MADV_COLLAPSE]
+        .map(|advice| u32::try_from(advice).expect("a small number"));
     // The call's number lies first in what the kernel shows, its third argument at byte 32.
     let mut program = [
         step(load, 0, 0, 0),

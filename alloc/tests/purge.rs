@@ -271,7 +271,8 @@ fn few_dropped_ranges_wait_and_none_where_nobody_looks() {
 /// What ranges may have open while they wait, as `Range::reserve_warm` says.
 fn waiting_bytes() -> usize {
     // SAFETY: asks for a number.
-    let machine = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) } as usize * 4096;
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    let machine = usize::try_from(pages).expect("a number") * 4096;
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let memory = container.and_then(|told| told.trim().parse().ok()).unwrap_or(machine).min(machine);
     (256 * MIB).min(memory / 64)

@@ -207,7 +207,7 @@ pub struct NumaArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 A page has its tables between <!-- figures: NAME --> and <!-- /figures -->; names are scan, gc, alloc, frag, map, map-targets,
-concurrent, concurrent-scaling.
+concurrent, concurrent-scaling, concurrent-even.
 
 Examples:
   bucketmask table README.md docs/map.md

@@ -18,7 +18,12 @@ pub struct Planted {
 }
 
 /// Breaks this thread's code at the place of this name, in place of another fault if there was one.
-pub fn plant(name: &'static str) -> Planted {
+///
+/// # Safety
+/// Nothing holds any more what the broken code vouches for, memory safety included: for tests whose checks stop the program before it uses
+/// what is broken.
+#[expect(unsafe_code, reason = "what it breaks is what safe code relies on")]
+pub unsafe fn plant(name: &'static str) -> Planted {
     PLANTED.with(|planted| planted.set(Some(name)));
     Planted { of_the_thread: PhantomData }
 }
@@ -42,7 +47,9 @@ mod tests {
     #[test]
     fn a_fault_is_of_its_thread_and_ends() {
         assert!(!is_planted("this"));
-        let planted = plant("this");
+        // SAFETY: no code is of that name.
+        #[expect(unsafe_code, reason = "as of `plant`")]
+        let planted = unsafe { plant("this") };
         assert!(is_planted("this") && !is_planted("that"));
         assert!(std::thread::spawn(|| !is_planted("this")).join().unwrap());
         drop(planted);

@@ -37,6 +37,9 @@ impl Heap {
         let huge: Addresses = self.huge.live().map(|(address, _)| address.addr()).collect();
         let mut reached = Reached::default();
         reached.trace(root);
+        if let Some(fault) = reached.take_fault() {
+            masks_are_wrong(core::ptr::from_ref(root).cast::<u8>().addr(), std::any::type_name::<R>(), fault);
+        }
         // Who led to an object, for reports: the object that was visited when it was told.
         let mut by = vec![std::ptr::null(); reached.strong.len()];
         loop {
@@ -68,10 +71,7 @@ impl Heap {
                 by.resize(reached.strong.len(), object);
             }
             if let Some(fault) = reached.take_fault() {
-                let mut report = Report::at("a container's masks are wrong", object.addr());
-                report.type_name = Some((table.name)());
-                report.detail = fault;
-                report.raise();
+                masks_are_wrong(object.addr(), (table.name)(), fault);
             }
             if table.trace_part.is_none() && !is_huge(object) {
                 shadow.set(object.addr(), &reached.strong[told..]);
@@ -82,6 +82,14 @@ impl Heap {
             expect_held(target);
         }
     }
+}
+
+/// What a container told of itself while it was walked.
+fn masks_are_wrong(address: usize, type_name: &'static str, fault: String) -> ! {
+    let mut report = Report::at("a container's masks are wrong", address);
+    report.type_name = Some(type_name);
+    report.detail = fault;
+    report.raise()
 }
 
 /// What the root reaches is a live object, and marked.
