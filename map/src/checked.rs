@@ -8,6 +8,7 @@ use crate::raw::group::Head;
 use crate::raw::layout::{GROUP, Geometry, LANE_BITS, LANES, Layout};
 use crate::raw::table::Bare;
 use bucketmask_alloc::memstate::report::Report;
+use bucketmask_alloc::memstate::{self, MemState};
 
 /// Faults that this crate's code has switches for, see [`plant`](bucketmask_alloc::memstate::seed::plant).
 pub const FAULTS: [&str; 6] = [
@@ -26,6 +27,16 @@ macro_rules! seeded {
     };
 }
 pub(crate) use seeded;
+
+/// What lies in a slot is on its way to another, until [`is_moved`]: who asks meanwhile for the state of its memory is told.
+pub(crate) fn moves<T>(slot: *const T) {
+    memstate::mark(slot.addr(), size_of::<T>(), MemState::MIGRATING);
+}
+
+/// What lay in the slot has arrived.
+pub(crate) fn is_moved<T>(slot: *const T) {
+    memstate::unmark(slot.addr(), size_of::<T>(), MemState::MIGRATING);
+}
 
 impl<T, L: Layout> Bare<T, L> {
     /// A bucket has changed: its mask must say what its tophashes say, and the summary must know of its mask word.

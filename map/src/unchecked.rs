@@ -13,6 +13,12 @@ macro_rules! seeded {
 }
 pub(crate) use seeded;
 
+#[inline(always)]
+pub(crate) fn moves<T>(_slot: *const T) {}
+
+#[inline(always)]
+pub(crate) fn is_moved<T>(_slot: *const T) {}
+
 impl<T, L: Layout> Bare<T, L> {
     #[inline(always)]
     pub(crate) fn bucket_changed(&self, _bucket: usize) {}

@@ -11,6 +11,7 @@ use super::group::Head;
 use super::layout::{Geometry, HEAD, LANES, Layout, SLOTS};
 use super::passes::Passes;
 use super::table::{Bare, Spot};
+use crate::checked;
 use crate::hash::{first_hash, home, tag_byte, tophash};
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -75,6 +76,7 @@ impl<T, L: Layout> Bare<T, L> {
             self.raise(&run);
             self.leave(&run);
         }
+        run.leaving().iter().for_each(|leaving| checked::is_moved(leaving.from));
         true
     }
 
@@ -119,6 +121,7 @@ impl<T, L: Layout> Bare<T, L> {
         for &Leaving { hash, from } in run.leaving().iter().rev() {
             let home = home(hash, target);
             let mut bucket = home;
+            checked::moves(from);
             // SAFETY: a free slot comes before the end; source and destination are slots of different buckets.
             unsafe {
                 let mut free = Head::load(L::Geometry::head(&self.zones, bucket)).empty();
@@ -221,5 +224,59 @@ impl<T, L: Layout> Bare<T, L> {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "checked"))]
+mod tests {
+    use super::super::RawTable;
+    use super::super::layout::Split;
+    use super::*;
+    use crate::hash::finalise;
+    use crate::pages::Pages;
+    use bucketmask_alloc::memstate::{MemState, state_of};
+
+    /// A slot is on its way from before its entry is copied until its bucket has forgotten it, and not afterwards.
+    #[test]
+    fn what_is_lifted_is_on_its_way_meanwhile() {
+        let hash = |key: &u64| finalise(*key);
+        let is_on_its_way = |slot: *const u64| state_of(slot.addr()).has_any(MemState::MIGRATING);
+        let mut table = RawTable::<u64, Pages, Split>::new_in(Pages);
+        let mut next = 0..200_000;
+        while !(table.is_migrating() && table.care.held_until == 0 && table.len > 50_000) {
+            let key = next.next().expect("it grows in place by then");
+            table.ready(hash).expect("memory");
+            table.place(hash(&key), key).expect("memory");
+        }
+        let lifted = |table: &RawTable<u64, Pages, Split>| {
+            let low = table.care.frontier - 1;
+            let last = table.trail_end(low);
+            assert!(table.lifts(low, last));
+            let mut run = Run {
+                buckets: low..last + 1,
+                leaving: [const { MaybeUninit::uninit() }; RUN * SLOTS],
+                len: 0,
+                top: 0,
+                stay: [0; RUN],
+            };
+            table.part_run(&mut run, &hash);
+            assert!(run.len > 0);
+            run
+        };
+        let none = |run: &Run<u64>| run.leaving().iter().all(|leaving| !is_on_its_way(leaving.from));
+        let run = lifted(&table);
+        assert!(none(&run));
+        let low = run.buckets.start;
+        assert!(table.lift(low, run.buckets.end - 1, &hash));
+        table.move_watermark(&(low..low + 1));
+        assert!(none(&run), "they have arrived");
+        table.check(hash);
+        let run = lifted(&table);
+        // SAFETY: as in `lift`.
+        unsafe { table.raise(&run) };
+        assert!(run.leaving().iter().all(|leaving| is_on_its_way(leaving.from)));
+        // SAFETY: as in `lift`.
+        unsafe { table.leave(&run) };
+        run.leaving().iter().for_each(|leaving| checked::is_moved(leaving.from));
     }
 }

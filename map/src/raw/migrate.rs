@@ -27,7 +27,7 @@ use super::passes::{CLASSES, Passes, class};
 use super::policy::{BATCH, STEP_BUCKETS};
 use super::storage::TryReserveError;
 use super::table::{Bare, LONG_TRAIL, RawTable, Spot};
-use crate::checked::seeded;
+use crate::checked::{self, seeded};
 use crate::hash::{first_hash, home, tag_byte};
 use crate::probes;
 use allocator_api2::alloc::Allocator;
@@ -252,11 +252,14 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
             // free slots, and a slot that was freed here is not visited again.
             unsafe {
                 visited(spot.bucket.saturating_sub(home(hash, from)));
+                let left = L::Geometry::slot(&self.bare.zones, spot.bucket, spot.slot).cast_const();
+                checked::moves(left);
                 let entry = self.bare.vacate(spot);
                 let (home, spot) = self.bare.seek_open(hash);
                 visited(2 * (spot.bucket - home));
                 self.bare.fill(hash, home, spot, entry);
                 self.bare.moved_to(spot);
+                checked::is_moved(left);
             }
         };
         if shrinking {
@@ -337,7 +340,7 @@ impl<T, L: Layout> Bare<T, L> {
 
     /// From here on the hashes of `homes`, of the old size, are looked up under the new one. After the last of them the
     /// table rests.
-    fn move_watermark(&mut self, homes: &Range<usize>) {
+    pub(super) fn move_watermark(&mut self, homes: &Range<usize>) {
         let is_last = if self.care.shrinking { homes.end == self.upper } else { homes.start == 0 };
         if is_last {
             (self.upper, self.lower, self.watermark) = (self.care.target, self.care.target, 0);
