@@ -34,6 +34,21 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "$@"
 }
 
+# unpack FOLDER PACKAGE...: what installing the packages would bring in, unpacked into FOLDER, once, and not installed: such as
+# compilers that conflict with the one that is there.
+unpack() {
+    local folder=$1 wanted package
+    shift
+    [ ! -e "$folder/unpacked" ] || return 0
+    mkdir -p "$folder/packages"
+    wanted=$(apt-get install -s --no-install-recommends "$@" | sed -n 's/^Inst \([^ ]*\).* (\([^ ]*\) .*/\1=\2/p')
+    # shellcheck disable=SC2086 # one word a package
+    (cd "$folder/packages" && apt-get download -q $wanted)
+    for package in "$folder"/packages/*.deb; do dpkg-deb -x "$package" "$folder"; done
+    rm -r "$folder/packages"
+    touch "$folder/unpacked"
+}
+
 # component NAME: a rustup component, where rustup is what manages the toolchain and it is missing.
 component() {
     command -v "$1" >/dev/null && "$1" --version >/dev/null 2>&1 && return

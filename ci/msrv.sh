@@ -17,18 +17,10 @@ if [ -z "$compiler" ]; then
     exit 1
 fi
 
-# What an installation would bring in, packages that are installed already aside.
 cargo=${compiler/rustc/cargo}
 std=libstd-${compiler/rustc/rust}-dev
 prefix=$build/msrv/$version
-if [ ! -x "$prefix/usr/bin/rustc" ]; then
-    mkdir -p "$prefix/packages"
-    wanted=$(apt-get install -s --no-install-recommends "$compiler=$version" "$cargo=$version" "$std=$version" |
-        sed -n 's/^Inst \([^ ]*\).* (\([^ ]*\) .*/\1=\2/p')
-    # shellcheck disable=SC2086 # one word a package
-    (cd "$prefix/packages" && apt-get download -q $wanted)
-    for package in "$prefix"/packages/*.deb; do dpkg-deb -x "$package" "$prefix"; done
-fi
+unpack "$prefix" "$compiler=$version" "$cargo=$version" "$std=$version"
 
 libraries=$(uname -m)-linux-gnu
 export LD_LIBRARY_PATH=$prefix/usr/lib/$libraries:$prefix/lib/$libraries

@@ -2,11 +2,12 @@
 // run.mjs MODULE FIGURES [CASE...]: figures are written to FIGURES, one JSON object a line. Each case runs as it is, and with each of
 // its faults, which must make it fail with the words given. Invariant: a case has memory and workers of its own.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
-// As the linker was told: initial and largest size of the memory, in pages of 64 KiB.
-const INITIAL = 512
-const LARGEST = 16384
+// As the linker was told: first and largest size of the memory, in pages of 64 KiB.
+const INITIAL = Number(process.env.WASM_PAGES_FIRST)
+const LARGEST = Number(process.env.WASM_PAGES_MOST)
 const STACK = 1 << 20
 // Seconds after which a case hangs.
 const LIMIT = 240
@@ -49,7 +50,7 @@ function work({ module, memory, name, number, fault, stack, locals }) {
         exports[name](number, fault)
         parentPort.postMessage({ done: true })
     } catch (trap) {
-        parentPort.postMessage({ failed: `worker ${number}: ${lines.at(-1) ?? ''} (${trap.message})` })
+        parentPort.postMessage({ failed: `worker ${number}: ${lines.join(' ').replace(/\s+/g, ' ')} (${trap.message})` })
     }
 }
 
@@ -86,6 +87,7 @@ function run(module, name, fault, figures) {
 }
 
 async function main([path, out, ...names]) {
+    if (availableParallelism() < 2) throw new Error('workers that take turns on one processor show nothing: two are needed')
     const module = new WebAssembly.Module(readFileSync(path))
     const figures = []
     for (const name of names.length ? names : Object.keys(cases)) {

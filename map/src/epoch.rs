@@ -413,11 +413,11 @@ fn records() -> impl Iterator<Item = &'static Record> {
 
 /// Milliseconds since the first call; where there is no clock, none.
 fn milliseconds() -> u64 {
+    static START: Mutex<Option<Instant>> = Mutex::new(None);
     if cfg!(all(target_family = "wasm", target_os = "unknown")) {
         // std panics there when it is asked for the time.
         return 0;
     }
-    static START: Mutex<Option<Instant>> = Mutex::new(None);
     START.lock().get_or_insert_with(Instant::now).elapsed().as_millis() as u64
 }
 

@@ -40,7 +40,7 @@ enum Way {
 
 /// Worker 0 sends, worker 1 receives and measures.
 #[unsafe(no_mangle)]
-pub extern "C" fn latency(worker: u32, _fault: u32) {
+extern "C" fn latency(worker: u32, _fault: u32) {
     for case in &CASES {
         for (way, name) in [(Way::Wait, "wait-notify"), (Way::Poll, "polling")] {
             if worker == 0 {
@@ -101,14 +101,14 @@ fn take(way: Way, bell: &Bell, mut pop: impl FnMut() -> Option<u64>) -> u64 {
 }
 
 fn report(case: &Case, way: &str, rounds: &[Vec<u64>]) {
-    let at = |part: f64| {
-        let value = |times: &Vec<u64>| times[((times.len() - 1) as f64 * part) as usize] as f64;
+    let at = |percent: usize| {
+        let value = |times: &Vec<u64>| times[(times.len() - 1) * percent / 100] as f64;
         let mut values: Vec<f64> = rounds.iter().map(value).collect();
         values.sort_by(f64::total_cmp);
         values
     };
-    for (metric, part) in [("latency_median", 0.5), ("latency_p99", 0.99), ("latency_worst", 1.0)] {
-        let values = at(part);
+    for (metric, percent) in [("latency_median", 50), ("latency_p99", 99), ("latency_worst", 100)] {
+        let values = at(percent);
         let median = quartile(&values, 2);
         let spread = (quartile(&values, 3) - quartile(&values, 1)) / median;
         record(&format!(
@@ -118,11 +118,11 @@ fn report(case: &Case, way: &str, rounds: &[Vec<u64>]) {
             rounds.len()
         ));
     }
-    let (median, worst) = (quartile(&at(0.5), 2), quartile(&at(1.0), 2));
+    let (median, worst) = (quartile(&at(50), 2), quartile(&at(100), 2));
     tell(&format!(
         "{}, {way}: median {median} ns, 99 % {} ns, worst {worst} ns",
         case.name,
-        quartile(&at(0.99), 2)
+        quartile(&at(99), 2)
     ));
 }
 

@@ -185,6 +185,7 @@ const BROKEN: [Test; 3] = [
                 // SAFETY: the word's own halves, as `plain_store`.
                 unsafe {
                     halves.write_volatile(u32::MAX);
+                    linger(10);
                     halves.add(1).write_volatile(u32::MAX);
                 }
                 (0, 0)
@@ -197,7 +198,7 @@ const BROKEN: [Test; 3] = [
 
 /// Two workers; with a fault, the broken test of that number.
 #[unsafe(no_mangle)]
-pub extern "C" fn litmus(worker: u32, fault: u32) {
+extern "C" fn litmus(worker: u32, fault: u32) {
     let broken = BROKEN.iter().enumerate().filter(|&(number, _)| is(fault, number as u32 + 1));
     let tests = TESTS.iter().enumerate().filter(|_| is(fault, 0));
     let mut chance = Chance::new(worker);
@@ -224,22 +225,27 @@ pub extern "C" fn litmus(worker: u32, fault: u32) {
     }
 }
 
+/// Lets a few nanoseconds pass. A hint to spin is no instruction on WebAssembly, and a loop of them is none.
+fn linger(turns: u64) {
+    for turn in 0..turns {
+        core::hint::black_box(turn);
+    }
+}
+
 /// Goes over the places in step with the other worker.
 fn walk(worker: usize, test: &Test, chance: &mut Chance) {
     for (idx, place) in PLACE.iter().enumerate() {
         let step = idx as u32 + 1;
         STEPS[worker].0.store(step, SEQ);
-        let mut turns = 0;
+        let mut turns = 0u32;
         while STEPS[1 - worker].0.load(SEQ) < step {
             turns += 1;
-            if turns % SPINS == 0 {
+            if turns.is_multiple_of(SPINS) {
                 sleep(20_000);
             }
             core::hint::spin_loop();
         }
-        for _ in 0..chance.below(16) {
-            core::hint::spin_loop();
-        }
+        linger(chance.below(16));
         let (first, second) = (test.bodies[worker])(place);
         SEEN[worker][idx].store(u32::from(first) << 16 | u32::from(second), Ordering::Relaxed);
     }
@@ -263,5 +269,7 @@ fn look(test: &Test, round: u32, outcomes: &mut BTreeMap<(Saw, Saw), u32>) {
         place.y.0.store(0, SEQ);
         place.wide.0.store(0, SEQ);
     }
-    STEPS.iter().for_each(|step| step.0.store(0, SEQ));
+    for step in &STEPS {
+        step.0.store(0, SEQ);
+    }
 }

@@ -63,7 +63,7 @@ impl<T> Place<T> {
 }
 
 macro_rules! const_fn {
-    ($(#[$attribute:meta])* pub fn $($rest:tt)*) => { $(#[$attribute])* pub const fn $($rest)* };
+    ($(#[$attribute:meta])* pub fn $($rest:tt)*) => { $(#[$attribute])* pub(crate) const fn $($rest)* };
 }
 pub(crate) use const_fn;
 
@@ -76,6 +76,6 @@ pub(crate) use filled;
 
 pub(crate) use bucketmask_alloc::sync::Padded;
 
-#[allow(dead_code, unreachable_pub, clippy::pedantic, private_bounds, reason = "linted where it is shipped")]
+#[allow(dead_code, unused_imports, unreachable_pub, clippy::pedantic, reason = "linted where it is shipped")]
 #[path = "../../../alloc/src/sync/ring.rs"]
 pub(crate) mod ring;

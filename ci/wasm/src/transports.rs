@@ -86,7 +86,7 @@ const EARLY_BELL: u32 = 2;
 
 /// Worker 0 pushes, worker 1 pops.
 #[unsafe(no_mangle)]
-pub extern "C" fn ring(worker: u32, fault: u32) {
+extern "C" fn ring(worker: u32, fault: u32) {
     match (worker, is(fault, TOO_FAR)) {
         (0, false) => push_all(&mut RING.producer().expect("it is free"), fault),
         (0, true) => push_all(&mut FAULTY.producer().expect("it is free"), fault),
@@ -150,7 +150,7 @@ static CHANNEL: Channel<Message, ROOM> = Channel::new();
 
 /// Worker 0 receives, workers 1 to 3 send.
 #[unsafe(no_mangle)]
-pub extern "C" fn channel(worker: u32, fault: u32) {
+extern "C" fn channel(worker: u32, fault: u32) {
     match worker {
         0 => receive_all(fault),
         sender => send_all(u64::from(sender), fault),
@@ -219,7 +219,7 @@ const TURN_FIRST: u32 = 2;
 
 /// Two workers write what the other has to find: even turns are worker 0's.
 #[unsafe(no_mangle)]
-pub extern "C" fn mailbox(worker: u32, fault: u32) {
+extern "C" fn mailbox(worker: u32, fault: u32) {
     for turn in (worker..TURNS).step_by(2) {
         loop {
             let seen = MAILBOX.turn.word();

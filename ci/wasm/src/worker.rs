@@ -13,13 +13,13 @@ unsafe extern "C" {
 
 /// Called once, by the first instance: panics are told to the host.
 #[unsafe(no_mangle)]
-pub extern "C" fn begin() {
+extern "C" fn begin() {
     std::panic::set_hook(Box::new(|info| tell(&info.to_string())));
 }
 
 /// Memory for a worker's stack or thread-locals.
 #[unsafe(no_mangle)]
-pub extern "C" fn reserve(size: usize, align: usize) -> *mut u8 {
+extern "C" fn reserve(size: usize, align: usize) -> *mut u8 {
     let layout = Layout::from_size_align(size.max(1), align.max(1)).expect("a block within the memory");
     // SAFETY: not empty.
     let block = unsafe { alloc_zeroed(layout) };

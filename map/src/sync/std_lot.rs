@@ -55,39 +55,82 @@ pub(crate) fn unpark_all(address: usize) {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::{Arc, mpsc};
     use std::time::Duration;
+
+    #[derive(Default)]
+    #[repr(align(128))]
+    struct Word {
+        locked: AtomicBool,
+        parked: AtomicBool,
+        turns: AtomicU32,
+    }
+
+    const THREADS: u32 = 4;
+    const TURNS: u32 = 500;
+
+    /// Takes the lock and leaves it, as buckets are locked, and holds it for a while now and then.
+    fn take_turns(word: &Word) {
+        let address = std::ptr::from_ref(word).addr();
+        for turn in 0..TURNS {
+            while word.locked.swap(true, Ordering::SeqCst) {
+                word.parked.store(true, Ordering::SeqCst);
+                park(address, || word.locked.load(Ordering::SeqCst) && word.parked.load(Ordering::SeqCst));
+            }
+            // Two accesses: only the lock makes them one.
+            word.turns.store(word.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            if turn % 8 == 0 {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            word.locked.store(false, Ordering::SeqCst);
+            if word.parked.swap(false, Ordering::SeqCst) {
+                unpark_all(address);
+            }
+        }
+    }
 
     #[test]
     fn nobody_sleeps_through_an_unlock() {
-        const THREADS: u32 = 4;
-        const TURNS: u32 = 2000;
-        let (locked, parked, turns) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
-        let word = std::ptr::from_ref(&locked).addr();
-        let take_turns = || {
-            for _ in 0..TURNS {
-                while locked.swap(true, Ordering::Acquire) {
-                    parked.store(true, Ordering::SeqCst);
-                    park(word, || locked.load(Ordering::SeqCst));
-                }
-                // Not atomic but for the lock.
-                turns.store(turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-                if turns.load(Ordering::Relaxed) % 64 == 0 {
-                    std::thread::sleep(Duration::from_micros(50));
-                }
-                locked.store(false, Ordering::SeqCst);
-                if parked.load(Ordering::SeqCst) {
-                    unpark_all(word);
-                }
-            }
-        };
-        std::thread::scope(|threads| {
-            let running: Vec<_> = (0..THREADS).map(|_| threads.spawn(take_turns)).collect();
-            for thread in running {
-                thread.join().expect("it does not panic");
-            }
+        let word = Arc::new(Word::default());
+        let (done, ended) = mpsc::channel();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let (word, done) = (Arc::clone(&word), done.clone());
+                std::thread::spawn(move || {
+                    take_turns(&word);
+                    done.send(()).expect("the test waits");
+                })
+            })
+            .collect();
+        for _ in 0..THREADS {
+            ended.recv_timeout(Duration::from_secs(60)).expect("a thread sleeps though the word is unlocked");
+        }
+        for thread in threads {
+            thread.join().expect("it does not panic");
+        }
+        assert_eq!(word.turns.load(Ordering::Relaxed), THREADS * TURNS);
+    }
+
+    #[test]
+    fn who_is_about_to_sleep_is_woken_too() {
+        let word = Arc::new(Word::default());
+        let address = Arc::as_ptr(&word).addr();
+        let (done, ended) = mpsc::channel();
+        let (asked, asking) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let still = || {
+                asked.send(()).expect("the test waits");
+                // Who unparks comes now, and nobody sleeps yet.
+                std::thread::sleep(Duration::from_millis(50));
+                true
+            };
+            park(address, still);
+            done.send(()).expect("the test waits");
         });
-        assert_eq!(turns.load(Ordering::Relaxed), THREADS * TURNS);
-        assert!(parked.load(Ordering::Relaxed), "nobody ever had to wait");
+        asking.recv().expect("it asks");
+        unpark_all(address);
+        ended.recv_timeout(Duration::from_secs(60)).expect("a thread sleeps though the word is unlocked");
+        thread.join().expect("it does not panic");
     }
 
     #[test]
