@@ -58,8 +58,11 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
+    /// Addresses, one a test, that lead to spaces of their own: no test wakes another's threads.
+    const HELD: usize = 128;
+    const ASKED: usize = 256;
+
     #[derive(Default)]
-    #[repr(align(128))]
     struct Word {
         locked: AtomicBool,
         parked: AtomicBool,
@@ -71,11 +74,10 @@ mod tests {
 
     /// Takes the lock and leaves it, as buckets are locked, and holds it for a while now and then.
     fn take_turns(word: &Word) {
-        let address = std::ptr::from_ref(word).addr();
         for turn in 0..TURNS {
             while word.locked.swap(true, Ordering::SeqCst) {
                 word.parked.store(true, Ordering::SeqCst);
-                park(address, || word.locked.load(Ordering::SeqCst) && word.parked.load(Ordering::SeqCst));
+                park(HELD, || word.locked.load(Ordering::SeqCst) && word.parked.load(Ordering::SeqCst));
             }
             // Two accesses: only the lock makes them one.
             word.turns.store(word.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -84,7 +86,7 @@ mod tests {
             }
             word.locked.store(false, Ordering::SeqCst);
             if word.parked.swap(false, Ordering::SeqCst) {
-                unpark_all(address);
+                unpark_all(HELD);
             }
         }
     }
@@ -113,8 +115,6 @@ mod tests {
 
     #[test]
     fn who_is_about_to_sleep_is_woken_too() {
-        let word = Arc::new(Word::default());
-        let address = Arc::as_ptr(&word).addr();
         let (done, ended) = mpsc::channel();
         let (asked, asking) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -124,17 +124,17 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(50));
                 true
             };
-            park(address, still);
+            park(ASKED, still);
             done.send(()).expect("the test waits");
         });
         asking.recv().expect("it asks");
-        unpark_all(address);
+        unpark_all(ASKED);
         ended.recv_timeout(Duration::from_secs(60)).expect("a thread sleeps though the word is unlocked");
         thread.join().expect("it does not panic");
     }
 
     #[test]
     fn who_has_nothing_to_wait_for_does_not_sleep() {
-        park(128, || false);
+        park(384, || false);
     }
 }
