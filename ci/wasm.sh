@@ -11,7 +11,7 @@ out=$build/wasm
 figures=${1:-$out/figures.jsonl}
 target=wasm32-unknown-unknown
 # First and largest size of the memory, in pages of 64 KiB, for the linker and for Node.
-export WASM_PAGES_FIRST=512 WASM_PAGES_MOST=16384
+export WASM_PAGES_FIRST=512 WASM_PAGES_MOST=65536
 
 prepare() {
     need node nodejs

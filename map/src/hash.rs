@@ -37,7 +37,7 @@ pub(crate) fn home(hash: u64, buckets: usize) -> usize {
 fn home_by_halves(hash: u64, buckets: u32) -> u32 {
     let (high, low, buckets) = (hash >> 32, hash & u64::from(u32::MAX), u64::from(buckets));
     // Neither product nor their sum reaches 2^64.
-    ((high * buckets + (low * buckets >> 32)) >> 32) as u32
+    ((high * buckets + ((low * buckets) >> 32)) >> 32) as u32
 }
 
 /// Which byte of the hash its tophash is made of, counted from the lowest: homes of a table below 2^32 buckets do not use

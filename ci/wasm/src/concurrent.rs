@@ -17,11 +17,11 @@ use crate::worker::{now, tell};
 use crate::{Chance, sum};
 
 const WORKERS: u32 = 4;
-const STEPS: u64 = 200_000;
+const STEPS: u64 = 400_000;
 /// Steps of growth, and then of decay.
-const PHASE: u64 = 8000;
+const PHASE: u64 = 40_000;
 /// Keys of a worker.
-const OWN: u64 = 6000;
+const OWN: u64 = 20_000;
 /// Keys that all write.
 const SHARED: u64 = 64;
 /// Keys from here on are everybody's.

@@ -15,7 +15,9 @@ use crate::worker::tell;
 use crate::{Chance, is};
 
 const PLACES: usize = 4096;
-const ROUNDS: u32 = 60;
+const ROUNDS: u32 = 200;
+/// The same of a test that is broken: it ends with the first outcome that must not be.
+const BROKEN_ROUNDS: u32 = 1200;
 /// Turns of a loop that waits for the other before it sleeps.
 const SPINS: u32 = 50_000;
 
@@ -185,7 +187,7 @@ const BROKEN: [Test; 3] = [
                 // SAFETY: the word's own halves, as `plain_store`.
                 unsafe {
                     halves.write_volatile(u32::MAX);
-                    linger(10);
+                    linger(40);
                     halves.add(1).write_volatile(u32::MAX);
                 }
                 (0, 0)
@@ -202,9 +204,10 @@ extern "C" fn litmus(worker: u32, fault: u32) {
     let broken = BROKEN.iter().enumerate().filter(|&(number, _)| is(fault, number as u32 + 1));
     let tests = TESTS.iter().enumerate().filter(|_| is(fault, 0));
     let mut chance = Chance::new(worker);
+    let rounds = if is(fault, 0) { ROUNDS } else { BROKEN_ROUNDS };
     for (_, test) in tests.chain(broken) {
         let mut outcomes = BTreeMap::new();
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             walk(worker as usize, test, &mut chance);
             MEETING.wait(2);
             if worker == 0 {

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bucketmask_map::{HashMap, HashSet, Inline, Layout, Pages, Split, StrMap, Tiny, TryReserveError};
+use bucketmask_map::{ConcurrentMap, HashMap, HashSet, Inline, Pages, Split, StrMap, Tiny, TryReserveError};
+use std::alloc::{Layout, alloc};
 use std::hash::RandomState;
 
 use crate::worker::tell;
@@ -27,7 +28,30 @@ extern "C" fn tables(_worker: u32, fault: u32) {
     limits();
 }
 
-fn numbers<L: Layout>(layout: &str, fault: u32) {
+/// One worker, above the first two gigabytes: the highest bit of all addresses is set.
+#[unsafe(no_mangle)]
+extern "C" fn high(_worker: u32, _fault: u32) {
+    let gigabyte = Layout::from_size_align(1 << 30, 16).expect("a block within the memory");
+    for _ in 0..2 {
+        // SAFETY: not empty. Neither used nor given back.
+        let block = core::hint::black_box(unsafe { alloc(gigabyte) });
+        assert!(!block.is_null(), "no memory for a gigabyte");
+    }
+    let above = vec![1u8; 1 << 20];
+    assert!(above.as_ptr().addr() > isize::MAX as usize, "{:p} is not high", above.as_ptr());
+    numbers::<Split>("Split, above 2 GiB", 0);
+    numbers::<Tiny<Inline>>("Tiny<Inline>, above 2 GiB", 0);
+    texts();
+    let map: ConcurrentMap<u64, String> = (0..50_000).map(|key| (key, key.to_string())).collect();
+    for key in 0..50_000 {
+        assert!(map.read(&key, |text| *text == key.to_string()).is_some_and(|same| same));
+        assert!(key % 4 == 0 || map.remove(&key));
+    }
+    assert_eq!(map.len(), 12_500);
+    tell("tables: ConcurrentMap of 50000 texts, above 2 GiB");
+}
+
+fn numbers<L: bucketmask_map::Layout>(layout: &str, fault: u32) {
     let mut map: HashMap<u64, [u32; 3], RandomState, Pages, L> = HashMap::in_layout(RandomState::new());
     let mut model = BTreeMap::new();
     let mut chance = Chance::new(7);
@@ -69,7 +93,10 @@ fn numbers<L: Layout>(layout: &str, fault: u32) {
     tell(&format!("tables: HashMap in {layout}, {STEPS} steps, up to {most} entries, as the model"));
 }
 
-fn compare<L: Layout>(map: &HashMap<u64, [u32; 3], RandomState, Pages, L>, model: &BTreeMap<u64, [u32; 3]>) {
+fn compare<L: bucketmask_map::Layout>(
+    map: &HashMap<u64, [u32; 3], RandomState, Pages, L>,
+    model: &BTreeMap<u64, [u32; 3]>,
+) {
     map.check();
     assert_eq!(map.len(), model.len());
     let ours: BTreeMap<_, _> = map.iter().map(|(&key, &value)| (key, value)).collect();

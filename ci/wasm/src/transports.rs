@@ -95,7 +95,8 @@ extern "C" fn ring(worker: u32, fault: u32) {
     }
 }
 
-/// Pushes in bursts, and waits between them for an empty ring now and then, so that the other worker falls asleep.
+/// Pushes in bursts, and waits after each until all is popped, so that the other worker falls asleep, and nothing more comes that could
+/// wake it by chance.
 fn push_all(ring: &mut impl Push, fault: u32) {
     let mut chance = Chance::new(0);
     for number in 0..MESSAGES {
@@ -115,9 +116,20 @@ fn push_all(ring: &mut impl Push, fault: u32) {
         if !is(fault, EARLY_BELL) {
             FILLED.ring();
         }
-        if chance.below(2000) == 0 {
-            spin_for(LATE);
+        if chance.below(64) == 0 {
+            empty(number + 1, fault);
         }
+    }
+}
+
+/// Waits until so many messages are popped.
+fn empty(messages: u64, fault: u32) {
+    loop {
+        let seen = EMPTIED.word();
+        if u64::from(seen) == messages {
+            break;
+        }
+        EMPTIED.wait(seen, fault);
     }
 }
 
