@@ -1,8 +1,8 @@
 # Rust from Debian's packages, unpacked into the build folder and not installed, since they conflict with a toolchain that is there
 # already. Sourced after lib.sh.
 
-# debian_rust START [PACKAGE...]: a compiler whose version starts so, its cargo and standard library, and of the same source the further
-# packages, which are named as rustc-web's are (rust-web-src). Sets `rust`, the folder, and what it takes to run its usr/bin/cargo;
+# debian_rust START [PACKAGE...]: a compiler whose version starts so, its cargo and standard library, and further packages: of the same
+# source those that are named as rustc-web's are (rust-web-src), others as they come. Sets `rust`, the folder, and what it takes to run its usr/bin/cargo;
 # `compiler` and `version`, the package's. Fails where no such package is to be had.
 debian_rust() {
     local start=$1 name more='' wanted package
@@ -18,7 +18,13 @@ debian_rust() {
         return 1
     fi
     rust=$build/debian-rust/$version
-    for package in "${compiler/rustc/cargo}" "libstd-${compiler/rustc/rust}-dev" "${@/-web/${compiler#rustc}}"; do more+=" $package=$version"; done
+    more=" ${compiler/rustc/cargo}=$version libstd-${compiler/rustc/rust}-dev=$version"
+    for package in "$@"; do
+        case $package in
+        *-web*) more+=" ${package/-web/${compiler#rustc}}=$version" ;;
+        *) more+=" $package" ;;
+        esac
+    done
     if [ ! -e "$rust/packages/done${more// /,}" ]; then
         mkdir -p "$rust/packages"
         # What an installation would bring in, packages that are installed already aside.

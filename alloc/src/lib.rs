@@ -36,6 +36,7 @@
 //!                                                events              what was done, as lines (`BUCKETMASK_TRACE`)
 //!                                                probes              where debuggers can stop (`probes`)
 //! mask         BucketMask, the ground floor      sync                orderings as types, ring and channel
+//! linear       all there is on WebAssembly, beside mask and sync
 //! ```
 //!
 //! The cfg `bucketmask_portable` turns everything off that needs a certain processor or kernel: no
@@ -44,79 +45,88 @@
 #![deny(unsafe_code)]
 
 pub mod mask;
-pub mod raw;
-
-mod ahead;
-mod class;
-#[doc(hidden)]
-pub mod events;
-mod fault;
-mod fork;
-#[cfg(feature = "frames")]
-pub mod frames;
-mod gate;
-mod global;
-mod granule;
-#[cfg(feature = "checked")]
-mod granule_table;
-mod heap;
-mod holes;
-#[cfg(test)]
-mod kept;
-mod large;
-mod lend;
-mod list;
-mod lock;
-mod medium;
-#[cfg(feature = "checked")]
-pub mod memstate;
-mod metas;
-mod node;
-mod node_set;
-mod occupancy;
-mod page;
-mod parked;
-mod pending;
-mod placement;
-mod probes;
-mod purge;
-mod purger;
-mod range;
-mod region;
-mod registry;
-mod remote;
-mod report;
-mod roster;
-mod sample;
-mod side;
-#[cfg(feature = "checked")]
-mod site;
-#[cfg(not(feature = "checked"))]
-#[path = "no_site.rs"]
-mod site;
-mod slot;
-mod span;
 pub mod sync;
-mod sys;
-mod sysfs;
-mod thread;
-pub mod trace;
-mod window;
 
 pub use mask::BucketMask;
 
-pub use crate::{
-    global::BucketAlloc,
-    lend::{LentPage, Located, Locator, PageRequest, PageShape, Shaped, give_back, lend, locate, prefetch},
-    node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on, topology},
-    occupancy::{PageOccupancy, PageUse},
-    placement::{NodePlacement, PagePlace, Placement, node_of},
-    range::Range,
-    report::{
-        GranulesReport, LargeReport, MediumReport, MemoryReport, NodeReport, PinningBlock, RangesReport,
-        RemoteReport, Report, SlotsReport,
-    },
-};
+cfg_if::cfg_if! {
+    if #[cfg(target_family = "wasm")] {
+        mod linear;
+        use linear as thread;
+
+        pub use crate::linear::{BucketAlloc, Range, prefetch};
+    } else {
+        mod ahead;
+        mod class;
+        #[doc(hidden)]
+        pub mod events;
+        mod fault;
+        mod fork;
+        #[cfg(feature = "frames")]
+        pub mod frames;
+        mod gate;
+        mod global;
+        mod granule;
+        #[cfg(feature = "checked")]
+        mod granule_table;
+        mod heap;
+        mod holes;
+        #[cfg(test)]
+        mod kept;
+        mod large;
+        mod lend;
+        mod list;
+        mod lock;
+        mod medium;
+        #[cfg(feature = "checked")]
+        pub mod memstate;
+        mod metas;
+        mod node;
+        mod node_set;
+        mod occupancy;
+        mod page;
+        mod parked;
+        mod pending;
+        mod placement;
+        mod probes;
+        mod purge;
+        mod purger;
+        mod range;
+        pub mod raw;
+        mod region;
+        mod registry;
+        mod remote;
+        mod report;
+        mod roster;
+        mod sample;
+        mod side;
+        #[cfg(feature = "checked")]
+        mod site;
+        #[cfg(not(feature = "checked"))]
+        #[path = "no_site.rs"]
+        mod site;
+        mod slot;
+        mod span;
+        mod sys;
+        mod sysfs;
+        mod thread;
+        pub mod trace;
+        mod window;
+
+        pub use crate::{
+            global::BucketAlloc,
+            lend::{LentPage, Located, Locator, PageRequest, PageShape, Shaped, give_back, lend, locate, prefetch},
+            node::{NodeId, Topology, TopologyError, current_node, nodes, pretend_on, topology},
+            occupancy::{PageOccupancy, PageUse},
+            placement::{NodePlacement, PagePlace, Placement, node_of},
+            range::Range,
+            report::{
+                GranulesReport, LargeReport, MediumReport, MemoryReport, NodeReport, PinningBlock, RangesReport,
+                RemoteReport, Report, SlotsReport,
+            },
+        };
+    }
+}
 
 /// The README's examples, run as tests.
 #[cfg(doctest)]

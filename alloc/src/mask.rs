@@ -7,8 +7,8 @@
 use core::fmt;
 use core::ops::{BitAnd, BitOr, BitXor, Not, Range, Sub};
 
-use bitvec::order::Lsb0;
-use bitvec::slice::BitSlice;
+#[cfg(target_pointer_width = "64")]
+use bitvec::{order::Lsb0, slice::BitSlice};
 
 /// Up to 64 slots of one bucket; bit `i` set means that slot `i` is occupied.
 ///
@@ -182,7 +182,9 @@ impl BucketMask {
         if len == 0 { Some(0) } else { self.lowest() }
     }
 
-    /// The slots as a view of bits, bit 0 first: for tests, pictures and exports.
+    /// The slots as a view of bits, bit 0 first: for tests, pictures and exports. Where pointers have 64 bits: elsewhere `bitvec`
+    /// takes no words of 64.
+    #[cfg(target_pointer_width = "64")]
     #[inline]
     pub fn bits(&self) -> &BitSlice<u64, Lsb0> {
         BitSlice::from_element(&self.0)
@@ -368,6 +370,7 @@ mod tests {
         assert_eq!(mask.is_empty(), occupied.is_empty());
         assert_eq!(mask.is_full(), occupied.len() == 64);
         assert_eq!(mask.occupied().collect::<BucketMask>(), mask);
+        #[cfg(target_pointer_width = "64")]
         assert_eq!(mask.bits().iter().by_vals().collect::<Vec<_>>(), bits);
         for len in 0..=65 {
             assert_eq!(mask.first_fit(len), naive_first_fit(&bits, len as usize), "{mask:?} {len}");

@@ -62,6 +62,11 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(target_family = "wasm")]
+compile_error!(
+    "the collector needs pages, which WebAssembly has not; the map does without: default-features = false"
+);
+
 extern crate self as bucketmask_gc;
 
 pub mod arena;

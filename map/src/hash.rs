@@ -25,7 +25,19 @@ pub(crate) fn hash_of<Q: Hash + ?Sized, S: BuildHasher>(build: &S, key: &Q) -> u
 /// Home bucket of `hash` among `buckets`: the high half of the product, always below `buckets`.
 #[inline(always)]
 pub(crate) fn home(hash: u64, buckets: usize) -> usize {
-    ((u128::from(hash) * buckets as u128) >> 64) as usize
+    if cfg!(target_pointer_width = "64") {
+        ((u128::from(hash) * buckets as u128) >> 64) as usize
+    } else {
+        home_by_halves(hash, buckets as u32) as usize
+    }
+}
+
+/// The same for machines on which a product of 128 bits is a call: two products of 64 bits.
+#[inline(always)]
+fn home_by_halves(hash: u64, buckets: u32) -> u32 {
+    let (high, low, buckets) = (hash >> 32, hash & u64::from(u32::MAX), u64::from(buckets));
+    // Neither product nor their sum reaches 2^64.
+    ((high * buckets + ((low * buckets) >> 32)) >> 32) as u32
 }
 
 /// Which byte of the hash its tophash is made of, counted from the lowest: homes of a table below 2^32 buckets do not use
@@ -68,6 +80,20 @@ mod tests {
                 }
             }
             assert_eq!(home(u64::MAX, buckets), buckets - 1);
+        }
+    }
+
+    #[test]
+    fn halves_give_the_same_home() {
+        let mut hash = 1u64;
+        for round in 0..20_000u32 {
+            hash = finalise(hash ^ u64::from(round));
+            for buckets in [1, 2, 3, 14, 4165, 1 << 20, 99_999_989, u32::MAX, (hash >> 32) as u32 | 1] {
+                for hash in [hash, hash | u64::from(u32::MAX), hash & !u64::from(u32::MAX), 0, u64::MAX] {
+                    let whole = (u128::from(hash) * u128::from(buckets)) >> 64;
+                    assert_eq!(u128::from(home_by_halves(hash, buckets)), whole, "{hash:x} among {buckets}");
+                }
+            }
         }
     }
 

@@ -50,9 +50,7 @@ pub(crate) struct Bucket<K, V> {
 }
 
 // A model checker's atomics are larger.
-const_assert!(
-    !ZEROS_ARE_NEW || cfg!(not(target_pointer_width = "64")) || size_of::<Bucket<u64, u64>>() == 128
-);
+const_assert!(!ZEROS_ARE_NEW || size_of::<Bucket<u64, u64>>() == 128);
 const_assert!(!ZEROS_ARE_NEW || offset_of!(Bucket<u64, u64>, slots) == 16);
 
 /// A head as one reader saw it.
