@@ -35,8 +35,10 @@ inside() {
 mounted() {
     mkdir -p "$folder/proc" "$folder/dev"
     mount -t proc proc "$folder/proc"
-    trap 'umount "$folder/proc" "$folder/dev"' EXIT
+    trap 'umount "$folder/dev/pts" "$folder/dev" "$folder/proc"' EXIT
     mount --bind /dev "$folder/dev"
+    # Terminals are a file system of their own.
+    mount --bind /dev/pts "$folder/dev/pts"
 }
 
 # The first block of shell in the README, without its comments.
