@@ -1,4 +1,4 @@
-"""Runs the scenarios of map/examples/races.rs and tells what ThreadSanitizer made of them.
+"""Runs the scenarios of map/examples/races and tells what ThreadSanitizer made of them.
 
 Usage: races.py --plain PROGRAM [--old PROGRAM] --new PROGRAM --out FILE [--rounds N] [--page FILE] [--std]
 `old` was built with the defaults of a release and runs with the runtime's default options; `new` is as ci/tsan.sh builds and runs its

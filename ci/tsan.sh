@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Data races: the libraries' tests under ThreadSanitizer, then races on purpose, which it has to report, and uses that look like
-# races, which it must not (map/examples/races.rs). What it said lies as one JSON object in the build folder, and a summary is
+# races, which it must not (map/examples/races). What it said lies as one JSON object in the build folder, and a summary is
 # printed. docs/sanitizers.md tells which flags are set, and why. Usage: ci/tsan.sh [races] [--update]: races leaves the tests out;
 # --update writes the page's table. ci/tsan.sh std: the same programs on a standard library that is instrumented, too, built from Debian's
 # package of its source; not part of the usual run.
