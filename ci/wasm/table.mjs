@@ -7,7 +7,7 @@ const rows = new Map()
 for (const line of readFileSync(figures, 'utf8').split('\n').filter(Boolean)) {
     const { case: name, impl, metric, value, n, rounds, spread } = JSON.parse(line)
     const row = rows.get(`${name} ${impl}`) ?? { name, impl, n, rounds, cells: {} }
-    row.cells[metric] = `${(value / 1000).toPrecision(3)} us (${spread.toFixed(2)})`
+    row.cells[metric] = `${Number((value / 1000).toPrecision(3))} us (${spread.toFixed(2)})`
     rows.set(`${name} ${impl}`, row)
 }
 const table = [

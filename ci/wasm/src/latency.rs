@@ -6,9 +6,9 @@
 
 use bucketmask_alloc::sync::ring::Ring;
 
-use crate::bell::Bell;
+use crate::bell::{Bell, sleep};
 use crate::meet::Meeting;
-use crate::worker::{now, record, spin_for, tell};
+use crate::worker::{now, record, tell};
 
 const ROOM: usize = 4;
 const ROUNDS: usize = 15;
@@ -23,7 +23,7 @@ struct Case {
     name: &'static str,
     messages: usize,
     /// Nanoseconds from a reply to the next message.
-    pause: u64,
+    pause: i64,
 }
 
 const CASES: [Case; 2] = [
@@ -59,7 +59,7 @@ fn send(case: &Case, way: Way) {
     let mut back = BACK.consumer().expect("it is free");
     for _ in 0..case.messages {
         if case.pause > 0 {
-            spin_for(case.pause);
+            sleep(case.pause);
         }
         there.push(now()).expect("it is empty");
         if way == Way::Wait {
