@@ -8,6 +8,7 @@
 //! A trace survives its program: events are stored in mapped memory of the file, so that the kernel keeps those of a process
 //! that crashed, up to the very last. What is recorded is what was asked for, not what was in the blocks.
 
+mod bias;
 mod event;
 mod file;
 pub(crate) mod format;

@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is on the way of a malloc or free while nothing is recorded: a thread that records has a front that knows no
 //! slots ([`RECORDED`](crate::heap::RECORDED)), so that all it asks for ends in the slow paths, which are hooked. There an event is put
-//! together under one lock, whose order is the trace's, and stored in mapped memory of the file. Frees are recorded before
+//! together under one lock (or its bias), whose order is the trace's, and stored in mapped memory of the file. Frees are recorded before
 //! they happen, mallocs after. Invariants: nothing here allocates or panics; a file that can't grow ends the recording with
 //! a message and nothing else; a forked child does not record; a thread in the middle of an event records no other, so that
 //! one in a signal's handler never waits for itself.
@@ -14,12 +14,13 @@ use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use lock_api::RawMutex;
 
+use super::bias::Bias;
 use super::file::{File, WINDOW};
 use super::format::{
     CHUNK, CHUNK_HEAD, COUNTS_AT, HEAD, Kind, MAGIC, Record, SEALED, SEALED_AT, SUM_AT, USED_AT, VERSION,
     checksum,
 };
-use crate::lock::FutexMutex;
+use crate::lock::{FutexMutex, wait_at_most};
 use crate::report::request;
 use crate::sys::{self, OS_PAGE, keeping_errno, residency};
 use crate::thread::milliseconds;
@@ -37,7 +38,47 @@ const LOOKS: u32 = 16;
 /// Whether this process records. Relaxed everywhere: who sees it late misses or tries an event, and the lock decides.
 static ON: AtomicBool = AtomicBool::new(false);
 
-static TRACE: FutexMutex<Option<Trace>> = FutexMutex::new(None);
+/// The lock. Taken by [`taken`] only.
+static TRACE: FutexMutex<State> = FutexMutex::new(State { trace: None, last: 0, turns: 0, earned: 0 });
+
+/// Who works on the trace without the lock.
+static BIAS: Bias = Bias::new();
+
+/// Events in a row by which a thread earns the bias: taking it back costs as much as some dozens of them.
+const TURNS: u32 = 500;
+
+/// Milliseconds between two looks whether who has the bias is done.
+const LOOK_AGAIN: u32 = 1;
+
+/// What the lock guards.
+struct State {
+    trace: Option<Trace>,
+    /// The thread that came last, and how often it came in a row.
+    last: usize,
+    turns: u32,
+    /// The one that earned the bias; 0 if none did.
+    earned: usize,
+}
+
+impl State {
+    /// The thread `me` came, with the lock; it may get the bias.
+    fn count(&mut self, me: usize) {
+        self.turns = if self.last == me { self.turns + 1 } else { 0 };
+        self.last = me;
+        if self.turns >= TURNS && (self.earned == 0 || self.earned == me) {
+            self.earned = me;
+            self.turns = 0;
+            BIAS.give(me);
+        }
+    }
+}
+
+/// The trace, with the lock, and nobody at work by the bias.
+fn taken() -> lock_api::MutexGuard<'static, crate::lock::FutexLock, State> {
+    let state = TRACE.lock();
+    BIAS.revoke(|inside| keeping_errno(|| wait_at_most(inside, 1, Some(LOOK_AGAIN))));
+    state
+}
 
 /// The file being written.
 struct Trace {
@@ -133,11 +174,23 @@ pub(crate) fn quietly<R>(work: impl FnOnce() -> R) -> R {
 fn store(kind: Kind, block: *mut u8, size: usize, align: usize) {
     let gone = matches!(kind, Kind::Free | Kind::Resizing);
     let touched = if gone && size >= LARGE { resident_pages(block as usize, size) } else { 0 };
-    let mut trace = TRACE.lock();
-    let Some(open) = &mut *trace else { return };
-    let part = if gone { touched } else { size };
-    if !open.add(kind, block as usize as u64, part as u64, align) {
-        stop(trace.take(), "recording ended early: the file cannot grow");
+    // SAFETY: tells the thread's own address.
+    let me = unsafe { libc::pthread_self() } as usize;
+    let add = |trace: &mut Option<Trace>| {
+        let Some(open) = trace else { return };
+        let part = if gone { touched } else { size };
+        if !open.add(kind, block as usize as u64, part as u64, align, me as u64) {
+            stop(trace.take(), "recording ended early: the file cannot grow");
+        }
+    };
+    if BIAS.enter(me) {
+        // SAFETY: by the bias this thread is at work alone until it leaves.
+        add(unsafe { &mut (*TRACE.data_ptr()).trace });
+        BIAS.leave();
+    } else {
+        let mut state = taken();
+        add(&mut state.trace);
+        state.count(me);
     }
 }
 
@@ -165,7 +218,7 @@ pub(crate) fn start() {
     match unsafe { Trace::create(path.as_ptr().cast()) } {
         Ok(None) => {}
         Ok(Some(trace)) => {
-            *TRACE.lock() = Some(trace);
+            taken().trace = Some(trace);
             ON.store(true, Ordering::Relaxed);
             registry::record_this_thread();
             // SAFETY: a function that lives for ever. Without it the trace ends as that of a crash does.
@@ -211,7 +264,7 @@ extern "C" fn at_exit() {
         // What is stored is there, as after a crash.
         return ON.store(false, Ordering::Relaxed);
     }
-    stop(TRACE.lock().take(), "");
+    stop(taken().trace.take(), "");
 }
 
 /// Ends the recording, with a message unless it is empty.
@@ -226,7 +279,7 @@ fn stop(trace: Option<Trace>, why: &str) {
 
 /// Holds the lock over a fork.
 pub(crate) fn lock() {
-    core::mem::forget(TRACE.lock());
+    core::mem::forget(taken());
 }
 
 /// Lets go of it again.
@@ -245,7 +298,7 @@ pub(crate) unsafe fn unlock() {
 pub(crate) unsafe fn forget() {
     ON.store(false, Ordering::Relaxed);
     // SAFETY: by this function's contract nobody else looks.
-    let trace = unsafe { (*TRACE.data_ptr()).take() };
+    let trace = unsafe { (*TRACE.data_ptr()).trace.take() };
     if let Some(trace) = trace {
         // SAFETY: mapped by `Trace`, of which nothing is left here.
         unsafe { sys::unmap(trace.window, WINDOW) };
@@ -283,9 +336,9 @@ impl Trace {
         Ok(Some(trace))
     }
 
-    /// Adds an event of the calling thread; `size` of a block that is freed or resized are the OS pages of it that are to be
+    /// Adds an event of `thread`; `size` of a block that is freed or resized are the OS pages of it that are to be
     /// told of. `false`: the file can't grow.
-    fn add(&mut self, kind: Kind, address: u64, size: u64, align: usize) -> bool {
+    fn add(&mut self, kind: Kind, address: u64, size: u64, align: usize, thread: u64) -> bool {
         if CHUNK_HEAD + self.used + Record::MOST > CHUNK && !self.next_chunk() {
             return false;
         }
@@ -295,8 +348,6 @@ impl Trace {
             core::slice::from_raw_parts_mut(at, Record::MOST)
         };
         let mut record = Record::new(room);
-        // SAFETY: tells the thread's own address.
-        let thread = unsafe { libc::pthread_self() } as u64;
         if thread != self.thread {
             record.tag(Kind::Thread);
             record.number(thread);
