@@ -86,11 +86,12 @@ mod tests {
         let Taken { time, .. } = mean_taken(|| calls += 1);
         assert!(calls > 100 && time < 1e6, "{calls} calls of {time} ns");
         let mut calls = 0;
-        let Taken { time, cpu } = mean_taken(|| {
+        // The process's processor time is that of other tests, too.
+        let Taken { time, cpu: _ } = mean_taken(|| {
             calls += 1;
             std::thread::sleep(Duration::from_millis(4));
         });
-        assert!(calls == 2 && time >= 4e6 && cpu < time, "{calls} calls of {time} ns, {cpu} ns busy");
+        assert!(calls == 2 && time >= 4e6, "{calls} calls of {time} ns");
         let mut calls = 0;
         brief(|| {
             calls += 1;
