@@ -2,7 +2,7 @@
 //!
 //! Owned by `checked_faults.rs`, and by the command `detect` of the benches. Invariant: a program does the same whether it is broken or
 //! not; the fault is a switch in the map's or the collector's code.
-
+#![allow(unsafe_code)]
 #![allow(unreachable_pub, reason = "a module of tests here, and of a library there")]
 
 use bucketmask_alloc::memstate::seed::plant;
