@@ -72,15 +72,15 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
     pub(crate) fn cell(
         &mut self,
         hash: u64,
-        eq: impl FnMut(&T) -> bool,
+        mut eq: impl FnMut(&T) -> bool,
         rehash: impl Fn(&T) -> u64,
     ) -> Cell<'_, T, A, L> {
         let home = self.home(hash);
-        match self.find_from(home, hash, eq) {
-            Some(spot) => Ok(Occupied { table: self, spot, hash }),
-            None if self.is_ready() => Err(Vacant { table: self, hash, home }),
-            None => Err(self.vacant(hash, rehash)),
+        // SAFETY: a home is an open bucket, or the one empty head of a table without memory.
+        if let Some(slot) = unsafe { self.search(home, Tag::of(hash), &mut eq) } {
+            return Ok(Occupied { table: self, spot: Spot { bucket: home, slot }, hash });
         }
+        self.cell_past(home, hash, eq, rehash)
     }
 
     /// As `cell`, where the home bucket alone tells and the table has nothing to do. Nothing here is a call, so that what `eq` compares with may
@@ -110,14 +110,26 @@ impl<T, A: Allocator, L: Layout> RawTable<T, A, L> {
         eq: impl FnMut(&T) -> bool,
         rehash: impl Fn(&T) -> u64,
     ) -> Cell<'_, T, A, L> {
-        let home = self.home(hash);
-        // SAFETY: a home is an open bucket, or the one empty head of a table without memory; a bucket that was passed is not the last.
+        self.cell_past(self.home(hash), hash, eq, rehash)
+    }
+
+    /// The place in the buckets after `home`, which has no such entry.
+    #[inline(always)]
+    fn cell_past(
+        &mut self,
+        home: usize,
+        hash: u64,
+        eq: impl FnMut(&T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) -> Cell<'_, T, A, L> {
+        // SAFETY: a home is an open bucket, or the one empty head of a table without memory, which nothing has passed. What has passed a
+        // bucket lies behind it, as `find_after` wants it.
         let spot = unsafe {
-            let was_passed = self.passes(home).has(tag_byte(hash));
-            was_passed.then(|| self.find_after(home, hash, eq)).flatten()
+            if self.passes(home).has(tag_byte(hash)) { self.find_after(home, hash, eq) } else { None }
         };
         match spot {
             Some(spot) => Ok(Occupied { table: self, spot, hash }),
+            None if self.is_ready() => Err(Vacant { table: self, hash, home }),
             None => Err(self.vacant(hash, rehash)),
         }
     }

@@ -38,6 +38,13 @@ struct Run<T> {
 }
 
 impl<T> Run<T> {
+    /// Of these buckets, of which nothing is known yet. Made where it is to lie, or kilobytes would be copied.
+    #[inline(always)]
+    fn of(buckets: Range<usize>) -> Self {
+        let leaving = [const { MaybeUninit::uninit() }; RUN * SLOTS];
+        Self { buckets, leaving, len: 0, top: 0, stay: [0; RUN] }
+    }
+
     /// The entries that leave, in ascending order of buckets.
     fn leaving(&self) -> &[Leaving<T>] {
         // SAFETY: the first `len` were written.
@@ -60,13 +67,7 @@ impl<T, L: Layout> Bare<T, L> {
         if !self.lifts(low, last) {
             return false;
         }
-        let mut run = Run {
-            buckets: low..last + 1,
-            leaving: [const { MaybeUninit::uninit() }; RUN * SLOTS],
-            len: 0,
-            top: 0,
-            stay: [0; RUN],
-        };
+        let mut run = Run::of(low..last + 1);
         self.part_run(&mut run, hash);
         if run.len > 0 && self.lacks(home(run.top, self.care.target), run.len) > 0 {
             return false;
@@ -252,13 +253,7 @@ mod tests {
             let low = table.care.frontier - 1;
             let last = table.trail_end(low);
             assert!(table.lifts(low, last));
-            let mut run = Run {
-                buckets: low..last + 1,
-                leaving: [const { MaybeUninit::uninit() }; RUN * SLOTS],
-                len: 0,
-                top: 0,
-                stay: [0; RUN],
-            };
+            let mut run = Run::of(low..last + 1);
             table.part_run(&mut run, &hash);
             assert!(run.len > 0);
             run
